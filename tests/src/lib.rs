@@ -1,0 +1,1 @@
+//! Support for the end-to-end tests: where the binary is and how to run it in a directory of its own.

@@ -1,0 +1,1 @@
+//! Train, evaluate, label and share small GMNM networks.

@@ -1,0 +1,3 @@
+//! The command `zoo`.
+
+fn main() {}
