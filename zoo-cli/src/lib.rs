@@ -1,1 +1,5 @@
 //! Train, evaluate, label and share small GMNM networks.
+
+pub mod cli;
+pub mod commands;
+pub mod report;

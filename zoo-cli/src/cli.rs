@@ -1,0 +1,143 @@
+//! The command line: declarations only.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Train, evaluate, label and share small GMNM networks.
+///
+/// Results go to stdout, progress and logs to stderr. Exit codes: 0 done; 1 done, but some inputs failed; 2 the
+/// request was wrong or could not be met; 130 interrupted, with everything saved.
+#[derive(Debug, Parser)]
+#[command(name = "zoo", version, arg_required_else_help = true)]
+pub struct Cli {
+    /// Print errors and results only.
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// Threads to compute with (0: all cores).
+    #[arg(long, global = true, default_value_t = 0, value_name = "N")]
+    pub threads: usize,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// One subcommand.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List models and their variants.
+    List(ListArgs),
+    /// Train a model and write it, its metrics and its learning curve to a directory.
+    Train(TrainArgs),
+    /// Measure a trained model on the test part of a dataset.
+    Eval(EvalArgs),
+    /// Label images, folders of images, or a list of paths on stdin.
+    Infer(InferArgs),
+}
+
+/// How the summary of a command is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SummaryFormat {
+    /// For people.
+    Table,
+    /// One JSON object on one line.
+    Json,
+}
+
+/// How rows of results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RowFormat {
+    /// For people.
+    Table,
+    /// One JSON object a line.
+    Jsonl,
+    /// Comma-separated values with a header.
+    Csv,
+}
+
+/// Arguments of `zoo list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Only names that match, `*` standing for any characters, as in `cifar-*`.
+    #[arg(value_name = "PATTERN")]
+    pub pattern: Option<String>,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = SummaryFormat::Table)]
+    pub format: SummaryFormat,
+}
+
+/// Arguments of `zoo train`.
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// A name from `zoo list`.
+    #[arg(required_unless_present = "resume")]
+    pub model: Option<String>,
+    /// A dataset: a path or a name (left out: the model's own).
+    #[arg(long, value_name = "DATA")]
+    pub data: Option<String>,
+    /// Where to write the run (left out: a new directory under `runs`).
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Passes over the training examples (left out: the recipe's).
+    #[arg(long, value_name = "N")]
+    pub epochs: Option<usize>,
+    /// Fixes every random choice (left out: 0).
+    #[arg(long, value_name = "S")]
+    pub seed: Option<u64>,
+    /// Overrides one key of the recipe or of the model, as in `optimizer.learning_rate=0.1` or `model.widths=[16,32]`.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// A TOML file over the model's recipe.
+    #[arg(long, value_name = "FILE")]
+    pub recipe: Option<PathBuf>,
+    /// Continues the run in this directory, to the same bytes as without the interruption.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "epochs", "seed", "set", "recipe", "overwrite"])]
+    pub resume: Option<PathBuf>,
+    /// Replaces what the output directory holds.
+    #[arg(long)]
+    pub overwrite: bool,
+    /// Never use the network.
+    #[arg(long)]
+    pub offline: bool,
+    /// How to print the summary.
+    #[arg(long, value_enum, default_value_t = SummaryFormat::Table)]
+    pub format: SummaryFormat,
+}
+
+/// Arguments of `zoo eval`.
+#[derive(Debug, Args)]
+pub struct EvalArgs {
+    /// A name, a model directory, or `owner/name[@revision]`.
+    pub model: String,
+    /// A dataset: a path or a name (left out: the one that the model was trained on).
+    #[arg(long, value_name = "DATA")]
+    pub data: Option<String>,
+    /// Never use the network.
+    #[arg(long)]
+    pub offline: bool,
+    /// How to print the summary.
+    #[arg(long, value_enum, default_value_t = SummaryFormat::Table)]
+    pub format: SummaryFormat,
+}
+
+/// Arguments of `zoo infer`.
+#[derive(Debug, Args)]
+pub struct InferArgs {
+    /// A name, a model directory, or `owner/name[@revision]`.
+    pub model: String,
+    /// Images, folders (walked), or `-` for a list of paths on stdin.
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+    /// How many labels for each image.
+    #[arg(long, default_value_t = 1, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    pub top_k: u32,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = RowFormat::Table)]
+    pub format: RowFormat,
+    /// Images a forward pass.
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub batch_size: u32,
+    /// Never use the network.
+    #[arg(long)]
+    pub offline: bool,
+}

@@ -1,0 +1,123 @@
+//! Decides what goes where, and whether it has colour.
+#![allow(clippy::print_stderr)] // This is the place that may.
+
+use std::io::{self, IsTerminal, Write};
+
+use indicatif::{MultiProgress, ProgressDrawTarget};
+
+use super::Progress;
+
+/// Prints results to stdout and everything else to stderr.
+///
+/// Bars and colour appear only where stderr is a terminal; `NO_COLOR` (any non-empty value) turns colour off.
+#[derive(Debug, Clone)]
+pub struct Printer {
+    quiet: bool,
+    terminal: bool,
+    colour: bool,
+    bars: MultiProgress,
+}
+
+impl Printer {
+    /// A printer for this process; `quiet` keeps results, warnings and errors only.
+    pub fn new(quiet: bool) -> Self {
+        let terminal = io::stderr().is_terminal();
+        let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let target = if terminal && !quiet {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        Self {
+            quiet,
+            terminal,
+            colour: terminal && !no_colour,
+            bars: MultiProgress::with_draw_target(target),
+        }
+    }
+
+    /// Writes one line of results to stdout.
+    ///
+    /// # Errors
+    /// When stdout cannot be written, a closed pipe included.
+    pub fn result(&self, line: &str) -> io::Result<()> {
+        self.write_results(|out| writeln!(out, "{line}"))
+    }
+
+    /// Lets `write` write results to stdout, buffered, and flushes.
+    ///
+    /// # Errors
+    /// When stdout cannot be written, a closed pipe included.
+    pub fn write_results(
+        &self,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<()> {
+        self.bars.suspend(|| {
+            let mut out = io::BufWriter::new(io::stdout().lock());
+            write(&mut out)?;
+            out.flush()
+        })
+    }
+
+    /// Logs a line to stderr, unless quiet.
+    pub fn info(&self, line: &str) {
+        if !self.quiet {
+            self.log(line);
+        }
+    }
+
+    /// Logs something that the user should not miss, quiet or not.
+    pub fn warn(&self, line: &str) {
+        let tag = if self.colour {
+            "\x1b[1;33mwarning:\x1b[0m"
+        } else {
+            "warning:"
+        };
+        self.log(&format!("{tag} {line}"));
+    }
+
+    /// Reports the error that ends the command, with its causes on the same line.
+    pub fn error(&self, error: &anyhow::Error) {
+        let tag = if self.colour {
+            "\x1b[1;31merror:\x1b[0m"
+        } else {
+            "error:"
+        };
+        self.log(&format!("{tag} {error:#}"));
+    }
+
+    /// Reports an input that failed while the command goes on.
+    pub fn failed_input(&self, line: &str) {
+        let tag = if self.colour {
+            "\x1b[1;31mfailed:\x1b[0m"
+        } else {
+            "failed:"
+        };
+        self.log(&format!("{tag} {line}"));
+    }
+
+    /// Progress over `total` of `unit`: a bar on a terminal, now and then a plain line in a pipe.
+    pub fn progress(&self, label: &str, total: u64, unit: &'static str) -> Progress {
+        Progress::new(self, label, total, unit)
+    }
+
+    /// Whether a person is watching stderr.
+    pub fn is_terminal(&self) -> bool {
+        self.terminal && !self.quiet
+    }
+
+    pub(super) fn bars(&self) -> &MultiProgress {
+        &self.bars
+    }
+
+    pub(super) fn colour(&self) -> bool {
+        self.colour
+    }
+
+    fn log(&self, line: &str) {
+        self.bars.suspend(|| {
+            // Nothing can be reported when stderr itself is gone.
+            let _ = writeln!(io::stderr().lock(), "{line}");
+        });
+    }
+}

@@ -1,0 +1,79 @@
+//! Plain tables for people.
+
+/// Rows under a header, columns as wide as their widest cell.
+#[derive(Debug, Clone, Default)]
+pub struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    /// A table with these column titles.
+    pub fn new<T: Into<String>>(header: impl IntoIterator<Item = T>) -> Self {
+        Self {
+            rows: vec![header.into_iter().map(Into::into).collect()],
+        }
+    }
+
+    /// Adds a row; missing cells stay empty.
+    pub fn row<T: Into<String>>(&mut self, cells: impl IntoIterator<Item = T>) {
+        self.rows.push(cells.into_iter().map(Into::into).collect());
+    }
+}
+
+impl std::fmt::Display for Table {
+    /// Columns stand two spaces apart; a column whose cells below the header are all numbers is aligned right.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
+        let cell = |row: &[String], column: usize| row.get(column).cloned().unwrap_or_default();
+        let width: Vec<usize> = (0..columns)
+            .map(|c| {
+                let lengths = self.rows.iter().map(|row| cell(row, c).chars().count());
+                lengths.max().unwrap_or(0)
+            })
+            .collect();
+        let right: Vec<bool> = (0..columns)
+            .map(|c| {
+                self.rows.len() > 1 && self.rows[1..].iter().all(|row| is_number(&cell(row, c)))
+            })
+            .collect();
+        for (i, row) in self.rows.iter().enumerate() {
+            let mut line = String::new();
+            for c in 0..columns {
+                let text = cell(row, c);
+                let pad = " ".repeat(width[c] - text.chars().count());
+                let gap = if c > 0 { "  " } else { "" };
+                line += &if right[c] {
+                    format!("{gap}{pad}{text}")
+                } else {
+                    format!("{gap}{text}{pad}")
+                };
+            }
+            let end = if i + 1 < self.rows.len() { "\n" } else { "" };
+            write!(f, "{}{end}", line.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+fn is_number(cell: &str) -> bool {
+    cell.starts_with(|c: char| c.is_ascii_digit() || c == '-' || c == '+')
+        && cell
+            .chars()
+            .all(|c| c.is_ascii_digit() || "+-.,e% ".contains(c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_align_right_and_names_left() {
+        let mut table = Table::new(["model", "parameters"]);
+        table.row(["a", "12,345"]);
+        table.row(["longer", "7"]);
+        assert_eq!(
+            table.to_string(),
+            "model   parameters\na           12,345\nlonger           7"
+        );
+    }
+}
