@@ -54,9 +54,9 @@ pub fn gradient_error(
             all[i] = Tensor::from_vec(shifted, shape.as_slice(), &Device::Cpu)?;
             scalar(&all)?.to_scalar::<f64>()
         };
-        for k in 0..values.len() {
+        for (k, analytic) in grad.iter().enumerate() {
             let numeric = (at(k, step)? - at(k, -step)?) / (2.0 * step);
-            let error = (numeric - grad[k]).abs() / scale;
+            let error = (numeric - analytic).abs() / scale;
             if error.is_nan() {
                 candle_core::bail!("input {i}, element {k}: the gradient or the value is NaN");
             }
