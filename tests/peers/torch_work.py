@@ -1,0 +1,160 @@
+"""Times one unit of work in PyTorch on the CPU and prints one JSON object.
+
+The names are those of `zoo bench`. Usage:
+
+    python tests/peers/torch_work.py WORK [--layout nchw|nhwc] [--dtype f32|bf16] [--threads N] [--runs N]
+
+Each process measures one work in one form, so that its peak memory is its own.
+"""
+
+import argparse
+import json
+import resource
+import statistics
+import time
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+
+def block(inputs, outputs, pool):
+    layers = [nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs), nn.ReLU()]
+    return layers + ([nn.MaxPool2d(2)] if pool else [])
+
+
+class Cnn(nn.Module):
+    """The network of the `cnn-*` works: 64, 64, pool, 128, 128, pool, 256, mean, linear."""
+
+    def __init__(self):
+        super().__init__()
+        plan = [(3, 64, False), (64, 64, True), (64, 128, False), (128, 128, True), (128, 256, False)]
+        self.body = nn.Sequential(*(layer for step in plan for layer in block(*step)))
+        self.head = nn.Linear(256, 10)
+
+    def forward(self, x):
+        return self.head(self.body(x).mean((2, 3)))
+
+
+def memory_format(layout):
+    return torch.channels_last if layout == "nhwc" else torch.contiguous_format
+
+
+def autocast(dtype):
+    return torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bf16")
+
+
+def cnn_train(layout, dtype):
+    model = Cnn().to(memory_format=memory_format(layout)).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    x = torch.randn(128, 3, 32, 32).to(memory_format=memory_format(layout))
+    y = torch.randint(0, 10, (128,))
+
+    def step():
+        optimizer.zero_grad(set_to_none=True)
+        with autocast(dtype):
+            loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
+def cnn_forward(batch, layout, dtype):
+    model = Cnn().to(memory_format=memory_format(layout)).eval()
+    x = torch.randn(batch, 3, 32, 32).to(memory_format=memory_format(layout))
+
+    def step():
+        with torch.inference_mode(), autocast(dtype):
+            model(x)
+
+    return step
+
+
+def mixture(rows, features, components, projections, outputs=64):
+    """G(x) = exp(-|W(x - mu)|^2 / 2) pi^T + b as two matrix products, forward and backward."""
+    x = torch.randn(rows, features, requires_grad=True)
+    centers = torch.randn(components, features, requires_grad=True)
+    scale = (2 * features * projections) ** -0.5
+    weights = (torch.randn(components, projections, features) * scale).requires_grad_()
+    pi = (torch.randn(outputs, components) * components**-0.5).requires_grad_()
+    bias = torch.zeros(outputs, requires_grad=True)
+    upstream = torch.randn(rows, outputs)
+    leaves = [x, centers, weights, pi, bias]
+
+    def step():
+        offset = (weights * centers[:, None]).sum(-1).flatten()
+        p = torch.addmm(-offset, x, weights.flatten(0, 1).t())
+        squared = p.square() if projections == 1 else p.view(rows, components, projections).square().sum(-1)
+        out = torch.addmm(bias, torch.exp(squared * -0.5), pi.t())
+        for leaf in leaves:
+            leaf.grad = None
+        out.backward(upstream)
+
+    return step
+
+
+def lstm(steps, hidden, batch):
+    model = nn.LSTM(hidden, hidden, batch_first=True)
+    x = torch.randn(batch, steps, hidden, requires_grad=True)
+    upstream = torch.randn(batch, steps, hidden)
+
+    def step():
+        model.zero_grad(set_to_none=True)
+        x.grad = None
+        model(x)[0].backward(upstream)
+
+    return step
+
+
+def work(name, layout, dtype):
+    """The function to time; the shapes stand in the name, as in `zoo bench`."""
+    if name.startswith("cnn-train"):
+        return cnn_train(layout, dtype)
+    kind, *numbers = name.removeprefix("cnn-").split("-")
+    sizes = [int(n) for n in numbers]
+    if kind == "forward":
+        return cnn_forward(*sizes, layout, dtype)
+    if kind == "mixture":
+        return mixture(*sizes)
+    if kind == "lstm":
+        return lstm(*sizes)
+    raise SystemExit(f"there is no work `{name}`")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("work")
+    parser.add_argument("--layout", choices=["nchw", "nhwc"], default="nhwc")
+    parser.add_argument("--dtype", choices=["f32", "bf16"], default="f32")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--runs", type=int, default=0, help="0: as many as fit in about four seconds")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    step = work(options.work, options.layout, options.dtype)
+    step()
+    begun = time.perf_counter()
+    step()
+    once = time.perf_counter() - begun
+    runs = options.runs or max(5, min(200, int(4 / once)))
+    times = []
+    for _ in range(runs):
+        begun = time.perf_counter()
+        step()
+        times.append(1e3 * (time.perf_counter() - begun))
+    print(
+        json.dumps(
+            {
+                "work": options.work,
+                "milliseconds": statistics.median(times),
+                "minimum": min(times),
+                "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+                "threads": options.threads,
+            }
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
