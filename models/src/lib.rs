@@ -1,1 +1,16 @@
 //! The networks of the GMNM paper (arXiv 2510.06660) and the baselines they are held against.
+//!
+//! A network is described by a [`config::ModelConfig`], found by name in the [`registry`], and lives on disk as a
+//! [`model_dir`]: `config.json`, `model.safetensors` and, for images, `preprocessor_config.json`. Image batches are
+//! channels-last, `[batch, height, width, channels]`.
+
+pub mod classifier;
+pub mod config;
+pub mod layers;
+pub mod model_dir;
+pub mod preprocessor;
+pub mod registry;
+
+pub use config::ModelConfig;
+pub use model_dir::ModelDir;
+pub use preprocessor::Preprocessor;

@@ -1,0 +1,179 @@
+//! The description of a network, as in `config.json`.
+
+use std::collections::BTreeMap;
+
+use candle_core::DType;
+use candle_nn::VarBuilder;
+use gmnm_core::Aggregation;
+use gmnm_core::ops::Activation;
+use serde::{Deserialize, Serialize};
+
+use crate::classifier::{Classifier, ClassifierConfig};
+
+/// Why a configuration cannot describe a network.
+#[derive(Debug, thiserror::Error)]
+#[error("{field}: {problem}")]
+pub struct ConfigError {
+    /// The key in `config.json`.
+    pub field: &'static str,
+    /// What is wrong with its value and what would be right.
+    pub problem: String,
+}
+
+impl ConfigError {
+    pub(crate) fn new(field: &'static str, problem: impl Into<String>) -> Self {
+        Self {
+            field,
+            problem: problem.into(),
+        }
+    }
+}
+
+/// A value of `field` within `range`, or an error that says so.
+pub(crate) fn check_range(
+    field: &'static str,
+    value: usize,
+    range: std::ops::RangeInclusive<usize>,
+) -> Result<(), ConfigError> {
+    if range.contains(&value) {
+        return Ok(());
+    }
+    Err(ConfigError::new(
+        field,
+        format!("{value} is outside {} to {}", range.start(), range.end()),
+    ))
+}
+
+/// Serialised names of [`Activation`].
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Activation", rename_all = "kebab-case")]
+pub(crate) enum ActivationName {
+    Identity,
+    Relu,
+    Gelu,
+    Silu,
+}
+
+/// Serialised names of [`Aggregation`].
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Aggregation", rename_all = "kebab-case")]
+pub(crate) enum AggregationName {
+    Norm,
+    Sum,
+}
+
+/// A network of the zoo.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "architecture", rename_all = "kebab-case")]
+pub enum ModelConfig {
+    /// An image classifier.
+    Classifier(ClassifierConfig),
+}
+
+impl ModelConfig {
+    /// Checks every field against the others and against limits that keep a wrong file from asking for absurd
+    /// amounts of memory.
+    ///
+    /// # Errors
+    /// Names the first field that does not fit.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        match self {
+            Self::Classifier(config) => config.validate(),
+        }
+    }
+
+    /// The classes that the network tells apart, if it is a classifier.
+    pub fn classes(&self) -> Option<usize> {
+        match self {
+            Self::Classifier(config) => Some(config.classes),
+        }
+    }
+
+    /// The channels of the images that the network takes, if it takes images.
+    pub fn channels(&self) -> Option<usize> {
+        match self {
+            Self::Classifier(config) => Some(config.channels),
+        }
+    }
+
+    /// Asks `vb` for every parameter and buffer of the network.
+    ///
+    /// # Errors
+    /// When `vb` refuses one of them.
+    pub fn declare(&self, vb: VarBuilder) -> candle_core::Result<()> {
+        match self {
+            Self::Classifier(config) => Classifier::new(config, vb).map(drop),
+        }
+    }
+
+    /// The names and shapes of all parameters and buffers, found without allocating them.
+    ///
+    /// # Errors
+    /// When the configuration is not valid.
+    pub fn tensor_shapes(&self) -> Result<BTreeMap<String, Vec<usize>>, ConfigError> {
+        self.validate()?;
+        let recorder = shapes::Recorder::default();
+        let vb = VarBuilder::from_backend(
+            Box::new(recorder.clone()),
+            DType::F32,
+            candle_core::Device::Cpu,
+        );
+        self.declare(vb)
+            .map_err(|e| ConfigError::new("architecture", e.to_string()))?;
+        Ok(recorder.into_shapes())
+    }
+
+    /// The number of trainable values.
+    ///
+    /// # Errors
+    /// When the configuration is not valid.
+    pub fn parameter_count(&self) -> Result<usize, ConfigError> {
+        Ok(self
+            .tensor_shapes()?
+            .iter()
+            .filter(|(name, _)| !gmnm_core::params::is_buffer(name))
+            .map(|(_, shape)| shape.iter().product::<usize>())
+            .sum())
+    }
+}
+
+mod shapes {
+    //! A parameter source that notes what a network asks for.
+
+    use std::collections::BTreeMap;
+    use std::sync::{Arc, Mutex, PoisonError};
+
+    use candle_core::{DType, Device, Result, Shape, Tensor};
+    use candle_nn::{Init, var_builder::SimpleBackend};
+
+    #[derive(Default, Clone)]
+    pub(super) struct Recorder(Arc<Mutex<BTreeMap<String, Vec<usize>>>>);
+
+    impl Recorder {
+        pub(super) fn into_shapes(self) -> BTreeMap<String, Vec<usize>> {
+            std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        }
+    }
+
+    impl SimpleBackend for Recorder {
+        fn get(&self, s: Shape, name: &str, _: Init, dtype: DType, dev: &Device) -> Result<Tensor> {
+            self.0
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(name.to_string(), s.dims().to_vec());
+            // One zero seen as the whole tensor: no memory is taken for it.
+            Tensor::zeros((), dtype, dev)?.broadcast_as(s)
+        }
+
+        fn get_unchecked(&self, name: &str, _: DType, _: &Device) -> Result<Tensor> {
+            candle_core::bail!("tensor `{name}` is asked for without a shape")
+        }
+
+        fn contains_tensor(&self, name: &str) -> bool {
+            self.0
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .contains_key(name)
+        }
+    }
+}

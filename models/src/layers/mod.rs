@@ -1,0 +1,15 @@
+//! The layers that networks share.
+
+mod attention;
+mod batch_norm;
+mod channel_mixer;
+mod conv;
+mod linear;
+
+pub use attention::{Attention, AttentionConfig};
+pub use batch_norm::BatchNorm;
+pub use channel_mixer::{
+    ChannelMixer, GmnmFunction, MixFunction, MixerConfig, MlpFunction, Placement,
+};
+pub use conv::Conv2d;
+pub use linear::Linear;

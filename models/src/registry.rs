@@ -1,0 +1,216 @@
+//! The models by name: the only place that lists them.
+
+use gmnm_core::Aggregation;
+use gmnm_core::ops::Activation;
+
+use crate::classifier::ClassifierConfig;
+use crate::config::ModelConfig;
+use crate::layers::{
+    AttentionConfig, GmnmFunction, MixFunction, MixerConfig, MlpFunction, Placement,
+};
+
+/// The kind of problem that a model solves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Task {
+    /// Images to classes.
+    Classification,
+}
+
+impl Task {
+    /// The task in words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Classification => "image classification",
+        }
+    }
+}
+
+/// A model that the zoo knows by name.
+#[derive(Debug, Clone, Copy)]
+pub struct Entry {
+    /// The name on the command line: `family` or `family.variant`.
+    pub name: &'static str,
+    /// What it solves.
+    pub task: Task,
+    /// One line for a listing.
+    pub summary: &'static str,
+    /// The name of the data set that it trains on when none is given.
+    pub default_data: &'static str,
+    /// The name of its training recipe.
+    pub recipe: &'static str,
+    config: fn() -> ModelConfig,
+}
+
+impl Entry {
+    /// The default configuration, for three channels and ten classes where a model has such.
+    pub fn config(&self) -> ModelConfig {
+        (self.config)()
+    }
+}
+
+/// A name that is not in the registry.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+#[error("there is no model `{name}`, did you mean `{nearest}`? `zoo list` shows all")]
+pub struct UnknownModel {
+    /// The name that was asked for.
+    pub name: String,
+    /// The known name nearest to it.
+    pub nearest: &'static str,
+}
+
+/// All models, families together, each family's default first.
+pub fn entries() -> &'static [Entry] {
+    ENTRIES
+}
+
+/// The model called `name`.
+///
+/// # Errors
+/// Suggests the nearest name when there is none.
+pub fn find(name: &str) -> Result<&'static Entry, UnknownModel> {
+    ENTRIES.iter().find(|e| e.name == name).ok_or_else(|| {
+        let nearest = ENTRIES
+            .iter()
+            .min_by_key(|e| edit_distance(e.name, name))
+            .map_or("cifar-classifier", |e| e.name);
+        UnknownModel {
+            name: name.to_string(),
+            nearest,
+        }
+    })
+}
+
+/// Levenshtein's distance: the insertions, deletions and substitutions that turn `a` into `b`.
+fn edit_distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, ca) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, &cb) in b.iter().enumerate() {
+            let above = row[j + 1];
+            row[j + 1] = (above + 1)
+                .min(row[j] + 1)
+                .min(diagonal + usize::from(ca != cb));
+            diagonal = above;
+        }
+    }
+    row[b.len()]
+}
+
+const ENTRIES: &[Entry] = &[
+    Entry {
+        name: "cifar-classifier",
+        task: Task::Classification,
+        summary: "convolution stages with a Gaussian mixture over the channels after each",
+        default_data: "cifar10",
+        recipe: "cifar-classifier",
+        config: || classifier([64, 128, 256], Some(gmnm()), None),
+    },
+    Entry {
+        name: "cifar-classifier.attention",
+        task: Task::Classification,
+        summary: "with self-attention between the pixels of the last stage",
+        default_data: "cifar10",
+        recipe: "cifar-classifier",
+        config: || {
+            let attention = AttentionConfig {
+                heads: 4,
+                components: None,
+            };
+            classifier([64, 128, 256], Some(gmnm()), Some(attention))
+        },
+    },
+    Entry {
+        name: "cifar-classifier.plain",
+        task: Task::Classification,
+        summary: "baseline: no mixture, wider convolutions with at least as many parameters",
+        default_data: "cifar10",
+        recipe: "cifar-classifier",
+        config: || classifier([68, 136, 272], None, None),
+    },
+    Entry {
+        name: "cifar-classifier.mlp",
+        task: Task::Classification,
+        summary: "baseline: a perceptron with GELU in the mixture's place, at least as many parameters",
+        default_data: "cifar10",
+        recipe: "cifar-classifier",
+        config: || {
+            let mixer = MixerConfig {
+                function: MixFunction::Mlp(MlpFunction {
+                    hidden: vec![65, 129, 257],
+                }),
+                ..gmnm()
+            };
+            classifier([64, 128, 256], Some(mixer), None)
+        },
+    },
+];
+
+fn classifier(
+    widths: [usize; 3],
+    mixer: Option<MixerConfig>,
+    attention: Option<AttentionConfig>,
+) -> ModelConfig {
+    ModelConfig::Classifier(ClassifierConfig {
+        channels: 3,
+        classes: 10,
+        widths: widths.to_vec(),
+        convs: 2,
+        activation: Activation::Gelu,
+        mixer,
+        attention,
+        logit_scale: 1.0,
+    })
+}
+
+fn gmnm() -> MixerConfig {
+    MixerConfig {
+        placement: Placement::Residual,
+        normalize_input: true,
+        function: MixFunction::Gmnm(GmnmFunction {
+            components: vec![64, 128, 256],
+            projections: 1,
+            aggregation: Aggregation::Norm,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_name_suggests_the_nearest() {
+        let error = find("cifar-clasifier.plane").unwrap_err();
+        assert_eq!(error.nearest, "cifar-classifier.plain");
+        assert_eq!(edit_distance("kitten", "sitting"), 3);
+    }
+
+    #[test]
+    fn baselines_have_at_least_the_parameters_of_the_mixture_and_hardly_more() {
+        for family in ["cifar-classifier"] {
+            let count = |name: &str| find(name).unwrap().config().parameter_count().unwrap();
+            let ours = count(family);
+            for entry in entries() {
+                let baseline = entry.summary.starts_with("baseline");
+                if baseline && entry.name.starts_with(family) {
+                    let theirs = count(entry.name);
+                    assert!(
+                        theirs >= ours && theirs as f64 <= 1.03 * ours as f64,
+                        "{}: {theirs} against {ours}",
+                        entry.name
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_unique_and_configurations_valid() {
+        for (i, entry) in entries().iter().enumerate() {
+            assert!(entries()[..i].iter().all(|e| e.name != entry.name));
+            entry.config().validate().unwrap();
+        }
+    }
+}
