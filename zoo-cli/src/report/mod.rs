@@ -1,5 +1,7 @@
 //! The only place that prints: results on stdout, progress and logs on stderr.
 
+pub mod plot;
+
 mod printer;
 mod progress;
 mod table;

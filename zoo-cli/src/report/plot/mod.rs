@@ -1,0 +1,29 @@
+//! Figures as SVG text: line charts, heat maps, and grids of them. Nothing here prints or writes files.
+//!
+//! The bytes depend on the data alone. Values that are not finite (or not positive on a logarithmic axis) are gaps.
+//!
+//! ```
+//! use zoo::report::plot::{LineChart, Scale};
+//!
+//! let svg = LineChart::new("Loss")
+//!     .x_label("epoch")
+//!     .y_label("loss")
+//!     .y_scale(Scale::Log)
+//!     .line("train", vec![(1.0, 2.3), (2.0, 0.9), (3.0, 0.4)])
+//!     .line("test", vec![(1.0, 2.4), (2.0, 1.1), (3.0, 0.6)])
+//!     .svg();
+//! assert!(svg.starts_with("<svg"));
+//! ```
+
+mod axis;
+mod color;
+mod figure;
+mod heat_map;
+mod line_chart;
+mod svg;
+
+pub use axis::Scale;
+pub use color::ColorMap;
+pub use figure::{Figure, Panel};
+pub use heat_map::HeatMap;
+pub use line_chart::{LineChart, Style};
