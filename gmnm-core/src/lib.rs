@@ -13,4 +13,4 @@ pub mod rng;
 mod layer;
 
 pub use layer::{Aggregation, Gmnm, GmnmConfig};
-pub use params::ParamStore;
+pub use params::{LoadError, Mismatch, ParamStore};
