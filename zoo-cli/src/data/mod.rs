@@ -3,12 +3,15 @@
 //! [`open_images`] finds out the format, reads it and says where the images came from. One file a format;
 //! all of them give [`Images`]: bytes, channels last.
 
+pub mod augment;
 mod channels;
 mod error;
 pub mod idx;
 mod images;
 mod input;
+pub mod loader;
 mod sample;
+pub mod split;
 
 pub use error::DataError;
 pub use images::{ImageDataset, ImageShape, Images, SkippedFile, Source};

@@ -1,0 +1,302 @@
+//! Random flips, translations and cut-outs of training images.
+//!
+//! What is drawn depends on (seed, epoch, index of the image) alone: not on the order of the batches, the
+//! number of threads, or what was drawn before.
+
+use gmnm_core::rng::Philox;
+use serde::{Deserialize, Serialize};
+
+use super::ImageShape;
+
+/// Which images are mirrored left to right.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Flip {
+    /// None of them.
+    #[default]
+    None,
+    /// Each with probability ½ in every epoch.
+    Random,
+    /// A random half in the first epoch, the other half in the next, and so on by turns: an image is seen
+    /// both ways in any two epochs (Keller Jordan, arXiv 2404.00498, section 3.6).
+    Alternating,
+}
+
+/// How training images are varied. The default varies nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Augmentation {
+    /// Mirroring.
+    pub flip: Flip,
+    /// Shifts by up to this many pixels along each axis; what moves in is a reflection of the image at its
+    /// border (the border itself is not repeated). Capped at the size less one.
+    pub translate: usize,
+    /// Side of a square set to the mean, its centre anywhere in the image, in pixels; 0 is off
+    /// (DeVries and Taylor, arXiv 1708.04552).
+    pub cutout: usize,
+}
+
+/// Where each pixel of one varied image comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Variation {
+    rows: Vec<usize>,
+    columns: Vec<usize>,
+    /// Rows and columns of the cut-out.
+    hole: [std::ops::Range<usize>; 2],
+}
+
+/// Draws the variations of one epoch.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Augmenter {
+    augmentation: Augmentation,
+    shape: ImageShape,
+    epoch: u64,
+    flip_key: u64,
+    epoch_key: u64,
+}
+
+/// `position` mirrored back into 0..size at either border; at most one reflection is needed.
+fn reflect(position: isize, size: usize) -> usize {
+    let last = size as isize - 1;
+    let inside = position.abs();
+    (if inside > last {
+        2 * last - inside
+    } else {
+        inside
+    }) as usize
+}
+
+impl Augmenter {
+    pub(crate) fn new(
+        augmentation: Augmentation,
+        shape: ImageShape,
+        seed: u64,
+        epoch: u64,
+    ) -> Self {
+        let key = |name: &str| Philox::named(seed, name).next_u64();
+        Self {
+            augmentation,
+            shape,
+            epoch,
+            flip_key: key("augmentation: flips of the first epoch"),
+            epoch_key: key(&format!("augmentation of epoch {epoch}")),
+        }
+    }
+
+    /// The variation of the image with this index.
+    pub(crate) fn draw(&self, index: usize) -> Variation {
+        let mut random = Philox::new(self.epoch_key, index as u64);
+        let Augmentation {
+            flip,
+            translate,
+            cutout,
+        } = self.augmentation;
+        let flipped = match flip {
+            Flip::None => false,
+            Flip::Random => random.below(2) == 1,
+            Flip::Alternating => {
+                (Philox::new(self.flip_key, index as u64).below(2) + self.epoch) % 2 == 1
+            }
+        };
+        let mut axis = |size: usize| -> Vec<usize> {
+            let reach = translate.min(size.saturating_sub(1));
+            let shift = random.below(2 * reach as u64 + 1) as isize - reach as isize;
+            (0..size as isize)
+                .map(|i| reflect(i + shift, size))
+                .collect()
+        };
+        let rows = axis(self.shape.height);
+        let mut columns = axis(self.shape.width);
+        if flipped {
+            columns.reverse();
+        }
+        let hole = [self.shape.height, self.shape.width].map(|size| {
+            if cutout == 0 {
+                return 0..0;
+            }
+            let centre = random.below(size as u64) as usize;
+            let start = centre.saturating_sub(cutout / 2);
+            start..(centre + cutout.div_ceil(2)).min(size)
+        });
+        Variation {
+            rows,
+            columns,
+            hole,
+        }
+    }
+}
+
+/// Turns bytes into a network's input: `(byte / 255 − mean) / std`, per channel, from a table.
+#[derive(Debug, Clone)]
+pub(crate) struct Normaliser {
+    table: Vec<[f32; 256]>,
+}
+
+impl Normaliser {
+    /// One mean and one standard deviation a channel.
+    pub(crate) fn new(mean: &[f32], std: &[f32]) -> Self {
+        let entry = |byte: usize, mean: f32, std: f32| (byte as f32 / 255.0 - mean) / std;
+        Self {
+            table: mean
+                .iter()
+                .zip(std)
+                .map(|(&mean, &std)| std::array::from_fn(|byte| entry(byte, mean, std)))
+                .collect(),
+        }
+    }
+
+    /// Writes the normalised pixels, `[.., channels]`, to `output`, which has the same length.
+    pub(crate) fn apply(&self, pixels: &[u8], output: &mut [f32]) {
+        let channels = self.table.len();
+        for (from, to) in pixels
+            .chunks_exact(channels)
+            .zip(output.chunks_exact_mut(channels))
+        {
+            for ((table, &byte), value) in self.table.iter().zip(from).zip(to) {
+                *value = table[usize::from(byte)];
+            }
+        }
+    }
+
+    /// As [`Normaliser::apply`] for one `[height, width, channels]` image, varied. A cut-out is 0, the mean.
+    pub(crate) fn apply_varied(&self, pixels: &[u8], variation: &Variation, output: &mut [f32]) {
+        let channels = self.table.len();
+        let width = variation.columns.len();
+        let line = width * channels;
+        let [hole_rows, hole_columns] = &variation.hole;
+        for (y, (&row, output)) in variation
+            .rows
+            .iter()
+            .zip(output.chunks_exact_mut(line))
+            .enumerate()
+        {
+            let source = &pixels[row * line..(row + 1) * line];
+            for (&column, value) in variation
+                .columns
+                .iter()
+                .zip(output.chunks_exact_mut(channels))
+            {
+                self.apply(&source[column * channels..(column + 1) * channels], value);
+            }
+            if hole_rows.contains(&y) {
+                output[hole_columns.start * channels..hole_columns.end * channels].fill(0.0);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHAPE: ImageShape = ImageShape {
+        height: 4,
+        width: 5,
+        channels: 1,
+    };
+
+    fn draw(augmentation: Augmentation, seed: u64, epoch: u64, index: usize) -> Variation {
+        Augmenter::new(augmentation, SHAPE, seed, epoch).draw(index)
+    }
+
+    #[test]
+    fn reflection_is_that_of_numpy() {
+        // numpy.pad(numpy.arange(4), 3, mode="reflect")
+        let padded: Vec<usize> = (-3..7).map(|i| reflect(i, 4)).collect();
+        assert_eq!(padded, [3, 2, 1, 0, 1, 2, 3, 2, 1, 0]);
+        assert_eq!(reflect(0, 1), 0);
+    }
+
+    #[test]
+    fn nothing_is_varied_by_default() {
+        let variation = draw(Augmentation::default(), 1, 2, 3);
+        assert_eq!(variation.rows, [0, 1, 2, 3]);
+        assert_eq!(variation.columns, [0, 1, 2, 3, 4]);
+        assert!(variation.hole.iter().all(|range| range.is_empty()));
+    }
+
+    #[test]
+    fn a_varied_image_is_the_definition_applied() {
+        let pixels: Vec<u8> = (0..20).collect();
+        let normaliser = Normaliser::new(&[0.5], &[0.25]);
+        let variation = Variation {
+            rows: vec![1, 0, 1, 2],
+            columns: vec![4, 3, 2, 1, 0],
+            hole: [2..4, 0..2],
+        };
+        let mut output = vec![f32::NAN; 20];
+        normaliser.apply_varied(&pixels, &variation, &mut output);
+        for y in 0..4 {
+            for x in 0..5 {
+                let byte = f32::from(pixels[variation.rows[y] * 5 + variation.columns[x]]);
+                let expected = if y >= 2 && x < 2 {
+                    0.0
+                } else {
+                    (byte / 255.0 - 0.5) / 0.25
+                };
+                assert_eq!(output[y * 5 + x], expected, "({y}, {x})");
+            }
+        }
+    }
+
+    #[test]
+    fn alternating_flips_take_turns() {
+        let augmentation = Augmentation {
+            flip: Flip::Alternating,
+            ..Augmentation::default()
+        };
+        let flipped = |epoch, index| draw(augmentation, 7, epoch, index).columns[0] == 4;
+        let first: Vec<bool> = (0..400).map(|index| flipped(0, index)).collect();
+        let count = first.iter().filter(|&&flip| flip).count();
+        assert!((150..250).contains(&count), "{count}");
+        for (index, &flip) in first.iter().enumerate() {
+            assert_ne!(flipped(1, index), flip);
+            assert_eq!(flipped(2, index), flip);
+        }
+    }
+
+    #[test]
+    fn every_shift_and_both_flips_occur() {
+        let augmentation = Augmentation {
+            flip: Flip::Random,
+            translate: 2,
+            cutout: 3,
+        };
+        let mut seen = std::collections::BTreeSet::new();
+        for index in 0..400 {
+            let Variation {
+                rows,
+                columns,
+                hole,
+            } = draw(augmentation, 0, 5, index);
+            assert!(
+                hole.iter().all(|range| (1..=3).contains(&range.len())),
+                "{hole:?}"
+            );
+            assert!(hole[0].end <= 4 && hole[1].end <= 5);
+            seen.insert((rows, columns));
+        }
+        assert_eq!(seen.len(), 5 * 5 * 2);
+        assert_eq!(draw(augmentation, 0, 5, 3), draw(augmentation, 0, 5, 3));
+        assert_ne!(
+            (0..9)
+                .map(|i| draw(augmentation, 0, 5, i))
+                .collect::<Vec<_>>(),
+            (0..9)
+                .map(|i| draw(augmentation, 0, 6, i))
+                .collect::<Vec<_>>()
+        );
+    }
+
+    #[test]
+    fn a_single_pixel_survives_every_augmentation() {
+        let augmentation = Augmentation {
+            flip: Flip::Random,
+            translate: 4,
+            cutout: 8,
+        };
+        let variation = Augmenter::new(augmentation, ImageShape::new(1, 1, 3), 0, 0).draw(0);
+        let mut output = [1.0; 3];
+        Normaliser::new(&[0.0; 3], &[1.0; 3]).apply_varied(&[255; 3], &variation, &mut output);
+        assert_eq!(output, [0.0; 3]);
+    }
+}
