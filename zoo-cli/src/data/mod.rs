@@ -5,16 +5,20 @@
 
 pub mod augment;
 mod channels;
+pub mod decode;
 mod error;
 pub mod idx;
 mod images;
 mod input;
 pub mod loader;
+mod resize;
 mod sample;
 pub mod split;
+mod walk;
 
 pub use error::DataError;
 pub use images::{ImageDataset, ImageShape, Images, SkippedFile, Source};
+pub use walk::walk_images;
 
 use std::path::Path;
 

@@ -1,0 +1,219 @@
+//! One image file to the pixels that a network takes.
+//!
+//! The content decides the format (png, jpg, webp), not the file's name. An orientation in the EXIF data is
+//! applied, 16 bits a channel are rounded to 8, palettes are looked up, and transparent pixels are laid over
+//! white. An image above [`MAX_PIXELS`] or [`MAX_DECODED`] is refused before anything is allocated for it.
+
+use std::{
+    fs::File,
+    io::{Cursor, Read},
+    path::Path,
+};
+
+use image::{
+    DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, metadata::Orientation,
+};
+use models::preprocessor::Preprocessor;
+
+use super::{DataError, channels, input, resize::resize};
+
+/// The most pixels that an image may have: 100 million.
+pub const MAX_PIXELS: u64 = 100_000_000;
+
+/// The most bytes that an image may decode to: 512 MiB.
+pub const MAX_DECODED: u64 = 512 << 20;
+
+/// The largest image file that is read: 256 MiB.
+pub const MAX_FILE: u64 = 256 << 20;
+
+/// The background of transparent pixels.
+const WHITE: u32 = 255;
+
+/// An image of 8 bits a channel.
+pub(crate) struct Decoded {
+    /// `[height, width, channels]`
+    pub(crate) pixels: Vec<u8>,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+    /// 1 or 3.
+    pub(crate) channels: usize,
+}
+
+fn undecodable(path: &Path, problem: impl Into<String>) -> DataError {
+    DataError::Decode {
+        path: path.into(),
+        problem: problem.into(),
+    }
+}
+
+/// Reads a file of at most [`MAX_FILE`] bytes.
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>, DataError> {
+    let failed = |reason| input::read_failed(path, reason);
+    let mut file = File::open(path).map_err(failed)?;
+    read_image_bytes(path, &mut file)
+}
+
+/// Reads a stream of at most [`MAX_FILE`] bytes.
+pub(crate) fn read_image_bytes(path: &Path, reader: &mut dyn Read) -> Result<Vec<u8>, DataError> {
+    let mut reader = reader;
+    let bytes =
+        input::read_up_to(&mut reader, MAX_FILE + 1).map_err(|e| input::read_failed(path, e))?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(DataError::TooLarge {
+            path: path.into(),
+            problem: format!(
+                "image files of up to {} MiB are read; store it smaller",
+                MAX_FILE >> 20
+            ),
+        });
+    }
+    Ok(bytes)
+}
+
+/// Whether a JPEG stream ends: its last end marker stands behind its last scan. The decoder would fill what is
+/// missing with grey and say nothing.
+fn jpeg_is_complete(bytes: &[u8]) -> bool {
+    let last = |marker: [u8; 2]| bytes.windows(2).rposition(|pair| pair == marker);
+    match last([0xff, 0xd9]) {
+        Some(end) => !bytes[end..].windows(2).any(|pair| pair == [0xff, 0xda]),
+        None => false,
+    }
+}
+
+/// Lays pixels of `CHANNELS` colours and one alpha over white.
+fn composite<const STRIDE: usize>(pixels: &[u8]) -> Vec<u8> {
+    let mut flat = Vec::with_capacity(pixels.len() / STRIDE * (STRIDE - 1));
+    for pixel in pixels.as_chunks::<STRIDE>().0 {
+        let alpha = u32::from(pixel[STRIDE - 1]);
+        flat.extend(
+            pixel[..STRIDE - 1].iter().map(|&value| {
+                ((u32::from(value) * alpha + WHITE * (255 - alpha) + 127) / 255) as u8
+            }),
+        );
+    }
+    flat
+}
+
+/// Decodes the bytes of an image; `path` is only named in errors.
+pub(crate) fn decode_bytes(path: &Path, bytes: &[u8]) -> Result<Decoded, DataError> {
+    if bytes.is_empty() {
+        return Err(DataError::Empty { path: path.into() });
+    }
+    let failed = |error: ImageError| match error {
+        ImageError::Limits(_) => too_large(path, "decoding it needs too much memory".into()),
+        // The decoders end some of their sentences with a full stop.
+        error => undecodable(path, error.to_string().trim_end_matches('.')),
+    };
+    let format = image::guess_format(bytes)
+        .map_err(|_| undecodable(path, "its content is not that of a png, jpg or webp image"))?;
+    if !matches!(
+        format,
+        ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP
+    ) {
+        return Err(undecodable(
+            path,
+            format!("its content is that of a {format:?} file"),
+        ));
+    }
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(2 * MAX_DECODED);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(failed)?;
+
+    let (width, height) = decoder.dimensions();
+    if width == 0 || height == 0 {
+        return Err(undecodable(path, "it has no pixels"));
+    }
+    if u64::from(width) * u64::from(height) > MAX_PIXELS || decoder.total_bytes() > MAX_DECODED {
+        return Err(too_large(path, format!("it has {width}×{height} pixels")));
+    }
+    if format == ImageFormat::Jpeg && !jpeg_is_complete(bytes) {
+        return Err(undecodable(path, "it ends before the image does"));
+    }
+    // Looking for the orientation parses a JPEG's headers again: only where there can be one.
+    let orientation = match format {
+        ImageFormat::Jpeg if !bytes.windows(4).take(1 << 16).any(|four| four == b"Exif") => {
+            Orientation::NoTransforms
+        }
+        _ => decoder.orientation().unwrap_or(Orientation::NoTransforms),
+    };
+    let mut image = DynamicImage::from_decoder(decoder).map_err(failed)?;
+    image.apply_orientation(orientation);
+
+    let (width, height) = (image.width() as usize, image.height() as usize);
+    let (pixels, channels) = match image {
+        DynamicImage::ImageLuma8(grey) => (grey.into_raw(), 1),
+        DynamicImage::ImageRgb8(colour) => (colour.into_raw(), 3),
+        DynamicImage::ImageLuma16(_) => (image.into_luma8().into_raw(), 1),
+        DynamicImage::ImageLumaA8(_) | DynamicImage::ImageLumaA16(_) => {
+            (composite::<2>(image.into_luma_alpha8().as_raw()), 1)
+        }
+        DynamicImage::ImageRgba8(_) | DynamicImage::ImageRgba16(_) => {
+            (composite::<4>(image.into_rgba8().as_raw()), 3)
+        }
+        other => (other.into_rgb8().into_raw(), 3),
+    };
+    Ok(Decoded {
+        pixels,
+        height,
+        width,
+        channels,
+    })
+}
+
+fn too_large(path: &Path, found: String) -> DataError {
+    DataError::TooLarge {
+        path: path.into(),
+        problem: format!(
+            "{found}, the limit is {} million pixels and {} MiB; make it smaller",
+            MAX_PIXELS / 1_000_000,
+            MAX_DECODED >> 20
+        ),
+    }
+}
+
+impl Decoded {
+    /// These pixels at the size and with the channels of a network's input.
+    pub(crate) fn fit(self, path: &Path, to: &Preprocessor) -> Result<Vec<u8>, DataError> {
+        if to.channels != 1 && to.channels != 3 {
+            return Err(undecodable(
+                path,
+                format!(
+                    "the model takes {} channels, an image has 1 or 3",
+                    to.channels
+                ),
+            ));
+        }
+        let pixels = if (self.height, self.width) == (to.height, to.width) {
+            self.pixels
+        } else {
+            resize(&self.pixels, self.height, self.width, self.channels, to)
+        };
+        Ok(channels::convert(pixels, self.channels, to.channels))
+    }
+}
+
+/// Decodes the bytes of an image into `[to.height, to.width, to.channels]` bytes, resized and cropped as `to`
+/// says; `path` is only named in errors. Grey becomes RGB by repetition, RGB becomes grey by its BT.601 luma.
+///
+/// # Errors
+/// [`DataError::Decode`], [`DataError::TooLarge`] or [`DataError::Empty`].
+pub fn preprocess_bytes(
+    path: &Path,
+    bytes: &[u8],
+    to: &Preprocessor,
+) -> Result<Vec<u8>, DataError> {
+    decode_bytes(path, bytes)?.fit(path, to)
+}
+
+/// As [`preprocess_bytes`], for a file.
+///
+/// # Errors
+/// Also [`DataError::Missing`] and [`DataError::Read`].
+pub fn preprocess(path: &Path, to: &Preprocessor) -> Result<Vec<u8>, DataError> {
+    preprocess_bytes(path, &read_file(path)?, to)
+}
+
+#[cfg(test)]
+mod tests;

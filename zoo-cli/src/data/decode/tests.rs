@@ -1,0 +1,223 @@
+use std::fs;
+
+use image::{GrayAlphaImage, GrayImage, ImageBuffer, Luma, Rgb, RgbImage, RgbaImage};
+use models::preprocessor::{Interpolation, ResizeRule};
+use proptest::prelude::*;
+
+use super::*;
+
+fn to(side: usize, channels: usize) -> Preprocessor {
+    Preprocessor {
+        height: side,
+        width: side,
+        channels,
+        mean: vec![0.0; channels],
+        std: vec![1.0; channels],
+        interpolation: Interpolation::Bilinear,
+        resize: ResizeRule::Crop,
+    }
+}
+
+fn encode(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
+    let mut bytes = Cursor::new(Vec::new());
+    image.into().write_to(&mut bytes, format).unwrap();
+    bytes.into_inner()
+}
+
+fn run(bytes: &[u8], to: &Preprocessor) -> Result<Vec<u8>, String> {
+    preprocess_bytes(Path::new("photo.jpg"), bytes, to).map_err(|error| error.to_string())
+}
+
+fn photo() -> RgbImage {
+    RgbImage::from_fn(40, 24, |x, y| Rgb([(x * 6) as u8, (y * 10) as u8, 90]))
+}
+
+#[test]
+fn the_content_decides_the_format() {
+    for format in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP] {
+        let pixels = run(&encode(photo(), format), &to(8, 3)).unwrap();
+        assert_eq!(pixels.len(), 8 * 8 * 3);
+        // The crop is 8 of 13 scaled columns, so that this pixel's centre is at x = 19.5, y = 13.
+        let middle = &pixels[(4 * 8 + 4) * 3..][..3];
+        for (found, expected) in middle.iter().zip([117u8, 130, 90]) {
+            assert!(found.abs_diff(expected) < 8, "{format:?}: {middle:?}");
+        }
+    }
+}
+
+#[test]
+fn every_kind_of_pixel_is_read() {
+    let one = |image: DynamicImage| run(&encode(image, ImageFormat::Png), &to(1, 3)).unwrap();
+    assert_eq!(one(GrayImage::from_pixel(1, 1, Luma([77])).into()), [77; 3]);
+    assert_eq!(
+        one(GrayAlphaImage::from_pixel(1, 1, image::LumaA([0, 51])).into()),
+        [204; 3]
+    );
+    assert_eq!(
+        one(RgbaImage::from_pixel(2, 2, image::Rgba([255, 0, 0, 128])).into()),
+        [255, 127, 127]
+    );
+    let deep: ImageBuffer<Rgb<u16>, _> =
+        ImageBuffer::from_pixel(1, 1, Rgb([65535u16, 257 * 100, 0]));
+    assert_eq!(one(deep.into()), [255, 100, 0]);
+    let deep: ImageBuffer<Luma<u16>, _> = ImageBuffer::from_pixel(1, 1, Luma([257 * 9u16]));
+    assert_eq!(one(deep.into()), [9; 3]);
+    assert_eq!(
+        run(
+            &encode(
+                RgbImage::from_pixel(1, 1, Rgb([255, 0, 0])),
+                ImageFormat::Png
+            ),
+            &to(1, 1)
+        ),
+        Ok(vec![76])
+    );
+}
+
+/// A 2×1 palette PNG whose second colour is half transparent, made by the Python imaging library:
+/// `im = Image.new("P", (2, 1)); im.putpalette([10, 20, 30, 40, 50, 60]); im.putpixel((1, 0), 1);
+/// im.save(f, "png", transparency=bytes([255, 128]))`
+const PALETTE: &[u8] = &[
+    137, 80, 78, 71, 13, 10, 26, 10, 0, 0, 0, 13, 73, 72, 68, 82, 0, 0, 0, 2, 0, 0, 0, 1, 1, 3, 0,
+    0, 0, 206, 236, 237, 201, 0, 0, 0, 6, 80, 76, 84, 69, 10, 20, 30, 40, 50, 60, 213, 27, 180,
+    233, 0, 0, 0, 2, 116, 82, 78, 83, 255, 128, 8, 15, 179, 106, 0, 0, 0, 10, 73, 68, 65, 84, 120,
+    156, 99, 112, 0, 0, 0, 66, 0, 65, 41, 55, 244, 239, 0, 0, 0, 0, 73, 69, 78, 68, 174, 66, 96,
+    130,
+];
+
+#[test]
+fn palettes_are_looked_up() {
+    let to = Preprocessor {
+        height: 1,
+        width: 2,
+        ..to(1, 3)
+    };
+    let half = |value: u32| ((value * 128 + 255 * 127 + 127) / 255) as u8;
+    assert_eq!(
+        run(PALETTE, &to),
+        Ok(vec![10, 20, 30, half(40), half(50), half(60)])
+    );
+}
+
+#[test]
+fn the_orientation_is_applied() {
+    // A JPEG of 16 × 8 pixels, dark on the left, with "rotate 90° clockwise" (6) in its EXIF data.
+    let image = RgbImage::from_fn(16, 8, |x, _| Rgb([if x < 8 { 0 } else { 255 }; 3]));
+    let plain = encode(image, ImageFormat::Jpeg);
+    let mut exif =
+        b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0".to_vec();
+    let mut segment = vec![0xff, 0xe1];
+    segment.extend((exif.len() as u16 + 2).to_be_bytes());
+    segment.append(&mut exif);
+    let turned = [&plain[..2], &segment, &plain[2..]].concat();
+    let to = Preprocessor {
+        height: 2,
+        width: 1,
+        ..to(1, 1)
+    };
+    let pixels = run(&turned, &to).unwrap();
+    assert!(pixels[0] < 60 && pixels[1] > 200, "{pixels:?}");
+}
+
+#[test]
+fn one_pixel_is_an_image() {
+    let bytes = encode(RgbImage::from_pixel(1, 1, Rgb([1, 2, 3])), ImageFormat::Png);
+    assert_eq!(run(&bytes, &to(32, 3)).unwrap(), [1, 2, 3].repeat(32 * 32));
+}
+
+/// A PNG header that claims a size, with a valid checksum and no pixels.
+fn claimed_png(width: u32, height: u32) -> Vec<u8> {
+    let mut bytes = encode(GrayImage::new(1, 1), ImageFormat::Png);
+    bytes[16..20].copy_from_slice(&width.to_be_bytes());
+    bytes[20..24].copy_from_slice(&height.to_be_bytes());
+    let mut crc = flate2::Crc::new();
+    crc.update(&bytes[12..29]);
+    bytes[29..33].copy_from_slice(&crc.sum().to_be_bytes());
+    bytes
+}
+
+#[test]
+fn a_huge_image_is_refused_before_it_is_allocated() {
+    for (width, height) in [(20_000, 20_000), (u32::MAX >> 1, 1), (1, 200_000_000)] {
+        let error = run(&claimed_png(width, height), &to(32, 3)).unwrap_err();
+        assert!(
+            error.contains("photo.jpg") && error.contains("too large"),
+            "{error}"
+        );
+        assert!(error.contains("100 million pixels"), "{error}");
+    }
+    let mut jpeg = encode(GrayImage::new(8, 8), ImageFormat::Jpeg);
+    let frame = jpeg
+        .windows(2)
+        .position(|pair| pair == [0xff, 0xc0])
+        .unwrap();
+    jpeg[frame + 5..frame + 9].copy_from_slice(&[0x4e, 0x20, 0x4e, 0x20]);
+    let error = run(&jpeg, &to(32, 3)).unwrap_err();
+    assert!(error.contains("20000×20000"), "{error}");
+}
+
+#[test]
+fn broken_files_are_named_with_the_next_step() {
+    let whole = |format| encode(photo(), format);
+    for format in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP] {
+        let bytes = whole(format);
+        for length in [12, bytes.len() / 2] {
+            let error = run(&bytes[..length], &to(8, 3)).unwrap_err();
+            assert!(
+                error.starts_with("cannot decode `photo.jpg` ("),
+                "{format:?} {length}: {error}"
+            );
+        }
+    }
+    assert!(run(&[], &to(8, 3)).unwrap_err().contains("is empty"));
+    assert!(
+        run(b"a text file, no more", &to(8, 3))
+            .unwrap_err()
+            .contains("png, jpg or webp")
+    );
+    assert!(
+        run(b"GIF89a\x01\0\x01\0", &to(8, 3))
+            .unwrap_err()
+            .contains("Gif")
+    );
+    assert!(
+        run(&whole(ImageFormat::Png), &to(8, 4))
+            .unwrap_err()
+            .contains("4 channels")
+    );
+    let directory = tempfile::tempdir().unwrap();
+    let missing = preprocess(&directory.path().join("no.png"), &to(8, 3)).unwrap_err();
+    assert!(missing.to_string().contains("no.png` does not exist"));
+    let path = directory.path().join("really-a-png.webp");
+    fs::write(&path, whole(ImageFormat::Png)).unwrap();
+    assert_eq!(preprocess(&path, &to(8, 3)).unwrap().len(), 192);
+}
+
+#[test]
+fn a_truncated_photo_with_a_thumbnail_is_noticed() {
+    let thumbnail = encode(GrayImage::new(8, 8), ImageFormat::Jpeg);
+    let mut segment = vec![0xff, 0xe2];
+    segment.extend((thumbnail.len() as u16 + 2).to_be_bytes());
+    segment.extend(thumbnail);
+    let plain = encode(photo(), ImageFormat::Jpeg);
+    let whole = [&plain[..2], &segment, &plain[2..]].concat();
+    assert!(run(&whole, &to(8, 3)).is_ok());
+    for missing in [1, 2, 20] {
+        assert!(run(&whole[..whole.len() - missing], &to(8, 3)).is_err());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn damaged_images_never_panic(format in 0usize..3, at in 0usize..2000, byte: u8, cut in 0usize..2000) {
+        let format = [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP][format];
+        let mut bytes = encode(photo(), format);
+        let length = bytes.len();
+        bytes[at % length] = byte;
+        let _ = run(&bytes, &to(4, 3));
+        bytes.truncate(cut % length);
+        let _ = run(&bytes, &to(4, 3));
+    }
+}
