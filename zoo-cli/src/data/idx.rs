@@ -3,18 +3,12 @@
 //! A file is: two zero bytes, the element type (8 = unsigned byte), the number of dimensions, each dimension
 //! as a big-endian `u32`, the elements. Images have three dimensions (count, rows, columns), labels one.
 
-use std::{
-    io::Read,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, io::Read, path::Path};
 
-use super::{
-    DataError, ImageShape, Images,
-    input::{self, MAX_UNPACKED},
-};
+use super::{DataError, ImageShape, Images, classes, input, parts::Parts, store::Store};
 
-/// The training and test part of a folder of IDX files, in that order; either may be absent.
-type Parts = (Option<Images>, Option<Images>);
+/// The most elements that are read from one file.
+const MAX_ELEMENTS: u64 = 8 << 30;
 
 const FORMAT: &str = "an IDX file";
 
@@ -33,9 +27,9 @@ fn malformed(path: &Path, problem: String) -> DataError {
     }
 }
 
-fn parse(path: &Path, mut reader: impl Read) -> Result<Array, DataError> {
+fn parse(path: &Path, reader: &mut dyn Read) -> Result<Array, DataError> {
     let mut read =
-        |count: u64| input::read_up_to(&mut reader, count).map_err(|e| input::read_failed(path, e));
+        |count: u64| input::read_up_to(reader, count).map_err(|e| input::read_failed(path, e));
     let too_short = || {
         malformed(
             path,
@@ -71,10 +65,10 @@ fn parse(path: &Path, mut reader: impl Read) -> Result<Array, DataError> {
     let expected = dimensions
         .iter()
         .try_fold(1u64, |product, &n| product.checked_mul(n as u64))
-        .filter(|&bytes| bytes <= MAX_UNPACKED)
+        .filter(|&bytes| bytes <= MAX_ELEMENTS)
         .ok_or_else(|| DataError::TooLarge {
             path: path.into(),
-            problem: format!("its header claims {dimensions:?} bytes, the limit is {MAX_UNPACKED}; split the file"),
+            problem: format!("its header claims {dimensions:?} bytes, the limit is {MAX_ELEMENTS}; split the file"),
         })?;
     let elements = read(expected + 1)?;
     let problem = match elements.len() as u64 {
@@ -98,12 +92,8 @@ fn parse(path: &Path, mut reader: impl Read) -> Result<Array, DataError> {
     Err(malformed(path, problem))
 }
 
-/// Reads one file of images and the file of their labels.
-///
-/// # Errors
-/// A file that is not IDX, is cut short or too long, or two files that do not belong together.
-pub fn read_pair(images: &Path, labels: &Path) -> Result<Images, DataError> {
-    let pixels = parse(images, input::open(images)?)?;
+/// The images of one file with the labels of the other.
+fn join(images: &Path, pixels: Array, labels: &Path, classes: Array) -> Result<Images, DataError> {
     let &[count, height, width] = pixels.dimensions.as_slice() else {
         return Err(malformed(
             images,
@@ -115,7 +105,6 @@ pub fn read_pair(images: &Path, labels: &Path) -> Result<Images, DataError> {
             path: images.into(),
         });
     }
-    let classes = parse(labels, input::open(labels)?)?;
     if classes.dimensions.len() != 1 {
         return Err(malformed(
             labels,
@@ -132,49 +121,62 @@ pub fn read_pair(images: &Path, labels: &Path) -> Result<Images, DataError> {
             ),
         ));
     }
-    let shape = ImageShape::new(height, width, 1);
     Ok(Images {
         pixels: pixels.elements,
         labels: classes.elements.into_iter().map(u32::from).collect(),
-        ..Images::empty(shape)
+        ..Images::empty(ImageShape::new(height, width, 1))
     })
 }
 
-fn find(files: &[PathBuf], part: &str, kind: &str, rank: u8) -> Option<PathBuf> {
-    let spellings = ["-", "."].map(|separator| format!("{part}-{kind}{separator}idx{rank}-ubyte"));
-    files
-        .iter()
-        .find(|file| {
-            let name = file.file_name().map(|name| name.to_string_lossy());
-            let name = name.as_deref().unwrap_or_default();
-            spellings
-                .iter()
-                .any(|s| s == name.strip_suffix(".gz").unwrap_or(name))
-        })
-        .cloned()
+/// Reads one file of images and the file of their labels.
+///
+/// # Errors
+/// A file that is not IDX, is cut short or too long, or two files that do not belong together.
+pub fn read_pair(images: &Path, labels: &Path) -> Result<Images, DataError> {
+    let array = |path| parse(path, &mut input::open(path)?);
+    join(images, array(images)?, labels, array(labels)?)
 }
 
-/// Whether these files of one folder are IDX by their names.
-pub(crate) fn recognises(files: &[PathBuf]) -> bool {
-    ["train", "t10k", "test"].iter().any(|part| {
-        find(files, part, "images", 3).is_some() || find(files, part, "labels", 1).is_some()
-    })
+/// What a file holds, by its name: (`train`, `t10k` or `test`; 3 for images, 1 for labels).
+fn recognise(file: &Path) -> Option<(&str, u8)> {
+    let name = file.file_name()?.to_str()?;
+    let name = name.strip_suffix(".gz").unwrap_or(name);
+    let (part, rest) = name.split_once('-')?;
+    let kind = match rest {
+        "images-idx3-ubyte" | "images.idx3-ubyte" => 3,
+        "labels-idx1-ubyte" | "labels.idx1-ubyte" => 1,
+        _ => return None,
+    };
+    ["train", "t10k", "test"]
+        .contains(&part)
+        .then_some((part, kind))
 }
 
-/// Reads `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and the two `t10k-…` (or `test-…`) files of a
-/// folder, under either spelling (`-idx3-ubyte`, `.idx3-ubyte`), plain or `.gz`.
+/// Reads `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and the two `t10k-…` (or `test-…`) files, under
+/// either spelling (`-idx3-ubyte`, `.idx3-ubyte`), plain or `.gz`; nothing where there are none. Below a path
+/// that says `fashion` the classes are those of Fashion-MNIST, otherwise they are numbered.
 ///
 /// # Errors
 /// As [`read_pair`], and when one file of a pair is absent.
-pub(crate) fn read(directory: &Path, files: &[PathBuf]) -> Result<Parts, DataError> {
-    let pair = |part: &str| match (
-        find(files, part, "images", 3),
-        find(files, part, "labels", 1),
-    ) {
-        (Some(images), Some(labels)) => read_pair(&images, &labels).map(Some),
+pub(crate) fn read(store: &Store, path: &Path) -> Result<Option<Parts>, DataError> {
+    let files: Vec<(usize, &str, u8)> = store
+        .members()
+        .iter()
+        .enumerate()
+        .filter_map(|(member, file)| recognise(file).map(|(part, kind)| (member, part, kind)))
+        .collect();
+    if files.is_empty() {
+        return Ok(None);
+    }
+    let find = |part: &str, kind: u8| {
+        let file = files.iter().find(|file| (file.1, file.2) == (part, kind));
+        file.map(|file| file.0)
+    };
+    let pair = |part: &str| match (find(part, 3), find(part, 1)) {
+        (Some(images), Some(labels)) => Ok(Some([images, labels])),
         (None, None) => Ok(None),
         (images, _) => Err(DataError::Malformed {
-            path: directory.into(),
+            path: path.into(),
             format: "a folder of IDX files",
             problem: match images {
                 Some(_) => {
@@ -184,11 +186,37 @@ pub(crate) fn read(directory: &Path, files: &[PathBuf]) -> Result<Parts, DataErr
             },
         }),
     };
-    let test = match pair("t10k")? {
-        Some(test) => Some(test),
-        None => pair("test")?,
+    let pairs = [pair("train")?, pair("t10k")?.or(pair("test")?)];
+
+    let mut wanted: Vec<usize> = pairs.iter().flatten().flatten().copied().collect();
+    wanted.sort_unstable();
+    let mut arrays = BTreeMap::new();
+    store.visit(&wanted, &mut |member, content| {
+        arrays.insert(member, parse(&store.path(member), content)?);
+        Ok(())
+    })?;
+    let mut part = |pair: Option<[usize; 2]>| {
+        let Some([images, labels]) = pair else {
+            return Ok(None);
+        };
+        match (arrays.remove(&images), arrays.remove(&labels)) {
+            (Some(pixels), Some(classes)) => {
+                join(&store.path(images), pixels, &store.path(labels), classes).map(Some)
+            }
+            _ => Ok(None),
+        }
     };
-    Ok((pair("train")?, test))
+    let [train, test] = pairs;
+    let mut parts = Parts::unnamed(path, part(train)?, part(test)?)?;
+    let fashion = store
+        .path(wanted[0])
+        .to_string_lossy()
+        .to_lowercase()
+        .contains("fashion");
+    if fashion && parts.label_names.len() <= classes::FASHION.len() {
+        parts.label_names = classes::named(&classes::FASHION);
+    }
+    Ok(Some(parts))
 }
 
 #[cfg(test)]
@@ -213,7 +241,9 @@ mod tests {
     }
 
     fn failure(bytes: &[u8]) -> String {
-        parse(Path::new("x-idx"), bytes).unwrap_err().to_string()
+        parse(Path::new("x-idx"), &mut &bytes[..])
+            .unwrap_err()
+            .to_string()
     }
 
     #[test]
@@ -237,14 +267,14 @@ mod tests {
         )
         .unwrap();
         fs::write(path("t10k-labels.idx1-ubyte"), file(1, &[1], &[3])).unwrap();
-        let files = input::list(directory.path()).unwrap();
-        assert!(recognises(&files));
-        let (train, test) = read(directory.path(), &files).unwrap();
-        let train = train.unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        let parts = read(&store, directory.path()).unwrap().unwrap();
+        let train = parts.train.unwrap();
         assert_eq!(train.shape(), ImageShape::new(3, 2, 1));
         assert_eq!(train.image(1), &pixels[6..]);
         assert_eq!(train.labels, [7, 0]);
-        assert_eq!(test.unwrap().pixels, [9]);
+        assert_eq!(parts.test.unwrap().pixels, [9]);
+        assert_eq!(parts.label_names.len(), 8);
     }
 
     #[test]
@@ -277,7 +307,9 @@ mod tests {
         assert!(pair("two", "images").contains("swap"));
         assert!(pair("images", "images").contains("swap"));
         fs::rename(path("images"), path("train-images-idx3-ubyte")).unwrap();
-        let error = read(directory.path(), &input::list(directory.path()).unwrap()).unwrap_err();
+        let error = read(&Store::open(directory.path()).unwrap(), directory.path())
+            .err()
+            .unwrap();
         assert!(
             error
                 .to_string()
@@ -288,17 +320,17 @@ mod tests {
     proptest! {
         #[test]
         fn arbitrary_bytes_never_panic(rank in 0u8..5, element in 7u8..10, tail: Vec<u8>) {
-            let _ = parse(Path::new("x"), tail.as_slice());
+            let _ = parse(Path::new("x"), &mut tail.as_slice());
             let mut bytes = vec![0, 0, element, rank];
             bytes.extend(tail);
-            let _ = parse(Path::new("x"), bytes.as_slice());
+            let _ = parse(Path::new("x"), &mut bytes.as_slice());
         }
 
         #[test]
         fn what_is_written_is_read(dimensions in proptest::collection::vec(0u32..6, 1..=3)) {
             let count = dimensions.iter().product::<u32>();
             let elements: Vec<u8> = (0..count).map(|i| i as u8).collect();
-            let array = parse(Path::new("x"), file(dimensions.len() as u8, &dimensions, &elements).as_slice()).unwrap();
+            let array = parse(Path::new("x"), &mut file(dimensions.len() as u8, &dimensions, &elements).as_slice()).unwrap();
             prop_assert_eq!(array.elements, elements);
         }
     }

@@ -112,6 +112,16 @@ impl Images {
         self.labels.push(label);
     }
 
+    /// Appends images of the same shape.
+    pub(crate) fn append(&mut self, mut more: Self) {
+        if self.is_empty() {
+            *self = more;
+            return;
+        }
+        self.pixels.append(&mut more.pixels);
+        self.labels.append(&mut more.labels);
+    }
+
     /// A copy of the images at these indices, in this order: a validation split, a few-shot subset.
     ///
     /// # Panics

@@ -3,21 +3,7 @@
 
 use std::path::Path;
 
-use super::{DataError, ImageDataset, ImageShape, Images, Source, channels};
-
-/// The classes of Fashion-MNIST, by label.
-pub(crate) const FASHION_CLASSES: [&str; 10] = [
-    "t-shirt",
-    "trouser",
-    "pullover",
-    "dress",
-    "coat",
-    "sandal",
-    "shirt",
-    "sneaker",
-    "bag",
-    "ankle boot",
-];
+use super::{DataError, ImageDataset, ImageShape, Images, Source, channels, classes};
 
 const SIDE: usize = 28;
 const PADDED_SIDE: usize = 32;
@@ -42,7 +28,7 @@ fn cut(name: &str, sheet: &[u8]) -> Result<Images, DataError> {
                 let start = (row * SIDE + y) * width + column * SIDE;
                 line.copy_from_slice(&decoded.as_raw()[start..start + SIDE]);
             }
-            images.push(&tile, (row * FASHION_CLASSES.len() / rows) as u32);
+            images.push(&tile, (row * classes::FASHION.len() / rows) as u32);
         }
     }
     Ok(images)
@@ -59,7 +45,7 @@ pub(crate) fn load() -> Result<ImageDataset, DataError> {
     Ok(ImageDataset {
         train: part("train.png", TRAIN_SHEET)?,
         test: part("test.png", TEST_SHEET)?,
-        label_names: FASHION_CLASSES.map(String::from).to_vec(),
+        label_names: classes::named(&classes::FASHION),
         source: Source {
             name: "sample".into(),
             is_sample: true,

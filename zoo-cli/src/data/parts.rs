@@ -1,0 +1,126 @@
+//! What a reader finds, and how it becomes a dataset with two parts.
+
+use std::path::Path;
+
+use super::{
+    DataError, ImageDataset, Images, OpenOptions, SkippedFile, Source, classes, fit, split,
+};
+
+/// Labels may not be larger than this.
+pub(crate) const MAX_CLASSES: usize = 65_536;
+
+/// The parts that a reader found.
+#[derive(Default)]
+pub(crate) struct Parts {
+    pub(crate) train: Option<Images>,
+    pub(crate) test: Option<Images>,
+    pub(crate) label_names: Vec<String>,
+    pub(crate) skipped: Vec<SkippedFile>,
+    /// What the user must be told.
+    pub(crate) notices: Vec<String>,
+}
+
+impl Parts {
+    /// Two parts whose labels have no names but their numbers.
+    pub(crate) fn unnamed(
+        path: &Path,
+        train: Option<Images>,
+        test: Option<Images>,
+    ) -> Result<Self, DataError> {
+        let count = |part: &Option<Images>| {
+            let labels = part.iter().flat_map(|images| &images.labels);
+            labels.max().map_or(0, |&label| label as usize + 1)
+        };
+        let classes = if train.is_some() {
+            count(&train)
+        } else {
+            count(&test)
+        };
+        let parts = Self {
+            train,
+            test,
+            label_names: classes::numbered(classes),
+            ..Self::default()
+        };
+        parts.check_labels(path)?;
+        Ok(parts)
+    }
+
+    /// Every label must have a name.
+    ///
+    /// # Errors
+    /// [`DataError::Label`] for the first that has none.
+    pub(crate) fn check_labels(&self, path: &Path) -> Result<(), DataError> {
+        let classes = self.label_names.len();
+        for part in [&self.train, &self.test].into_iter().flatten() {
+            let beyond = |&label: &u32| label as usize >= classes;
+            if let Some(index) = part.labels.iter().position(beyond) {
+                return Err(DataError::Label {
+                    path: path.into(),
+                    index,
+                    label: i64::from(part.labels[index]),
+                    classes,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The dataset: at the input size that is asked for, with a held-out test part where it has none.
+    ///
+    /// # Errors
+    /// When there are fewer than two classes.
+    pub(crate) fn finish(
+        self,
+        path: &Path,
+        options: &OpenOptions,
+    ) -> Result<ImageDataset, DataError> {
+        if self.label_names.len() < 2 {
+            return Err(DataError::Malformed {
+                path: path.into(),
+                format: "a dataset to classify",
+                problem: match self.label_names.first() {
+                    Some(class) => format!("it has the one class `{class}`; add images of another"),
+                    None => "it has no classes; give labelled images".into(),
+                },
+            });
+        }
+        let mut source = Source {
+            name: path.display().to_string(),
+            skipped: self.skipped,
+            ..Source::default()
+        };
+        self.notices
+            .into_iter()
+            .for_each(|notice| source.notify(notice));
+        let fit = |images: Images| match &options.preprocessor {
+            Some(to) => fit::fit(images, to),
+            None => images,
+        };
+        let (train, test) = match (self.train.map(fit), self.test.map(fit)) {
+            (Some(train), Some(test)) => (train, test),
+            (Some(all), None) => {
+                let (kept, held) =
+                    split::hold_out(&all.labels, options.held_out, options.split_seed);
+                source.notify(format!(
+                    "`{}` has no test part: {} of its {} images are held out for testing",
+                    path.display(),
+                    held.len(),
+                    all.len()
+                ));
+                (all.select(&kept), all.select(&held))
+            }
+            (None, Some(test)) => {
+                source.notify(format!("`{}` has no training part", path.display()));
+                (Images::empty(test.shape()), test)
+            }
+            (None, None) => return Err(DataError::Empty { path: path.into() }),
+        };
+        Ok(ImageDataset {
+            train,
+            test,
+            label_names: self.label_names,
+            source,
+        })
+    }
+}
