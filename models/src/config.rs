@@ -9,6 +9,7 @@ use gmnm_core::ops::Activation;
 use serde::{Deserialize, Serialize};
 
 use crate::classifier::{Classifier, ClassifierConfig};
+use crate::generator::{Generator, GeneratorConfig};
 
 /// Why a configuration cannot describe a network.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +69,8 @@ pub(crate) enum AggregationName {
 pub enum ModelConfig {
     /// An image classifier.
     Classifier(ClassifierConfig),
+    /// An autoencoder of images.
+    Generator(GeneratorConfig),
 }
 
 impl ModelConfig {
@@ -79,6 +82,7 @@ impl ModelConfig {
     pub fn validate(&self) -> Result<(), ConfigError> {
         match self {
             Self::Classifier(config) => config.validate(),
+            Self::Generator(config) => config.validate(),
         }
     }
 
@@ -86,6 +90,7 @@ impl ModelConfig {
     pub fn classes(&self) -> Option<usize> {
         match self {
             Self::Classifier(config) => Some(config.classes),
+            Self::Generator(_) => None,
         }
     }
 
@@ -93,6 +98,7 @@ impl ModelConfig {
     pub fn channels(&self) -> Option<usize> {
         match self {
             Self::Classifier(config) => Some(config.channels),
+            Self::Generator(config) => Some(config.channels),
         }
     }
 
@@ -103,6 +109,7 @@ impl ModelConfig {
     pub fn declare(&self, vb: VarBuilder) -> candle_core::Result<()> {
         match self {
             Self::Classifier(config) => Classifier::new(config, vb).map(drop),
+            Self::Generator(config) => Generator::new(config, vb).map(drop),
         }
     }
 

@@ -6,6 +6,7 @@
 
 pub mod classifier;
 pub mod config;
+pub mod generator;
 pub mod layers;
 pub mod model_dir;
 pub mod preprocessor;
@@ -14,3 +15,6 @@ pub mod registry;
 pub use config::ModelConfig;
 pub use model_dir::ModelDir;
 pub use preprocessor::Preprocessor;
+
+/// `modeling_gmnm.py`: the same networks in PyTorch, in one file that travels with uploaded models.
+pub const PYTHON_SOURCE: &str = include_str!("../python/modeling_gmnm.py");

@@ -3,13 +3,13 @@
 //! The same directory is a training run's output, a pretrained model, a repository of the Hugging Face Hub and an
 //! entry of its cache. Other files in it (`README.md`, `training.json`) are left alone.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
-use candle_nn::VarBuilder;
+use gmnm_core::ParamStore;
 
 use crate::config::{ConfigError, ModelConfig};
 use crate::preprocessor::{Preprocessor, PreprocessorError};
@@ -89,14 +89,12 @@ pub struct ModelDir {
 }
 
 impl ModelDir {
-    /// The tensors as a source of parameters that no gradient reaches.
-    pub fn var_builder(&self, dtype: DType, device: &Device) -> VarBuilder<'static> {
-        let tensors: HashMap<String, Tensor> = self
-            .tensors
-            .iter()
-            .map(|(name, tensor)| (name.clone(), tensor.clone()))
-            .collect();
-        VarBuilder::from_tensors(tensors, dtype, device)
+    /// The tensors as a store of parameters; `store.detached().var_builder()` gives those of a network for inference.
+    ///
+    /// # Errors
+    /// When a tensor cannot be converted.
+    pub fn store(&self, dtype: DType, device: &Device) -> candle_core::Result<ParamStore> {
+        ParamStore::from_tensors(&self.tensors, dtype, device)
     }
 
     fn check(&self, path: &Path) -> Result<(), ModelDirError> {

@@ -5,6 +5,7 @@ use gmnm_core::ops::Activation;
 
 use crate::classifier::ClassifierConfig;
 use crate::config::ModelConfig;
+use crate::generator::{GateConfig, GeneratorConfig};
 use crate::layers::{
     AttentionConfig, GmnmFunction, MixFunction, MixerConfig, MlpFunction, Placement,
 };
@@ -14,6 +15,8 @@ use crate::layers::{
 pub enum Task {
     /// Images to classes.
     Classification,
+    /// Images to a latent vector and back.
+    Generation,
 }
 
 impl Task {
@@ -21,6 +24,7 @@ impl Task {
     pub fn name(self) -> &'static str {
         match self {
             Self::Classification => "image classification",
+            Self::Generation => "image generation",
         }
     }
 }
@@ -105,7 +109,7 @@ const ENTRIES: &[Entry] = &[
         summary: "convolution stages with a Gaussian mixture over the channels after each",
         default_data: "cifar10",
         recipe: "cifar-classifier",
-        config: || classifier([64, 128, 256], Some(gmnm()), None),
+        config: || classifier([40, 80, 160], Some(gmnm()), None),
     },
     Entry {
         name: "cifar-classifier.attention",
@@ -118,7 +122,7 @@ const ENTRIES: &[Entry] = &[
                 heads: 4,
                 components: None,
             };
-            classifier([64, 128, 256], Some(gmnm()), Some(attention))
+            classifier([40, 80, 160], Some(gmnm()), Some(attention))
         },
     },
     Entry {
@@ -127,7 +131,7 @@ const ENTRIES: &[Entry] = &[
         summary: "baseline: no mixture, wider convolutions with at least as many parameters",
         default_data: "cifar10",
         recipe: "cifar-classifier",
-        config: || classifier([68, 136, 272], None, None),
+        config: || classifier([44, 89, 178], None, None),
     },
     Entry {
         name: "cifar-classifier.mlp",
@@ -138,14 +142,50 @@ const ENTRIES: &[Entry] = &[
         config: || {
             let mixer = MixerConfig {
                 function: MixFunction::Mlp(MlpFunction {
-                    hidden: vec![65, 129, 257],
+                    hidden: vec![60, 120, 240],
                 }),
                 ..gmnm()
             };
-            classifier([64, 128, 256], Some(mixer), None)
+            classifier([40, 80, 160], Some(mixer), None)
         },
     },
+    Entry {
+        name: "image-generator",
+        task: Task::Generation,
+        summary: "an autoencoder whose decoder a Gaussian mixture of the latent multiplies",
+        default_data: "cifar10",
+        recipe: "image-generator",
+        config: || {
+            let gate = GateConfig {
+                components: 32,
+                projections: 4,
+                aggregation: Aggregation::Norm,
+            };
+            generator([32, 64, 128], Some(gate))
+        },
+    },
+    Entry {
+        name: "image-generator.plain",
+        task: Task::Generation,
+        summary: "baseline: no mixture, wider convolutions with at least as many parameters",
+        default_data: "cifar10",
+        recipe: "image-generator",
+        config: || generator([46, 92, 182], None),
+    },
 ];
+
+fn generator(widths: [usize; 3], gate: Option<GateConfig>) -> ModelConfig {
+    ModelConfig::Generator(GeneratorConfig {
+        channels: 3,
+        height: 32,
+        width: 32,
+        latent: 128,
+        widths: widths.to_vec(),
+        features: 16,
+        activation: Activation::Gelu,
+        gate,
+    })
+}
 
 fn classifier(
     widths: [usize; 3],
@@ -169,7 +209,7 @@ fn gmnm() -> MixerConfig {
         placement: Placement::Residual,
         normalize_input: true,
         function: MixFunction::Gmnm(GmnmFunction {
-            components: vec![64, 128, 256],
+            components: vec![40, 80, 160],
             projections: 1,
             aggregation: Aggregation::Norm,
         }),
@@ -189,7 +229,7 @@ mod tests {
 
     #[test]
     fn baselines_have_at_least_the_parameters_of_the_mixture_and_hardly_more() {
-        for family in ["cifar-classifier"] {
+        for family in ["cifar-classifier", "image-generator"] {
             let count = |name: &str| find(name).unwrap().config().parameter_count().unwrap();
             let ours = count(family);
             for entry in entries() {

@@ -11,5 +11,5 @@ pub use batch_norm::BatchNorm;
 pub use channel_mixer::{
     ChannelMixer, GmnmFunction, MixFunction, MixerConfig, MlpFunction, Placement,
 };
-pub use conv::Conv2d;
+pub use conv::{Conv2d, ConvTranspose2d};
 pub use linear::Linear;

@@ -1,0 +1,263 @@
+"""The networks of the zoo in PyTorch: one file that needs torch and safetensors only.
+
+    from modeling_gmnm import load
+
+    model, config = load("path/to/model")      # a directory with config.json and model.safetensors
+    logits = model(images)                     # normalised images, [batch, channels, height, width]
+
+The names and shapes of the parameters are those of the file, so `load_state_dict(strict=True)` takes it as it is.
+"""
+
+import json
+import math
+import pathlib
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+ACTIVATIONS = {
+    "identity": lambda x: x,
+    "relu": F.relu,
+    "gelu": F.gelu,
+    "silu": F.silu,
+}
+
+
+class Gmnm(nn.Module):
+    """G(x)[o] = sum_m weight[o,m] exp(-y[m]^2 / 2) + bias[o] over the last axis (arXiv 2510.06660).
+
+    p[m,r] = projections[m,r] . (x - centers[m]); y^2 = sum_r p^2 ("norm") or y = sum_r p ("sum").
+    """
+
+    def __init__(self, inputs, outputs, components, projections=1, aggregation="norm"):
+        super().__init__()
+        self.aggregation = aggregation
+        self.centers = nn.Parameter(torch.randn(components, inputs))
+        scale = 1 / math.sqrt(2 * inputs * projections)
+        self.projections = nn.Parameter(torch.randn(components, projections, inputs) * scale)
+        self.weight = nn.Parameter(torch.randn(outputs, components) / math.sqrt(components))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, x):
+        offset = (self.projections * self.centers[:, None]).sum(-1)
+        p = torch.einsum("...d,mrd->...mr", x, self.projections) - offset
+        if self.aggregation == "norm":
+            y2 = p.square().sum(-1)
+        else:
+            y2 = p.sum(-1).square()
+        return F.linear(torch.exp(-y2 / 2), self.weight, self.bias)
+
+
+class Mlp(nn.Module):
+    """Two linear layers with GELU between them."""
+
+    def __init__(self, inputs, outputs, hidden):
+        super().__init__()
+        self.fc1 = nn.Linear(inputs, hidden)
+        self.fc2 = nn.Linear(hidden, outputs)
+
+    def forward(self, x):
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+class BatchNorm(nn.Module):
+    """Batch normalisation of the second axis, or of the last where `last`; it counts no batches."""
+
+    def __init__(self, channels, affine=True, last=False):
+        super().__init__()
+        self.last = last
+        self.weight = nn.Parameter(torch.ones(channels)) if affine else None
+        self.bias = nn.Parameter(torch.zeros(channels)) if affine else None
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, x):
+        flat = x.flatten(0, -2) if self.last else x
+        y = F.batch_norm(flat, self.running_mean, self.running_var, self.weight, self.bias, self.training)
+        return y.view_as(x)
+
+
+class ChannelMixer(nn.Module):
+    """A function of the channels of each pixel, on [n, c, h, w]."""
+
+    def __init__(self, config, stage, channels):
+        super().__init__()
+        self.placement = config["placement"]
+        if config["normalize_input"]:
+            self.norm = BatchNorm(channels, affine=False, last=True)
+        else:
+            self.norm = nn.Identity()
+        ((kind, function),) = config["function"].items()
+        if kind == "gmnm":
+            function = Gmnm(
+                channels,
+                channels,
+                function["components"][stage],
+                function["projections"],
+                function["aggregation"],
+            )
+            # The parameters stand directly under the mixer's name.
+            self.centers, self.projections = function.centers, function.projections
+            self.weight, self.bias = function.weight, function.bias
+            self.aggregation = function.aggregation
+            self.mix = lambda x: Gmnm.forward(self, x)
+        else:
+            function = Mlp(channels, channels, function["hidden"][stage])
+            self.fc1, self.fc2 = function.fc1, function.fc2
+            self.mix = lambda x: Mlp.forward(self, x)
+
+    def forward(self, x):
+        pixels = x.permute(0, 2, 3, 1)
+        pooled = self.placement == "pooled-gate"
+        mixed = self.mix(self.norm(pixels.mean((1, 2)) if pooled else pixels))
+        if self.placement == "residual":
+            pixels = pixels + mixed
+        elif self.placement == "gate":
+            pixels = pixels * (1 + mixed)
+        elif self.placement == "activation":
+            pixels = pixels * (0.5 + mixed)
+        else:
+            pixels = pixels * (1 + mixed)[:, None, None]
+        return pixels.permute(0, 3, 1, 2)
+
+
+class Attention(nn.Module):
+    """x + projection(attention(norm(x))) over the pixels of [n, c, h, w]."""
+
+    def __init__(self, config, channels):
+        super().__init__()
+        self.heads = config["heads"]
+        self.norm = BatchNorm(channels)
+        self.qkv = nn.Linear(channels, 3 * channels)
+        if "components" in config:
+            self.proj = Gmnm(channels, channels, config["components"])
+        else:
+            self.proj = nn.Linear(channels, channels)
+
+    def forward(self, x):
+        n, c, h, w = x.shape
+        tokens = self.norm(x).flatten(2).transpose(1, 2)
+        q, k, v = (t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in self.qkv(tokens).chunk(3, -1))
+        mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
+        return x + self.proj(mixed).transpose(1, 2).unflatten(-1, (h, w))
+
+
+class ConvNorm(nn.Module):
+    """A 3x3 convolution, batch norm, an activation, and pooling by 2 where `pool`."""
+
+    def __init__(self, inputs, outputs, activation, pool):
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+        self.bn = BatchNorm(outputs)
+        self.activation = ACTIVATIONS[activation]
+        self.pool = pool
+
+    def forward(self, x):
+        x = self.activation(self.bn(self.conv(x)))
+        return F.max_pool2d(x, 2) if self.pool else x
+
+
+class Stage(nn.Module):
+    """The convolutions of one width, the first of them pooled, and a mixer."""
+
+    def __init__(self, config, stage, inputs):
+        super().__init__()
+        width, convs, mixer = config["widths"][stage], config["convs"], config.get("mixer")
+        replaced = mixer is not None and mixer["placement"] == "activation"
+        self.convs = nn.Sequential()
+        for i in range(convs):
+            last = i + 1 == convs
+            activation = "identity" if last and replaced else config["activation"]
+            self.convs.append(ConvNorm(inputs if i == 0 else width, width, activation, pool=i == 0))
+        self.mixer = ChannelMixer(mixer, stage, width) if mixer else nn.Identity()
+
+    def forward(self, x):
+        return self.mixer(self.convs(x))
+
+
+class Classifier(nn.Module):
+    """Images [n, c, h, w] to logits [n, classes]."""
+
+    def __init__(self, config):
+        super().__init__()
+        widths = [config["channels"], *config["widths"]]
+        self.stages = nn.Sequential(*(Stage(config, s, c) for s, c in enumerate(widths[:-1])))
+        self.attention = Attention(config["attention"], widths[-1]) if "attention" in config else nn.Identity()
+        self.head = nn.Linear(widths[-1], config["classes"])
+        self.logit_scale = config["logit_scale"]
+
+    def forward(self, images):
+        features = self.attention(self.stages(images))
+        return self.head(features.mean((2, 3))) * self.logit_scale
+
+
+class Halve(nn.Module):
+    """A convolution that halves height and width, or doubles them where `transpose`, batch norm and an activation."""
+
+    def __init__(self, inputs, outputs, activation, transpose):
+        super().__init__()
+        conv = nn.ConvTranspose2d if transpose else nn.Conv2d
+        self.conv = conv(inputs, outputs, 4, stride=2, padding=1, bias=False)
+        self.bn = BatchNorm(outputs)
+        self.activation = ACTIVATIONS[activation]
+
+    def forward(self, x):
+        return self.activation(self.bn(self.conv(x)))
+
+
+class Generator(nn.Module):
+    """Images [n, c, h, w] to their reconstructions."""
+
+    def __init__(self, config):
+        super().__init__()
+        widths = [config["channels"], *config["widths"]]
+        back = [*reversed(config["widths"]), config["features"]]
+        activation, latent = config["activation"], config["latent"]
+        step = 2 ** len(config["widths"])
+        self.smallest = (config["height"] // step, config["width"] // step, widths[-1])
+        self.full = (config["height"], config["width"], config["features"])
+        flat = math.prod(self.smallest)
+        self.encoder = nn.Sequential(*(Halve(i, o, activation, False) for i, o in zip(widths, widths[1:])))
+        self.to_latent = nn.Linear(flat, latent)
+        self.from_latent = nn.Linear(latent, flat)
+        self.decoder = nn.Sequential(*(Halve(i, o, activation, True) for i, o in zip(back, back[1:])))
+        self.gate = None
+        if "gate" in config:
+            gate = config["gate"]
+            outputs = math.prod(self.full)
+            self.gate = Gmnm(latent, outputs, gate["components"], gate["projections"], gate["aggregation"])
+        self.output = nn.Conv2d(config["features"], config["channels"], 3, padding=1)
+
+    def encode(self, images):
+        return self.to_latent(self.encoder(images).permute(0, 2, 3, 1).flatten(1))
+
+    def decode(self, latent):
+        x = self.from_latent(latent).unflatten(1, self.smallest).permute(0, 3, 1, 2)
+        x = self.decoder(x)
+        if self.gate is not None:
+            x = x * (1 + self.gate(latent)).unflatten(1, self.full).permute(0, 3, 1, 2)
+        return self.output(x)
+
+    def forward(self, images):
+        return self.decode(self.encode(images))
+
+
+ARCHITECTURES = {
+    "classifier": Classifier,
+    "generator": Generator,
+}
+
+
+def load(directory):
+    """The network in `directory` with its weights, in evaluation mode, and its config.json."""
+    from safetensors.torch import load_file
+
+    directory = pathlib.Path(directory)
+    config = json.loads((directory / "config.json").read_text())
+    model = ARCHITECTURES[config["architecture"]](config)
+    state = load_file(directory / "model.safetensors")
+    if any(tensor.dtype == torch.float64 for tensor in state.values()):
+        model.double()
+    model.load_state_dict(state, strict=True)
+    return model.eval(), config
