@@ -8,7 +8,7 @@ use gmnm_core::init::uniform_fan_in;
 
 use super::spline::SplineGrid;
 use crate::cholesky;
-use crate::jet::{DIM, Functional, Jet, JetNetwork, apply, compose, compose_adjoint, coordinates};
+use crate::jet::{add, apply, compose, compose_adjoint};
 
 /// Initial spread of the spline coefficients: a small ripple on the base function, as in the paper.
 const RIPPLE: f64 = 0.1;
@@ -99,14 +99,6 @@ fn basis(x: &Tensor, grid: &SplineGrid) -> Result<Tensor> {
     (cube(2.0)? - (cube(1.0)? * 4.0)?)? / 6.0
 }
 
-/// The jets of a [`Kan`] from the plane to a number; the slice of parameters holds `base_weight` and `spline_weight`
-/// of each layer in turn.
-#[derive(Debug, Clone, PartialEq)]
-pub struct KanJets {
-    widths: Vec<usize>,
-    grids: Vec<SplineGrid>,
-}
-
 /// silu and its three derivatives.
 fn silu(z: f64) -> [f64; 4] {
     let s = 1.0 / (1.0 + (-z).exp());
@@ -116,89 +108,93 @@ fn silu(z: f64) -> [f64; 4] {
     [z * s, s + z * s1, 2.0 * s1 + z * s2, 3.0 * s2 + z * s3]
 }
 
-impl KanJets {
-    /// The jets of a network with these hidden widths and the grids of all its layers.
-    pub fn new(hidden: &[usize], grids: &[SplineGrid]) -> Self {
-        let mut widths = vec![DIM];
-        widths.extend_from_slice(hidden);
-        widths.push(1);
-        Self {
-            widths,
-            grids: grids.to_vec(),
-        }
+/// A spline layer between jets; the slice of parameters holds `base_weight [out, in]` and
+/// `spline_weight [out, in, basis]`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct SplineJets {
+    pub(crate) inputs: usize,
+    pub(crate) outputs: usize,
+    pub(crate) grid: SplineGrid,
+}
+
+impl SplineJets {
+    pub(crate) fn parameter_count(&self) -> usize {
+        self.inputs * self.outputs * (1 + self.grid.basis_count())
     }
 
-    /// (inputs, outputs, grid, first parameter) of each layer.
-    fn layers(&self) -> Vec<(usize, usize, &SplineGrid, usize)> {
-        let mut start = 0;
-        self.widths
-            .windows(2)
-            .zip(&self.grids)
-            .map(|(pair, grid)| {
-                let at = start;
-                start += pair[0] * pair[1] * (1 + grid.basis_count());
-                (pair[0], pair[1], grid, at)
-            })
-            .collect()
-    }
-
-    /// The jets that enter each layer, and that of the output.
-    fn forward(&self, parameters: &[f64], point: [f64; DIM]) -> Vec<Vec<Jet>> {
-        let mut all = vec![coordinates(point).to_vec()];
-        for (inputs, outputs, grid, start) in self.layers() {
-            let splines = start + inputs * outputs;
-            let x = &all[all.len() - 1];
-            let mut out = vec![[0.0; DIM + 2]; outputs];
-            for (i, x) in x.iter().enumerate() {
-                let base = silu(x[0]);
-                let active: Vec<(usize, [f64; 4])> = grid.active(x[0]).collect();
-                for (o, out) in out.iter_mut().enumerate() {
-                    let edge = o * inputs + i;
-                    let coefficients = &parameters[splines + edge * grid.basis_count()..];
-                    let f = std::array::from_fn(|k| {
-                        let spline: f64 = active.iter().map(|(j, b)| coefficients[*j] * b[k]).sum();
-                        parameters[start + edge] * base[k] + spline
-                    });
-                    for (sum, part) in out.iter_mut().zip(compose(x, f)) {
-                        *sum += part;
-                    }
+    pub(crate) fn forward<const P: usize>(
+        &self,
+        parameters: &[f64],
+        x: &[[f64; P]],
+        out: &mut [[f64; P]],
+    ) {
+        let splines = self.inputs * self.outputs;
+        out.fill([0.0; P]);
+        for (i, x) in x.iter().enumerate() {
+            let base = silu(x[0]);
+            for (o, out) in out.iter_mut().enumerate() {
+                let edge = o * self.inputs + i;
+                let coefficients = &parameters[splines + edge * self.grid.basis_count()..];
+                let mut f = base.map(|b| b * parameters[edge]);
+                for (j, b) in self.grid.active(x[0]) {
+                    add(&mut f, coefficients[j], &b);
                 }
+                add(out, 1.0, &compose(x, [f[0], f[1], f[2]]));
             }
-            all.push(out);
         }
-        all
     }
 
-    /// The smallest and the largest value that enters each layer over `points`.
-    pub fn input_ranges(&self, parameters: &[f64], points: &[[f64; DIM]]) -> Vec<(f64, f64)> {
-        let mut ranges = vec![(f64::INFINITY, f64::NEG_INFINITY); self.grids.len()];
-        for point in points {
-            for (range, jets) in ranges.iter_mut().zip(self.forward(parameters, *point)) {
-                for jet in jets {
-                    *range = (range.0.min(jet[0]), range.1.max(jet[0]));
+    pub(crate) fn backward<const P: usize>(
+        &self,
+        parameters: &[f64],
+        x: &[[f64; P]],
+        adjoint: &[[f64; P]],
+        back: &mut [[f64; P]],
+        row: &mut [f64],
+    ) {
+        let splines = self.inputs * self.outputs;
+        row.fill(0.0);
+        for ((i, x), back) in x.iter().enumerate().zip(back.iter_mut()) {
+            let base = silu(x[0]);
+            for (o, adjoint) in adjoint.iter().enumerate() {
+                let edge = o * self.inputs + i;
+                let at = splines + edge * self.grid.basis_count();
+                let part = |f: &[f64; 4]| apply(adjoint, &compose(x, [f[0], f[1], f[2]]));
+                row[edge] = part(&base);
+                let mut f = base.map(|b| b * parameters[edge]);
+                for (j, b) in self.grid.active(x[0]) {
+                    row[at + j] = part(&b);
+                    add(&mut f, parameters[at + j], &b);
                 }
+                let by_x = compose_adjoint(x, adjoint, [f[1], f[2], f[3]]);
+                add(back, 1.0, &by_x);
             }
         }
-        ranges
     }
+}
 
-    /// The parameters of the same network on other grids: on each edge the spline that is nearest to the old one in
-    /// the least-squares sense over the new grid.
-    ///
-    /// # Errors
-    /// When a least-squares system cannot be solved, which needs parameters that are not finite.
-    pub fn refine(&self, parameters: &[f64], grids: &[SplineGrid]) -> Result<Vec<f64>> {
-        let mut out = Vec::new();
-        for ((inputs, outputs, old, start), new) in self.layers().into_iter().zip(grids) {
-            let edges = inputs * outputs;
-            out.extend_from_slice(&parameters[start..start + edges]);
-            for edge in 0..edges {
-                let at = start + edges + edge * old.basis_count();
-                out.extend(transfer(old, &parameters[at..at + old.basis_count()], new)?);
-            }
+/// A network of spline layers on other grids: on each edge the spline that is nearest to the old one in the
+/// least-squares sense over the new grid. `widths` are those of the network, `parameters` its flat slice.
+///
+/// # Errors
+/// When a least-squares system cannot be solved, which needs parameters that are not finite.
+pub fn refine(
+    widths: &[usize],
+    parameters: &[f64],
+    old: &[SplineGrid],
+    new: &[SplineGrid],
+) -> Result<Vec<f64>> {
+    let (mut out, mut at) = (Vec::new(), 0);
+    for ((pair, old), new) in widths.windows(2).zip(old).zip(new) {
+        let edges = pair[0] * pair[1];
+        out.extend_from_slice(&parameters[at..at + edges]);
+        at += edges;
+        for _ in 0..edges {
+            out.extend(transfer(old, &parameters[at..at + old.basis_count()], new)?);
+            at += old.basis_count();
         }
-        Ok(out)
     }
+    Ok(out)
 }
 
 /// The coefficients over `new` of the spline nearest to the one over `old`.
@@ -225,65 +221,10 @@ fn transfer(old: &SplineGrid, coefficients: &[f64], new: &SplineGrid) -> Result<
     Ok(right)
 }
 
-impl JetNetwork for KanJets {
-    fn parameter_count(&self) -> usize {
-        self.layers()
-            .iter()
-            .map(|(i, o, grid, _)| i * o * (1 + grid.basis_count()))
-            .sum()
-    }
-
-    fn jet(&self, parameters: &[f64], point: [f64; DIM]) -> Jet {
-        let all = self.forward(parameters, point);
-        all[all.len() - 1][0]
-    }
-
-    fn row(
-        &self,
-        parameters: &[f64],
-        point: [f64; DIM],
-        functional: &Functional,
-        row: &mut [f64],
-    ) -> f64 {
-        let all = self.forward(parameters, point);
-        row.fill(0.0);
-        let mut adjoints = vec![*functional];
-        for (l, (inputs, _, grid, start)) in self.layers().into_iter().enumerate().rev() {
-            let splines = start + inputs * adjoints.len();
-            let mut back = vec![[0.0; DIM + 2]; inputs];
-            for ((i, x), back) in all[l].iter().enumerate().zip(&mut back) {
-                let base = silu(x[0]);
-                let active: Vec<(usize, [f64; 4])> = grid.active(x[0]).collect();
-                for (o, adjoint) in adjoints.iter().enumerate() {
-                    let edge = o * inputs + i;
-                    // The functional that the edge's output feeds, as a combination of f, f′ and f″ at x.
-                    let parts = |f: &[f64; 4]| apply(adjoint, &compose(x, [f[0], f[1], f[2]]));
-                    row[start + edge] = parts(&base);
-                    let at = splines + edge * grid.basis_count();
-                    let mut f = base.map(|b| b * parameters[start + edge]);
-                    for (j, b) in &active {
-                        row[at + j] = parts(b);
-                        for (sum, b) in f.iter_mut().zip(b) {
-                            *sum += parameters[at + j] * b;
-                        }
-                    }
-                    for (sum, g) in
-                        back.iter_mut()
-                            .zip(compose_adjoint(x, adjoint, [f[1], f[2], f[3]]))
-                    {
-                        *sum += g;
-                    }
-                }
-            }
-            adjoints = back;
-        }
-        apply(functional, &all[all.len() - 1][0])
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jet::{JetLayer, JetNetwork};
     use gmnm_core::ParamStore;
     use gmnm_core::rng::Philox;
 
@@ -295,6 +236,17 @@ mod tests {
         }
     }
 
+    fn network(widths: &[usize], grids: &[SplineGrid]) -> JetNetwork {
+        let layers = widths.windows(2).zip(grids).map(|(pair, grid)| {
+            JetLayer::Spline(SplineJets {
+                inputs: pair[0],
+                outputs: pair[1],
+                grid: *grid,
+            })
+        });
+        JetNetwork::new(layers.collect())
+    }
+
     fn random(count: usize) -> Vec<f64> {
         let mut rng = Philox::new(11, 0);
         (0..count).map(|_| 0.5 * rng.normal()).collect()
@@ -303,19 +255,18 @@ mod tests {
     #[test]
     fn derivatives_match_differences() {
         let grids = [grid(-1.0, 1.0, 5), grid(-2.0, 2.0, 4), grid(-1.5, 1.0, 3)];
-        for hidden in [&[3][..], &[2, 3]] {
-            let jets = KanJets::new(hidden, &grids[..=hidden.len()]);
-            // A third derivative of a cubic spline jumps at the knots: differences across one are a little off.
-            crate::jet::tests::check(&jets, &random(jets.parameter_count()), 1e-4);
+        for widths in [&[2, 3, 1][..], &[2, 2, 3, 1]] {
+            let network = network(widths, &grids);
+            // The third derivative of a cubic spline jumps at the knots: differences across one are a little off.
+            crate::jet::tests::check(&network, &random(network.parameter_count()), 1e-4);
         }
     }
 
     #[test]
     fn values_match_the_module() -> Result<()> {
-        let (hidden, grids) = ([3], [grid(-1.0, 1.0, 5), grid(-2.0, 1.0, 7)]);
+        let (widths, grids) = ([2, 3, 1], [grid(-1.0, 1.0, 5), grid(-2.0, 1.0, 7)]);
         let store = ParamStore::new(4, candle_core::DType::F64, &Device::Cpu);
-        let module = Kan::new(&[2, 3, 1], &grids, store.var_builder())?;
-        let jets = KanJets::new(&hidden, &grids);
+        let module = Kan::new(&widths, &grids, store.var_builder())?;
         let mut parameters = Vec::new();
         for (_, tensor) in store.all() {
             parameters.extend(tensor.flatten_all()?.to_vec1::<f64>()?);
@@ -323,7 +274,8 @@ mod tests {
         for point in [[0.1, -0.9], [1.0, -1.0], [2.5, -7.0]] {
             let x = Tensor::from_slice(&point, (1, 2), &Device::Cpu)?;
             let expected: f64 = module.forward(&x)?.flatten_all()?.to_vec1()?[0];
-            assert!((jets.jet(&parameters, point)[0] - expected).abs() < 1e-13);
+            let value = network(&widths, &grids).value(&parameters, point);
+            assert!((value - expected).abs() < 1e-13);
         }
         Ok(())
     }
@@ -332,14 +284,15 @@ mod tests {
     fn a_finer_grid_holds_the_same_function() -> Result<()> {
         let coarse = [grid(-1.0, 1.0, 4), grid(-2.0, 2.0, 3)];
         let fine = [grid(-1.0, 1.0, 12), grid(-2.0, 2.0, 9)];
-        let (old, new) = (KanJets::new(&[2], &coarse), KanJets::new(&[2], &fine));
+        let widths = [2, 2, 1];
+        let (old, new) = (network(&widths, &coarse), network(&widths, &fine));
         let parameters = random(old.parameter_count());
-        let refined = old.refine(&parameters, &fine)?;
+        let refined = refine(&widths, &parameters, &coarse, &fine)?;
         assert_eq!(refined.len(), new.parameter_count());
         let mut moved = 0.0;
         for i in 0..20 {
             let point = [-1.0 + 0.1 * f64::from(i), 0.9 - 0.09 * f64::from(i)];
-            let (a, b) = (old.jet(&parameters, point)[0], new.jet(&refined, point)[0]);
+            let (a, b) = (old.value(&parameters, point), new.value(&refined, point));
             assert!((a - b).abs() < 1e-9, "{a} against {b}");
             moved += a.abs();
         }

@@ -2,205 +2,222 @@
 
 use gmnm_core::Aggregation;
 
-use crate::jet::{DIM, Functional, Jet, JetNetwork, VALUE};
+use crate::jet::{add, apply, compose, compose_adjoint};
 
-/// One [`gmnm_core::Gmnm`] layer from the plane to a number, over a flat slice of parameters.
+/// A [`gmnm_core::Gmnm`] layer between jets.
 ///
-/// The slice holds `centers [m, 2]`, `projections [m, r, 2]`, `weight [1, m]`, `bias [1]`, one after the other. With
-/// q = y²/2, s = ∇q and t = Δq of a component: φ = exp(−q), ∇φ = −φ·s, Δφ = φ·(|s|² − t); q is a quadratic form, so
-/// that t is constant.
+/// The slice of parameters holds `centers [m, d]`, `projections [m, r, d]`, `weight [o, m]`, `bias [o]`, one after the
+/// other. With q = y²/2 of a component, ∇φ = −φ·∇q and Δφ = φ·(|∇q|² − Δq).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MixtureJets {
-    /// M, the Gaussian components.
-    pub components: usize,
-    /// R, the projections of each.
-    pub projections: usize,
-    /// How projections become a distance.
-    pub aggregation: Aggregation,
+pub(crate) struct MixtureJets {
+    pub(crate) inputs: usize,
+    pub(crate) outputs: usize,
+    pub(crate) components: usize,
+    pub(crate) projections: usize,
+    pub(crate) aggregation: Aggregation,
 }
 
-/// What one component is at one point.
-struct Component {
-    phi: f64,
-    /// ∇q
-    s: [f64; DIM],
-    /// Δq
-    t: f64,
-    /// The signed distance of [`Aggregation::Sum`] and its summed projection.
-    sum: (f64, [f64; DIM]),
-}
-
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a[0] * b[0] + a[1] * b[1]
+/// Where the parts of the parameters begin.
+struct Starts {
+    projections: usize,
+    weight: usize,
+    bias: usize,
 }
 
 impl MixtureJets {
-    fn centers<'a>(&self, parameters: &'a [f64], m: usize) -> &'a [f64] {
-        &parameters[m * DIM..(m + 1) * DIM]
+    pub(crate) fn parameter_count(&self) -> usize {
+        self.starts().bias + self.outputs
     }
 
-    fn projections<'a>(&self, parameters: &'a [f64], m: usize) -> &'a [f64] {
-        let (start, length) = (self.components * DIM, self.projections * DIM);
-        &parameters[start + m * length..start + (m + 1) * length]
-    }
-
-    fn weights_start(&self) -> usize {
-        self.components * DIM * (1 + self.projections)
-    }
-
-    fn component(&self, parameters: &[f64], m: usize, point: [f64; DIM]) -> Component {
-        let center = self.centers(parameters, m);
-        let from = [point[0] - center[0], point[1] - center[1]];
-        let (mut q, mut s, mut t) = (0.0, [0.0; DIM], 0.0);
-        let mut sum = (0.0, [0.0; DIM]);
-        for w in self.projections(parameters, m).chunks_exact(DIM) {
-            match self.aggregation {
-                Aggregation::Norm => {
-                    let p = dot(w, &from);
-                    q += 0.5 * p * p;
-                    s = [s[0] + p * w[0], s[1] + p * w[1]];
-                    t += dot(w, w);
-                }
-                Aggregation::Sum => sum.1 = [sum.1[0] + w[0], sum.1[1] + w[1]],
-            }
-        }
-        if self.aggregation == Aggregation::Sum {
-            let (p, w) = (dot(&sum.1, &from), sum.1);
-            sum.0 = p;
-            (q, s, t) = (0.5 * p * p, [p * w[0], p * w[1]], dot(&w, &w));
-        }
-        Component {
-            phi: (-q).exp(),
-            s,
-            t,
-            sum,
+    fn starts(&self) -> Starts {
+        let projections = self.components * self.inputs;
+        let weight = projections * (1 + self.projections);
+        Starts {
+            projections,
+            weight,
+            bias: weight + self.components * self.outputs,
         }
     }
-}
 
-impl JetNetwork for MixtureJets {
-    fn parameter_count(&self) -> usize {
-        self.weights_start() + self.components + 1
-    }
-
-    fn jet(&self, parameters: &[f64], point: [f64; DIM]) -> Jet {
-        let weights = &parameters[self.weights_start()..];
-        let mut jet = VALUE.map(|v| v * weights[self.components]);
-        for (m, weight) in weights[..self.components].iter().enumerate() {
-            let Component { phi, s, t, .. } = self.component(parameters, m, point);
-            let scale = weight * phi;
-            jet[0] += scale;
-            jet[1] -= scale * s[0];
-            jet[2] -= scale * s[1];
-            jet[3] += scale * (dot(&s, &s) - t);
-        }
-        jet
-    }
-
-    fn row(
+    /// The jets of the distances that are squared: of each projection under Norm, of their sum under Sum. Calls
+    /// `visit` with the range of projections that each stands for.
+    fn distances<const P: usize>(
         &self,
         parameters: &[f64],
-        point: [f64; DIM],
-        functional: &Functional,
-        row: &mut [f64],
-    ) -> f64 {
-        let start = self.weights_start();
-        let [c0, c1, c2, c3] = *functional;
-        let mut total = c0 * parameters[start + self.components];
-        row[start + self.components] = c0;
-        for m in 0..self.components {
-            let c = self.component(parameters, m, point);
-            let weight = parameters[start + m];
-            // The functional of one component: weight·φ·e.
-            let e = c0 - c1 * c.s[0] - c2 * c.s[1] + c3 * (dot(&c.s, &c.s) - c.t);
-            total += weight * c.phi * e;
-            row[start + m] = c.phi * e;
-            // Its derivatives with respect to q, s and t.
-            let scale = weight * c.phi;
-            let by_q = -scale * e;
-            let by_s = [
-                scale * (2.0 * c3 * c.s[0] - c1),
-                scale * (2.0 * c3 * c.s[1] - c2),
-            ];
-            let by_t = -scale * c3;
-            let center = self.centers(parameters, m);
-            let from = [point[0] - center[0], point[1] - center[1]];
-            let w_start = self.components * DIM + m * self.projections * DIM;
-            let mut by_center = [0.0; DIM];
-            // Under Sum all projections act through their sum, once.
-            let shared = (self.aggregation == Aggregation::Sum).then_some(c.sum);
-            for (r, w) in self
-                .projections(parameters, m)
-                .chunks_exact(DIM)
-                .enumerate()
-            {
-                let (p, w) = shared.unwrap_or_else(|| (dot(w, &from), [w[0], w[1]]));
-                let by_p = by_q * p + dot(&by_s, &w);
-                for d in 0..DIM {
-                    row[w_start + r * DIM + d] = by_p * from[d] + by_s[d] * p + 2.0 * by_t * w[d];
-                    if shared.is_none() || r == 0 {
-                        by_center[d] -= by_p * w[d];
-                    }
+        x: &[[f64; P]],
+        m: usize,
+        mut visit: impl FnMut(std::ops::Range<usize>, [f64; P]),
+    ) {
+        let (d, r) = (self.inputs, self.projections);
+        let centers = &parameters[m * d..(m + 1) * d];
+        let start = self.starts().projections + m * r * d;
+        let project = |sum: &mut [f64; P], k: usize| {
+            let w = &parameters[start + k * d..start + (k + 1) * d];
+            for ((w, x), center) in w.iter().zip(x).zip(centers) {
+                add(sum, *w, x);
+                sum[0] -= w * center;
+            }
+        };
+        match self.aggregation {
+            Aggregation::Norm => {
+                for k in 0..r {
+                    let mut p = [0.0; P];
+                    project(&mut p, k);
+                    visit(k..k + 1, p);
                 }
             }
-            row[m * DIM..(m + 1) * DIM].copy_from_slice(&by_center);
+            Aggregation::Sum => {
+                let mut p = [0.0; P];
+                (0..r).for_each(|k| project(&mut p, k));
+                visit(0..r, p);
+            }
         }
-        total
+    }
+
+    /// The jet of y²/2.
+    fn half_square<const P: usize>(
+        &self,
+        parameters: &[f64],
+        x: &[[f64; P]],
+        m: usize,
+    ) -> [f64; P] {
+        let mut q = [0.0; P];
+        self.distances(parameters, x, m, |_, p| {
+            add(&mut q, 1.0, &compose(&p, [0.5 * p[0] * p[0], p[0], 1.0]));
+        });
+        q
+    }
+
+    pub(crate) fn forward<const P: usize>(
+        &self,
+        parameters: &[f64],
+        x: &[[f64; P]],
+        out: &mut [[f64; P]],
+    ) {
+        let at = self.starts();
+        for (o, out) in out.iter_mut().enumerate() {
+            *out = [0.0; P];
+            out[0] = parameters[at.bias + o];
+        }
+        for m in 0..self.components {
+            let q = self.half_square(parameters, x, m);
+            let e = (-q[0]).exp();
+            let phi = compose(&q, [e, -e, e]);
+            for (o, out) in out.iter_mut().enumerate() {
+                add(out, parameters[at.weight + o * self.components + m], &phi);
+            }
+        }
+    }
+
+    pub(crate) fn backward<const P: usize>(
+        &self,
+        parameters: &[f64],
+        x: &[[f64; P]],
+        adjoint: &[[f64; P]],
+        back: &mut [[f64; P]],
+        row: &mut [f64],
+    ) {
+        let (at, d) = (self.starts(), self.inputs);
+        row[..at.weight].fill(0.0);
+        for (o, adjoint) in adjoint.iter().enumerate() {
+            row[at.bias + o] = adjoint[0];
+        }
+        for m in 0..self.components {
+            let q = self.half_square(parameters, x, m);
+            let e = (-q[0]).exp();
+            let phi = compose(&q, [e, -e, e]);
+            let mut by_phi = [0.0; P];
+            for (o, adjoint) in adjoint.iter().enumerate() {
+                let k = at.weight + o * self.components + m;
+                row[k] = apply(adjoint, &phi);
+                add(&mut by_phi, parameters[k], adjoint);
+            }
+            let by_q = compose_adjoint(&q, &by_phi, [-e, e, -e]);
+            self.distances(parameters, x, m, |range, p| {
+                let by_p = compose_adjoint(&p, &by_q, [p[0], 1.0, 0.0]);
+                for k in range {
+                    let start = at.projections + (m * self.projections + k) * d;
+                    for (i, (x, back)) in x.iter().zip(back.iter_mut()).enumerate() {
+                        let w = parameters[start + i];
+                        row[start + i] = apply(&by_p, x) - by_p[0] * parameters[m * d + i];
+                        row[m * d + i] -= by_p[0] * w;
+                        add(back, w, &by_p);
+                    }
+                }
+            });
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jet::tests::check;
-    use candle_core::{Device, Result, Tensor};
+    use crate::jet::{JetLayer, JetNetwork};
+    use candle_core::{Device, Module, Result, Tensor};
     use gmnm_core::rng::Philox;
-
-    fn cases() -> impl Iterator<Item = (MixtureJets, Vec<f64>)> {
-        let shapes = [(1, 1), (5, 2), (3, 3)];
-        let kinds = [Aggregation::Norm, Aggregation::Sum];
-        shapes
-            .into_iter()
-            .flat_map(move |(components, projections)| {
-                kinds.into_iter().map(move |aggregation| {
-                    let jets = MixtureJets {
-                        components,
-                        projections,
-                        aggregation,
-                    };
-                    let mut rng = Philox::new(3, components as u64);
-                    let parameters = (0..jets.parameter_count()).map(|_| rng.normal()).collect();
-                    (jets, parameters)
-                })
-            })
-    }
+    use gmnm_core::{Gmnm, GmnmConfig, ParamStore};
 
     #[test]
     fn derivatives_match_differences() {
-        for (jets, parameters) in cases() {
-            check(&jets, &parameters, 2e-6);
+        for aggregation in [Aggregation::Norm, Aggregation::Sum] {
+            for (widths, components, projections) in [
+                (&[2, 1][..], 1, 1),
+                (&[2, 1], 5, 2),
+                (&[2, 3, 1], 3, 3),
+                (&[2, 1, 2, 1], 4, 2),
+            ] {
+                let layers = widths.windows(2).map(|pair| {
+                    JetLayer::Mixture(MixtureJets {
+                        inputs: pair[0],
+                        outputs: pair[1],
+                        components,
+                        projections,
+                        aggregation,
+                    })
+                });
+                let network = JetNetwork::new(layers.collect());
+                let mut rng = Philox::new(3, components as u64);
+                let parameters: Vec<f64> = (0..network.parameter_count())
+                    .map(|_| rng.normal())
+                    .collect();
+                crate::jet::tests::check(&network, &parameters, 5e-6);
+            }
         }
     }
 
     #[test]
     fn values_match_the_layer() -> Result<()> {
-        for (jets, parameters) in cases() {
-            let (m, r) = (jets.components, jets.projections);
-            let tensor = |start: usize, shape: &[usize]| {
-                let n: usize = shape.iter().product();
-                Tensor::from_slice(&parameters[start..start + n], shape, &Device::Cpu)
+        for aggregation in [Aggregation::Norm, Aggregation::Sum] {
+            let config = GmnmConfig {
+                projections: 3,
+                aggregation,
+                ..GmnmConfig::new(2, 1, 4)
             };
+            let store = ParamStore::new(1, candle_core::DType::F64, &Device::Cpu);
+            let layer = Gmnm::new(config, store.var_builder())?;
+            let jets = MixtureJets {
+                inputs: 2,
+                outputs: 1,
+                components: 4,
+                projections: 3,
+                aggregation,
+            };
+            let vb = store.var_builder();
+            let shapes: [(&str, &[usize]); 4] = [
+                ("centers", &[4, 2]),
+                ("projections", &[4, 3, 2]),
+                ("weight", &[1, 4]),
+                ("bias", &[1]),
+            ];
+            let mut parameters = Vec::new();
+            for (name, shape) in shapes {
+                parameters.extend(vb.get(shape, name)?.flatten_all()?.to_vec1::<f64>()?);
+            }
             let point = [0.3, -0.8];
-            let out = gmnm_core::ops::mixture(
-                &Tensor::from_slice(&point, (1, 2), &Device::Cpu)?,
-                &tensor(0, &[m, 2])?,
-                &tensor(2 * m, &[m, r, 2])?,
-                &tensor(2 * m * (1 + r), &[1, m])?,
-                Some(&tensor(2 * m * (1 + r) + m, &[1])?),
-                jets.aggregation,
-            )?;
-            let expected: f64 = out.flatten_all()?.to_vec1()?[0];
-            assert!((jets.jet(&parameters, point)[0] - expected).abs() < 1e-13);
+            let x = Tensor::from_slice(&point, (1, 2), &Device::Cpu)?;
+            let expected: f64 = layer.forward(&x)?.flatten_all()?.to_vec1()?[0];
+            let network = JetNetwork::new(vec![JetLayer::Mixture(jets)]);
+            assert!((network.value(&parameters, point) - expected).abs() < 1e-13);
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use candle_core::{Result, Tensor};
 use candle_nn::{Module, VarBuilder};
 
 use super::Linear;
-use crate::jet::{DIM, Functional, Jet, JetNetwork, compose, compose_adjoint, coordinates};
+use crate::jet::{add, apply, compose, compose_adjoint};
 
 /// Linear layers `layers.0`, `layers.1`, … (`weight [out, in]`, `bias [out]`) with tanh between them.
 #[derive(Debug, Clone)]
@@ -44,123 +44,98 @@ impl Module for Mlp {
     }
 }
 
-/// The jets of an [`Mlp`] from the plane to a number; the slice of parameters holds weight and bias of each layer in
-/// turn.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MlpJets {
-    widths: Vec<usize>,
+/// A linear layer between jets, with or without tanh after it; the slice of parameters holds `weight [out, in]` and
+/// `bias [out]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct DenseJets {
+    pub(crate) inputs: usize,
+    pub(crate) outputs: usize,
+    pub(crate) tanh: bool,
 }
 
-impl MlpJets {
-    /// The jets of a network with these hidden widths.
-    pub fn new(hidden: &[usize]) -> Self {
-        let mut widths = vec![DIM];
-        widths.extend_from_slice(hidden);
-        widths.push(1);
-        Self { widths }
+impl DenseJets {
+    pub(crate) fn parameter_count(&self) -> usize {
+        (self.inputs + 1) * self.outputs
     }
 
-    /// Jets before (`z`) and after (`a`) each layer's tanh; `a[0]` are the coordinates.
-    fn forward(&self, parameters: &[f64], point: [f64; DIM]) -> (Vec<Vec<Jet>>, Vec<Vec<Jet>>) {
-        let mut a = vec![coordinates(point).to_vec()];
-        let mut z = Vec::with_capacity(self.widths.len());
-        let mut rest = parameters;
-        for (l, pair) in self.widths.windows(2).enumerate() {
-            let (weight, after) = rest.split_at(pair[0] * pair[1]);
-            let (bias, after) = after.split_at(pair[1]);
-            rest = after;
-            let layer: Vec<Jet> = weight
-                .chunks_exact(pair[0])
-                .zip(bias)
-                .map(|(weights, bias)| {
-                    let mut jet = [*bias, 0.0, 0.0, 0.0];
-                    for (w, input) in weights.iter().zip(&a[l]) {
-                        for (sum, part) in jet.iter_mut().zip(input) {
-                            *sum += w * part;
-                        }
-                    }
-                    jet
-                })
-                .collect();
-            if l + 2 < self.widths.len() {
-                let tanh = |z: &Jet| {
-                    let f = z[0].tanh();
-                    let slope = 1.0 - f * f;
-                    compose(z, [f, slope, -2.0 * f * slope])
-                };
-                a.push(layer.iter().map(tanh).collect());
-            }
-            z.push(layer);
+    /// Before tanh.
+    fn linear<const P: usize>(&self, parameters: &[f64], x: &[[f64; P]], o: usize) -> [f64; P] {
+        let mut z = [0.0; P];
+        z[0] = parameters[self.inputs * self.outputs + o];
+        for (w, x) in parameters[o * self.inputs..(o + 1) * self.inputs]
+            .iter()
+            .zip(x)
+        {
+            add(&mut z, *w, x);
         }
-        (z, a)
-    }
-}
-
-impl JetNetwork for MlpJets {
-    fn parameter_count(&self) -> usize {
-        self.widths.windows(2).map(|p| (p[0] + 1) * p[1]).sum()
+        z
     }
 
-    fn jet(&self, parameters: &[f64], point: [f64; DIM]) -> Jet {
-        let (z, _) = self.forward(parameters, point);
-        z[z.len() - 1][0]
-    }
-
-    fn row(
+    pub(crate) fn forward<const P: usize>(
         &self,
         parameters: &[f64],
-        point: [f64; DIM],
-        functional: &Functional,
-        row: &mut [f64],
-    ) -> f64 {
-        let (z, a) = self.forward(parameters, point);
-        let mut adjoint = vec![*functional];
-        let mut end = parameters.len();
-        for (l, pair) in self.widths.windows(2).enumerate().rev() {
-            let bias = end - pair[1];
-            let start = bias - pair[0] * pair[1];
-            let mut inputs = vec![[0.0; DIM + 2]; pair[0]];
-            for (o, adjoint) in adjoint.iter().enumerate() {
-                row[bias + o] = adjoint[0];
-                for (i, (input, back)) in a[l].iter().zip(&mut inputs).enumerate() {
-                    let at = start + o * pair[0] + i;
-                    row[at] = adjoint.iter().zip(input).map(|(g, u)| g * u).sum();
-                    for (sum, g) in back.iter_mut().zip(adjoint) {
-                        *sum += parameters[at] * g;
-                    }
-                }
+        x: &[[f64; P]],
+        out: &mut [[f64; P]],
+    ) {
+        for (o, out) in out.iter_mut().enumerate() {
+            *out = self.linear(parameters, x, o);
+            if self.tanh {
+                let f = out[0].tanh();
+                let slope = 1.0 - f * f;
+                *out = compose(out, [f, slope, -2.0 * f * slope]);
             }
-            if l > 0 {
-                adjoint = z[l - 1]
-                    .iter()
-                    .zip(&a[l])
-                    .zip(&inputs)
-                    .map(|((z, a), back)| {
-                        let f = a[0];
-                        let slope = 1.0 - f * f;
-                        let derivatives = [slope, -2.0 * f * slope, slope * (6.0 * f * f - 2.0)];
-                        compose_adjoint(z, back, derivatives)
-                    })
-                    .collect();
-            }
-            end = start;
         }
-        crate::jet::apply(functional, &z[z.len() - 1][0])
+    }
+
+    pub(crate) fn backward<const P: usize>(
+        &self,
+        parameters: &[f64],
+        x: &[[f64; P]],
+        adjoint: &[[f64; P]],
+        back: &mut [[f64; P]],
+        row: &mut [f64],
+    ) {
+        for (o, adjoint) in adjoint.iter().enumerate() {
+            let mut by_z = *adjoint;
+            if self.tanh {
+                let z = self.linear(parameters, x, o);
+                let f = z[0].tanh();
+                let slope = 1.0 - f * f;
+                let derivatives = [slope, -2.0 * f * slope, slope * (6.0 * f * f - 2.0)];
+                by_z = compose_adjoint(&z, adjoint, derivatives);
+            }
+            row[self.inputs * self.outputs + o] = by_z[0];
+            for (i, (x, back)) in x.iter().zip(back.iter_mut()).enumerate() {
+                let at = o * self.inputs + i;
+                row[at] = apply(&by_z, x);
+                add(back, parameters[at], &by_z);
+            }
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jet::{JetLayer, JetNetwork};
     use gmnm_core::rng::Philox;
 
     #[test]
     fn derivatives_match_differences() {
-        for hidden in [&[1][..], &[7], &[5, 4], &[3, 2, 4]] {
-            let jets = MlpJets::new(hidden);
-            let mut rng = Philox::new(5, hidden.len() as u64);
-            let parameters: Vec<f64> = (0..jets.parameter_count()).map(|_| rng.normal()).collect();
-            crate::jet::tests::check(&jets, &parameters, 2e-6);
+        for widths in [&[2, 1, 1][..], &[2, 7, 1], &[2, 5, 4, 1], &[2, 3, 2, 4, 1]] {
+            let layers = widths.windows(2).enumerate().map(|(l, pair)| {
+                JetLayer::Dense(DenseJets {
+                    inputs: pair[0],
+                    outputs: pair[1],
+                    tanh: l + 2 < widths.len(),
+                })
+            });
+            let network = JetNetwork::new(layers.collect());
+            let mut rng = Philox::new(5, widths.len() as u64);
+            let parameters: Vec<f64> = (0..network.parameter_count())
+                .map(|_| rng.normal())
+                .collect();
+            crate::jet::tests::check(&network, &parameters, 2e-6);
         }
     }
 }
