@@ -9,7 +9,6 @@ use gmnm_core::ops::Activation;
 use serde::{Deserialize, Serialize};
 
 use crate::classifier::{Classifier, ClassifierConfig};
-use crate::field::{Field, FieldConfig};
 use crate::generator::{Generator, GeneratorConfig};
 
 /// Why a configuration cannot describe a network.
@@ -72,10 +71,6 @@ pub enum ModelConfig {
     Classifier(ClassifierConfig),
     /// An autoencoder of images.
     Generator(GeneratorConfig),
-    /// A network from the plane to a number, fitted to a surface.
-    Surface(FieldConfig),
-    /// A network from the plane to a number that solves a Poisson equation.
-    Poisson(FieldConfig),
 }
 
 impl ModelConfig {
@@ -88,7 +83,6 @@ impl ModelConfig {
         match self {
             Self::Classifier(config) => config.validate(),
             Self::Generator(config) => config.validate(),
-            Self::Surface(config) | Self::Poisson(config) => config.validate(),
         }
     }
 
@@ -96,7 +90,7 @@ impl ModelConfig {
     pub fn classes(&self) -> Option<usize> {
         match self {
             Self::Classifier(config) => Some(config.classes),
-            Self::Generator(_) | Self::Surface(_) | Self::Poisson(_) => None,
+            Self::Generator(_) => None,
         }
     }
 
@@ -105,7 +99,6 @@ impl ModelConfig {
         match self {
             Self::Classifier(config) => Some(config.channels),
             Self::Generator(config) => Some(config.channels),
-            Self::Surface(_) | Self::Poisson(_) => None,
         }
     }
 
@@ -117,7 +110,6 @@ impl ModelConfig {
         match self {
             Self::Classifier(config) => Classifier::new(config, vb).map(drop),
             Self::Generator(config) => Generator::new(config, vb).map(drop),
-            Self::Surface(config) | Self::Poisson(config) => Field::new(config, vb).map(drop),
         }
     }
 

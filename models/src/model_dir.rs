@@ -266,11 +266,12 @@ fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, ModelDirError> {
         source,
     };
     let refused = |what: String| failed(std::io::Error::other(what));
-    let file = File::open(path).map_err(failed)?;
-    let metadata = file.metadata().map_err(failed)?;
+    // Asked before the file is opened: opening a pipe would wait for its writer.
+    let metadata = std::fs::metadata(path).map_err(failed)?;
     if !metadata.is_file() {
         return Err(refused("it is not a plain file".into()));
     }
+    let file = File::open(path).map_err(failed)?;
     let size = metadata.len();
     if size > limit {
         return Err(refused(format!(
