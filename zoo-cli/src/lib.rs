@@ -3,4 +3,7 @@
 pub mod cli;
 pub mod commands;
 pub mod data;
+pub mod infer;
 pub mod report;
+pub mod resolve;
+pub mod train;

@@ -1,6 +1,12 @@
 //! The subcommands, one file each. No logic that a user of the library would miss.
 
+mod eval;
+mod infer;
+mod list;
+mod train;
+
 use crate::cli::{Cli, Command};
+use crate::data::SkippedFile;
 use crate::report::Printer;
 
 /// How a command that could be carried out ended.
@@ -45,9 +51,19 @@ pub fn run(cli: Cli, printer: &Printer) -> anyhow::Result<Outcome> {
             .build_global()?;
     }
     match cli.command {
-        Command::List(_) | Command::Train(_) | Command::Eval(_) | Command::Infer(_) => {
-            let _ = printer;
-            anyhow::bail!("this command is not part of this build")
-        }
+        Command::List(args) => list::run(&args, printer),
+        Command::Train(args) => train::run(&args, printer),
+        Command::Eval(args) => eval::run(&args, printer),
+        Command::Infer(args) => infer::run(&args, printer),
+    }
+}
+
+/// Says loudly what the user must know of the data, and names the files that were left out.
+fn warn_about_data(printer: &Printer, notice: Option<&str>, skipped: &[SkippedFile]) {
+    if let Some(notice) = notice {
+        printer.warn(notice);
+    }
+    for file in skipped {
+        printer.failed_input(&file.reason);
     }
 }

@@ -2,10 +2,14 @@
 
 pub mod plot;
 
+mod memory;
 mod printer;
 mod progress;
 mod table;
+mod training;
 
+pub use memory::peak_memory_mib;
 pub use printer::Printer;
 pub use progress::Progress;
-pub use table::Table;
+pub use table::{Table, thousands};
+pub use training::TrainingReport;

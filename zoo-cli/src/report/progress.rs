@@ -49,6 +49,11 @@ impl Progress {
         }
     }
 
+    /// Says how much is done in all.
+    pub fn set(&self, done: u64) {
+        self.advance(done.saturating_sub(self.bar.position()));
+    }
+
     /// What stands after the count, as in `loss 0.41`.
     pub fn note(&self, text: String) {
         self.bar.set_message(text);

@@ -1,0 +1,111 @@
+//! `zoo eval`.
+
+use std::time::Instant;
+
+use candle_core::Device;
+use models::registry;
+use serde_json::json;
+
+use super::{Outcome, warn_about_data};
+use crate::cli::{EvalArgs, SummaryFormat};
+use crate::data::{OpenOptions, open_images};
+use crate::report::{Printer, Table, TrainingReport, thousands};
+use crate::resolve::{Resolved, resolve};
+use crate::train::recipe::Recipe;
+use crate::train::record::TrainingRecord;
+use crate::train::session::{classifier, load_classifier};
+use crate::train::tasks::classification::{Classification, MEASURES};
+use crate::train::tasks::{Part, Task};
+use crate::train::{RunDir, evaluate};
+
+/// Measures a model on the test part of a dataset.
+///
+/// # Errors
+/// When model and data cannot be had, or do not fit each other.
+pub(super) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<Outcome> {
+    let Resolved { model, dir } = resolve(&args.model)?;
+    let record = dir.as_deref().and_then(|dir| {
+        let dir = RunDir::existing(dir);
+        TrainingRecord::read(&dir).ok()
+    });
+    let trained_on = record.as_ref().and_then(|r| r.data.argument.as_deref());
+    let default = registry::find(&model.model).map_or("cifar10", |entry| entry.default_data);
+    let mut data = open_images(
+        args.data.as_deref().or(trained_on),
+        default,
+        &OpenOptions::default(),
+    )?;
+    let Some(input) = &model.preprocessor else {
+        anyhow::bail!(
+            "`{}` has no `preprocessor_config.json`, which says how images are normalised; add it",
+            args.model
+        );
+    };
+    let shape = data.test.shape();
+    if (shape.height, shape.width, shape.channels) != (input.height, input.width, input.channels) {
+        anyhow::bail!(
+            "the images of `{}` are {}×{} with {} channels, `{}` takes {}×{} with {}; give data of that size",
+            data.source.name,
+            shape.height,
+            shape.width,
+            shape.channels,
+            args.model,
+            input.height,
+            input.width,
+            input.channels
+        );
+    }
+    data.align_labels(&model.labels)?;
+    let source = data.source.clone();
+    warn_about_data(printer, source.notice.as_deref(), &source.skipped);
+    let device = Device::Cpu;
+    let config = classifier(&model.config)?;
+    let task = Classification::evaluation(config, data, (&input.mean, &input.std), &device)?;
+    let network = load_classifier(&model, &device)?;
+    // The batch size of the training's own evaluation, so that both give the same bits.
+    let batch_size = record.map_or(Recipe::default().evaluation_batch_size, |record| {
+        record.recipe.evaluation_batch_size
+    });
+    let started = Instant::now();
+    let report = TrainingReport::new(printer, MEASURES);
+    let measured = evaluate(&task, &network, Part::Test, batch_size, &report)?;
+    drop(report);
+    let seconds = started.elapsed().as_secs_f64();
+    let examples = task.examples(Part::Test);
+    let (loss, accuracy) = (measured[0], measured[1]);
+    let rate = examples as f64 / seconds.max(1e-9);
+    match args.format {
+        SummaryFormat::Json => printer.result(
+            &json!({
+                "model": model.model,
+                "data": source.name,
+                "examples": examples,
+                "parameters": model.config.parameter_count()?,
+                "accuracy": accuracy,
+                "loss": loss,
+                "seconds": seconds,
+                "images_per_second": rate,
+                "dir": dir,
+            })
+            .to_string(),
+        )?,
+        SummaryFormat::Table => {
+            let mut table =
+                Table::new(["model", "data", "examples", "accuracy", "loss", "images/s"]);
+            table.row([
+                model.model.clone(),
+                source.name.clone(),
+                thousands(examples),
+                format!("{accuracy:.4}"),
+                format!("{loss:.4}"),
+                thousands(rate.round() as usize),
+            ]);
+            printer.result(&table.to_string())?;
+        }
+    }
+    Ok(if source.skipped.is_empty() {
+        Outcome::Done
+    } else {
+        Outcome::SomeFailed
+    })
+}

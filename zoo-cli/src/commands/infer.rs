@@ -1,0 +1,111 @@
+//! `zoo infer`.
+
+use std::io::{self, Write};
+use std::time::Instant;
+
+use candle_core::Device;
+use serde_json::json;
+
+use super::Outcome;
+use crate::cli::{InferArgs, RowFormat};
+use crate::infer::{Labelled, Labeller, inputs};
+use crate::report::{Printer, peak_memory_mib, thousands};
+use crate::resolve::resolve;
+use crate::train::metrics::csv_field;
+
+/// Labels images.
+///
+/// # Errors
+/// When the model cannot be had, there are no inputs, or stdout cannot be written.
+pub(super) fn run(args: &InferArgs, printer: &Printer) -> anyhow::Result<Outcome> {
+    let resolved = resolve(&args.model)?;
+    let labeller = Labeller::new(&resolved.model, &Device::Cpu)?;
+    let started = Instant::now();
+    let progress = printer.progress("images", 0, "images");
+    let (mut done, mut failed) = (0, 0);
+    if args.format == RowFormat::Csv {
+        printer.result("path,rank,label,index,probability")?;
+    }
+    labeller.label_all(
+        inputs(args.paths.clone()),
+        args.batch_size as usize,
+        args.top_k as usize,
+        |batch| {
+            printer.write_results(|out| {
+                for labelled in &batch {
+                    write_row(out, labelled, args.format)?;
+                }
+                Ok(())
+            })?;
+            for labelled in &batch {
+                done += 1;
+                if let Err(reason) = &labelled.outcome {
+                    failed += 1;
+                    printer.failed_input(reason);
+                }
+            }
+            progress.advance(batch.len() as u64);
+            Ok(())
+        },
+    )?;
+    drop(progress);
+    if done == 0 {
+        anyhow::bail!(
+            "there are no images to label; give files, folders or `-` with a list on stdin"
+        );
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    let memory = peak_memory_mib().map_or(String::new(), |mib| format!(", {mib} MiB at most"));
+    let failures = match failed {
+        0 => String::new(),
+        n => format!(", {} failed", thousands(n)),
+    };
+    printer.info(&format!(
+        "{} images in {seconds:.1} s ({} images/s{memory}){failures}",
+        thousands(done),
+        thousands((done as f64 / seconds.max(1e-9)).round() as usize),
+    ));
+    Ok(if failed > 0 {
+        Outcome::SomeFailed
+    } else {
+        Outcome::Done
+    })
+}
+
+fn write_row(out: &mut dyn Write, labelled: &Labelled, format: RowFormat) -> io::Result<()> {
+    let path = labelled.path.to_string_lossy();
+    match (format, &labelled.outcome) {
+        (RowFormat::Jsonl, Ok(predictions)) => {
+            let predictions: Vec<_> = predictions
+                .iter()
+                .map(|p| json!({"label": p.label, "index": p.index, "probability": p.probability}))
+                .collect();
+            writeln!(out, "{}", json!({"path": path, "predictions": predictions}))
+        }
+        (RowFormat::Jsonl, Err(reason)) => {
+            writeln!(out, "{}", json!({"path": path, "error": reason}))
+        }
+        (RowFormat::Csv, Ok(predictions)) => {
+            for (rank, p) in predictions.iter().enumerate() {
+                writeln!(
+                    out,
+                    "{},{},{},{},{}",
+                    csv_field(&path),
+                    rank + 1,
+                    csv_field(&p.label),
+                    p.index,
+                    p.probability
+                )?;
+            }
+            Ok(())
+        }
+        (RowFormat::Table, Ok(predictions)) => {
+            let shown: Vec<String> = predictions
+                .iter()
+                .map(|p| format!("{} {:.3}", p.label, p.probability))
+                .collect();
+            writeln!(out, "{path}  {}", shown.join("  "))
+        }
+        (RowFormat::Csv | RowFormat::Table, Err(_)) => Ok(()),
+    }
+}

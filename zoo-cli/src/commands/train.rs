@@ -1,0 +1,120 @@
+//! `zoo train`.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context;
+use candle_core::Device;
+use serde_json::json;
+
+use super::{Outcome, warn_about_data};
+use crate::cli::{SummaryFormat, TrainArgs};
+use crate::report::{Printer, Table, TrainingReport, thousands};
+use crate::train::recipe::Overrides;
+use crate::train::run_dir::IfExists;
+use crate::train::session::{Output, Request, Session, SessionEnd, Summary};
+use crate::train::tasks::classification;
+
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// Trains a model, or goes on with a run that was stopped.
+///
+/// # Errors
+/// When the request is wrong or training fails.
+pub(super) fn run(args: &TrainArgs, printer: &Printer) -> anyhow::Result<Outcome> {
+    let session = open(args)?;
+    let record = session.record();
+    warn_about_data(printer, record.data.notice.as_deref(), session.skipped());
+    let skipped = !session.skipped().is_empty();
+    let (train, test) = session.examples();
+    let dir = session.dir().path().to_path_buf();
+    printer.info(&format!(
+        "training `{}` ({} parameters) on `{}` ({} training and {} test examples), seed {}, into `{}`",
+        record.model,
+        thousands(record.config.parameter_count()?),
+        record.data.name,
+        thousands(train),
+        thousands(test),
+        record.seed,
+        dir.display()
+    ));
+    // A second Ctrl-C does not wait for the step.
+    ctrlc::set_handler(|| {
+        if STOP.swap(true, Ordering::Relaxed) {
+            std::process::exit(i32::from(Outcome::Interrupted.exit_code()));
+        }
+    })
+    .context("cannot listen for Ctrl-C")?;
+    let report = TrainingReport::new(printer, classification::MEASURES);
+    let ended = session.train(&Device::Cpu, &report, &STOP)?;
+    drop(report);
+    match ended {
+        SessionEnd::Finished(summary) => {
+            print(&summary, args.format, printer)?;
+            Ok(if skipped {
+                Outcome::SomeFailed
+            } else {
+                Outcome::Done
+            })
+        }
+        SessionEnd::Interrupted(epoch, step) => {
+            printer.warn(&format!(
+                "stopped in epoch {epoch} after {step} steps, everything is saved; go on with `zoo train --resume {}`",
+                dir.display()
+            ));
+            Ok(Outcome::Interrupted)
+        }
+    }
+}
+
+fn open(args: &TrainArgs) -> anyhow::Result<Session> {
+    if let Some(dir) = &args.resume {
+        return Session::resume(dir.clone(), args.model.as_deref(), args.data.as_deref());
+    }
+    let output = match &args.out {
+        None => Output::Numbered,
+        Some(dir) if args.overwrite => Output::At(dir.clone(), IfExists::Overwrite),
+        Some(dir) => Output::At(dir.clone(), IfExists::Refuse),
+    };
+    Session::new(&Request {
+        model: args.model.as_deref().unwrap_or_default(),
+        data: args.data.as_deref(),
+        seed: args.seed.unwrap_or(0),
+        overrides: Overrides {
+            file: args.recipe.as_deref(),
+            set: &args.set,
+            epochs: args.epochs,
+        },
+        output,
+    })
+}
+
+fn print(summary: &Summary, format: SummaryFormat, printer: &Printer) -> std::io::Result<()> {
+    match format {
+        SummaryFormat::Json => printer.result(
+            &json!({
+                "model": summary.model,
+                "data": summary.data,
+                "examples": summary.examples,
+                "parameters": summary.parameters,
+                "accuracy": summary.accuracy,
+                "loss": summary.loss,
+                "seconds": summary.seconds,
+                "images_per_second": summary.images_per_second,
+                "dir": summary.dir,
+            })
+            .to_string(),
+        ),
+        SummaryFormat::Table => {
+            let mut table =
+                Table::new(["test accuracy", "test loss", "seconds", "images/s", "dir"]);
+            table.row([
+                format!("{:.4}", summary.accuracy),
+                format!("{:.4}", summary.loss),
+                format!("{:.1}", summary.seconds),
+                thousands(summary.images_per_second.round() as usize),
+                summary.dir.display().to_string(),
+            ]);
+            printer.result(&table.to_string())
+        }
+    }
+}

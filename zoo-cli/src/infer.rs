@@ -1,0 +1,208 @@
+//! Labelling images: files are read, decoded and preprocessed on all cores while the network runs.
+
+use std::io::BufRead;
+use std::path::PathBuf;
+use std::sync::mpsc::sync_channel;
+
+use anyhow::bail;
+use candle_core::{DType, Device, Tensor};
+use models::ModelDir;
+use models::Preprocessor;
+use models::classifier::Classifier;
+use rayon::prelude::*;
+
+use crate::data::augment::Normaliser;
+use crate::data::decode::preprocess;
+use crate::data::walk_images;
+use crate::train::session::load_classifier;
+
+/// Decoded batches that wait for the network: with the one that is decoded and the one that is computed, all that is
+/// in memory.
+const AHEAD: usize = 2;
+
+/// One label that an image may have.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prediction {
+    /// The class's name.
+    pub label: String,
+    /// The class's index.
+    pub index: usize,
+    /// The network's probability, in 0..=1.
+    pub probability: f64,
+}
+
+/// What became of one input.
+#[derive(Debug)]
+pub struct Labelled {
+    /// The file as it was given or found.
+    pub path: PathBuf,
+    /// The most probable labels, most probable first, or why there are none.
+    pub outcome: Result<Vec<Prediction>, String>,
+}
+
+/// A classifier with its labels and preprocessing.
+#[derive(Debug)]
+pub struct Labeller {
+    network: Classifier,
+    labels: Vec<String>,
+    input: Preprocessor,
+    device: Device,
+}
+
+/// An input: a file, or a path with the reason why there is no file.
+pub type Input = Result<PathBuf, (PathBuf, String)>;
+
+fn walk(path: PathBuf) -> impl Iterator<Item = Input> + Send {
+    let found = walk_images(std::slice::from_ref(&path));
+    found
+        .into_iter()
+        .map(move |file| file.map_err(|error| (path.clone(), error.to_string())))
+}
+
+/// The images that `paths` stand for: files, folders (walked), or `-` for one path a line on stdin, read as they are
+/// needed.
+pub fn inputs(paths: Vec<PathBuf>) -> impl Iterator<Item = Input> + Send {
+    paths
+        .into_iter()
+        .flat_map(|path| -> Box<dyn Iterator<Item = Input> + Send> {
+            if path.as_os_str() != "-" {
+                return Box::new(walk(path));
+            }
+            let lines = std::io::BufReader::new(std::io::stdin()).lines();
+            let named = lines.flat_map(|line| -> Box<dyn Iterator<Item = Input> + Send> {
+                match line {
+                    Ok(line) if line.trim().is_empty() => Box::new(std::iter::empty()),
+                    Ok(line) => Box::new(walk(PathBuf::from(line.trim_end_matches('\r')))),
+                    Err(error) => Box::new(std::iter::once(Err((
+                        PathBuf::from("-"),
+                        format!("a line on stdin cannot be read ({error}); give paths as UTF-8"),
+                    )))),
+                }
+            });
+            Box::new(named)
+        })
+}
+
+impl Labeller {
+    /// The classifier of a model directory.
+    ///
+    /// # Errors
+    /// When it is no classifier, or does not say how images are preprocessed.
+    pub fn new(model: &ModelDir, device: &Device) -> anyhow::Result<Self> {
+        let Some(input) = model.preprocessor.clone() else {
+            bail!("the model has no `preprocessor_config.json`, which says how images are read");
+        };
+        Ok(Self {
+            network: load_classifier(model, device)?,
+            labels: model.labels.clone(),
+            input,
+            device: device.clone(),
+        })
+    }
+
+    /// Labels every input in order with its `top_k` most probable classes, `batch_size` images a forward pass, and
+    /// gives each batch's results to `sink`. Memory does not grow with the number of inputs.
+    ///
+    /// # Errors
+    /// When the network or `sink` fails. An input that fails is a result.
+    pub fn label_all(
+        &self,
+        inputs: impl Iterator<Item = Input> + Send,
+        batch_size: usize,
+        top_k: usize,
+        mut sink: impl FnMut(Vec<Labelled>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        std::thread::scope(|scope| {
+            let (sender, receiver) = sync_channel::<Vec<Decoded>>(AHEAD);
+            scope.spawn(move || {
+                let mut inputs = inputs.peekable();
+                while inputs.peek().is_some() {
+                    let batch: Vec<Input> = inputs.by_ref().take(batch_size.max(1)).collect();
+                    let decoded = batch
+                        .into_par_iter()
+                        .map(|input| Decoded::new(input, &self.input))
+                        .collect();
+                    // The receiver is gone when labelling failed.
+                    if sender.send(decoded).is_err() {
+                        return;
+                    }
+                }
+            });
+            for batch in receiver {
+                sink(self.label(batch, top_k)?)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn label(&self, batch: Vec<Decoded>, top_k: usize) -> candle_core::Result<Vec<Labelled>> {
+        let Preprocessor {
+            height,
+            width,
+            channels,
+            ..
+        } = self.input;
+        let normaliser = Normaliser::new(&self.input.mean, &self.input.std);
+        let size = height * width * channels;
+        let good: Vec<&[u8]> = batch
+            .iter()
+            .filter_map(|image| image.pixels.as_deref().ok())
+            .collect();
+        let mut probabilities = if good.is_empty() {
+            Vec::new()
+        } else {
+            let mut values = vec![0f32; good.len() * size];
+            for (pixels, values) in good.iter().zip(values.chunks_exact_mut(size)) {
+                normaliser.apply(pixels, values);
+            }
+            let shape = (good.len(), height, width, channels);
+            let images = Tensor::from_vec(values, shape, &self.device)?;
+            let logits = self.network.forward(&images, false)?;
+            candle_nn::ops::softmax(&logits.to_dtype(DType::F64)?, 1)?.to_vec2::<f64>()?
+        }
+        .into_iter();
+        Ok(batch
+            .into_iter()
+            .map(|image| Labelled {
+                outcome: image
+                    .pixels
+                    .map(|_| self.top(probabilities.next().unwrap_or_default(), top_k)),
+                path: image.path,
+            })
+            .collect())
+    }
+
+    fn top(&self, probabilities: Vec<f64>, top_k: usize) -> Vec<Prediction> {
+        let mut order: Vec<usize> = (0..probabilities.len()).collect();
+        order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
+        order
+            .into_iter()
+            .take(top_k)
+            .map(|index| Prediction {
+                label: self.labels.get(index).cloned().unwrap_or_default(),
+                index,
+                probability: probabilities[index],
+            })
+            .collect()
+    }
+}
+
+struct Decoded {
+    path: PathBuf,
+    pixels: Result<Vec<u8>, String>,
+}
+
+impl Decoded {
+    fn new(input: Input, to: &Preprocessor) -> Self {
+        match input {
+            Ok(path) => Self {
+                pixels: preprocess(&path, to).map_err(|e| e.to_string()),
+                path,
+            },
+            Err((path, reason)) => Self {
+                path,
+                pixels: Err(reason),
+            },
+        }
+    }
+}

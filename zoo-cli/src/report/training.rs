@@ -1,0 +1,85 @@
+//! How a training run looks to the one who started it.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use super::{Printer, Progress, thousands};
+use crate::train::Watch;
+use crate::train::metrics::Row;
+use crate::train::tasks::{Measure, Part};
+
+/// A bar for each epoch and one line for its end.
+#[derive(Debug)]
+pub struct TrainingReport<'a> {
+    printer: &'a Printer,
+    measures: &'static [Measure],
+    epochs: RefCell<usize>,
+    bar: RefCell<Option<Progress>>,
+}
+
+impl<'a> TrainingReport<'a> {
+    /// A report of runs that are measured by `measures`.
+    pub fn new(printer: &'a Printer, measures: &'static [Measure]) -> Self {
+        Self {
+            printer,
+            measures,
+            epochs: RefCell::new(0),
+            bar: RefCell::new(None),
+        }
+    }
+
+    fn measured(&self, values: &[f64]) -> String {
+        let named = self.measures.iter().zip(values);
+        let shown: Vec<String> = named.map(|(m, v)| format!("{} {v:.4}", m.name)).collect();
+        shown.join(" ")
+    }
+}
+
+impl Watch for TrainingReport<'_> {
+    fn epoch_begins(&self, epoch: usize, epochs: usize, steps: u64, done: u64) {
+        *self.epochs.borrow_mut() = epochs;
+        let bar = self
+            .printer
+            .progress(&format!("epoch {epoch}/{epochs}"), steps, "steps");
+        bar.advance(done);
+        *self.bar.borrow_mut() = Some(bar);
+    }
+
+    fn step(&self, loss: f64) {
+        if let Some(bar) = self.bar.borrow().as_ref() {
+            bar.note(format!("loss {loss:.4}"));
+            bar.advance(1);
+        }
+    }
+
+    fn epoch_ends(&self, row: &Row, examples: u64, elapsed: Duration) {
+        self.bar.borrow_mut().take();
+        let mut line = format!(
+            "epoch {}/{}  training {}",
+            row.epoch,
+            self.epochs.borrow(),
+            self.measured(&row.train)
+        );
+        if let Some(validation) = &row.validation {
+            line += &format!("  held-out {}", self.measured(validation));
+        }
+        let rate = examples as f64 / elapsed.as_secs_f64().max(1e-9);
+        line += &format!("  {} examples/s", thousands(rate.round() as usize));
+        self.printer.info(&line);
+    }
+
+    fn evaluated(&self, part: Part, done: usize, total: usize) {
+        let mut bar = self.bar.borrow_mut();
+        let bar = bar.get_or_insert_with(|| {
+            self.printer
+                .progress(&format!("{} part", part.name()), total as u64, "examples")
+        });
+        bar.set(done as u64);
+    }
+}
+
+impl Drop for TrainingReport<'_> {
+    fn drop(&mut self) {
+        self.bar.borrow_mut().take();
+    }
+}

@@ -1,0 +1,73 @@
+//! Why a run cannot start or go on.
+
+use std::path::{Path, PathBuf};
+
+/// Why a run cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainError {
+    /// The output directory is in use.
+    #[error(
+        "output directory `{}` is not empty; continue its run with `--resume`, replace it with `--overwrite`, or \
+         choose another with `--out`",
+        .0.display()
+    )]
+    NotEmpty(PathBuf),
+    /// A file or directory of the run cannot be read or written.
+    #[error("cannot {action} `{}`: {source}", path.display())]
+    Io {
+        /// The verb: read, write, create.
+        action: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The directory of `--resume` holds no run that could go on.
+    #[error("cannot resume `{}`: {problem}", path.display())]
+    Resume {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// The loss or the weights are no longer finite.
+    #[error(
+        "the {what} became NaN or infinite at step {step} of epoch {epoch}; try a lower rate (`--set \
+         optimizer.learning_rate={suggested_rate}`) or clipped gradients (`--set optimizer.clip_norm=1`); {kept}"
+    )]
+    Diverged {
+        /// `loss` or `weights`.
+        what: &'static str,
+        /// The epoch, from 1.
+        epoch: usize,
+        /// The step within the epoch, from 1.
+        step: u64,
+        /// A tenth of the learning rate.
+        suggested_rate: f64,
+        /// What was saved before.
+        kept: String,
+    },
+    /// A part of the data has no examples.
+    #[error("the {0} part has no examples; give a dataset that has some with `--data`")]
+    NoExamples(&'static str),
+    /// The network or the optimizer failed.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+    /// A checkpoint is of another network.
+    #[error("the checkpoint does not fit the network: {0}; start the run anew")]
+    Load(#[from] gmnm_core::params::LoadError),
+    /// The weights cannot be written.
+    #[error(transparent)]
+    ModelDir(#[from] models::model_dir::ModelDirError),
+}
+
+impl TrainError {
+    /// An input or output error with its path.
+    pub fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| Self::Io {
+            action,
+            path: path.to_path_buf(),
+            source,
+        }
+    }
+}

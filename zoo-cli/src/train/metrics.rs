@@ -1,0 +1,198 @@
+//! What a run measured, epoch by epoch: `metrics.csv`, `metrics.jsonl` and `curves.svg`.
+//!
+//! Nothing in them depends on the clock, so that a repeated run writes the same bytes.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::early_stopping::Better;
+use super::run_dir::{CURVES, METRICS_CSV, METRICS_JSONL};
+use super::tasks::Measure;
+use super::{RunDir, TrainError};
+use crate::report::plot::{Figure, LineChart};
+
+/// One epoch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Row {
+    /// The epoch, from 1.
+    pub epoch: usize,
+    /// Steps since the start of the run.
+    pub step: u64,
+    /// The learning rate of the epoch's last step.
+    pub learning_rate: f64,
+    /// The task's measures on the training batches as they came (augmented, while the weights changed).
+    pub train: Vec<f64>,
+    /// The measures on the held-out examples, if there are any.
+    pub validation: Option<Vec<f64>>,
+    /// The measures on the test part, after the last epoch.
+    pub test: Option<Vec<f64>>,
+}
+
+/// What the metrics say about the data.
+#[derive(Debug, Clone, Default)]
+pub struct DataNote {
+    /// The dataset's name.
+    pub name: String,
+    /// Why it is not the one that was to be expected, if so.
+    pub notice: Option<String>,
+}
+
+/// Writes all three files.
+///
+/// # Errors
+/// When one cannot be written.
+pub fn write(
+    dir: &RunDir,
+    title: &str,
+    measures: &[Measure],
+    data: &DataNote,
+    rows: &[Row],
+) -> Result<(), TrainError> {
+    dir.write(METRICS_CSV, csv(measures, data, rows).as_bytes())?;
+    dir.write(METRICS_JSONL, jsonl(measures, data, rows).as_bytes())?;
+    dir.write(CURVES, curves(title, measures, data, rows).as_bytes())
+}
+
+fn parts(row: &Row) -> [(&'static str, Option<&Vec<f64>>); 3] {
+    [
+        ("train", Some(&row.train)),
+        ("validation", row.validation.as_ref()),
+        ("test", row.test.as_ref()),
+    ]
+}
+
+fn csv(measures: &[Measure], data: &DataNote, rows: &[Row]) -> String {
+    let mut text = String::from("epoch,step,learning_rate");
+    for part in ["train", "validation", "test"] {
+        for measure in measures {
+            text += &format!(",{part}_{}", measure.name);
+        }
+    }
+    text += ",data\n";
+    for row in rows {
+        text += &format!("{},{},{}", row.epoch, row.step, row.learning_rate);
+        for (_, values) in parts(row) {
+            for i in 0..measures.len() {
+                match values.and_then(|v| v.get(i)) {
+                    Some(value) => text += &format!(",{value}"),
+                    None => text.push(','),
+                }
+            }
+        }
+        text += &format!(",{}\n", csv_field(&data.name));
+    }
+    text
+}
+
+/// A field of a CSV file, quoted where it must be (RFC 4180).
+pub fn csv_field(text: &str) -> String {
+    if text.contains([',', '"', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_string()
+    }
+}
+
+fn jsonl(measures: &[Measure], data: &DataNote, rows: &[Row]) -> String {
+    let mut text = String::new();
+    for row in rows {
+        let mut object = Map::new();
+        object.insert("epoch".into(), row.epoch.into());
+        object.insert("step".into(), row.step.into());
+        object.insert("learning_rate".into(), row.learning_rate.into());
+        for (part, values) in parts(row) {
+            for (measure, &value) in measures.iter().zip(values.into_iter().flatten()) {
+                object.insert(format!("{part}_{}", measure.name), value.into());
+            }
+        }
+        object.insert("data".into(), data.name.clone().into());
+        if let Some(notice) = &data.notice {
+            object.insert("notice".into(), notice.clone().into());
+        }
+        text += &Value::Object(object).to_string();
+        text.push('\n');
+    }
+    text
+}
+
+fn curves(title: &str, measures: &[Measure], data: &DataNote, rows: &[Row]) -> String {
+    let mut figure = Figure::new(format!("{title} on {}", data.name), measures.len());
+    for (i, measure) in measures.iter().enumerate() {
+        let line = |values: fn(&Row) -> Option<&Vec<f64>>| -> Vec<(f64, f64)> {
+            rows.iter()
+                .filter_map(|row| Some((row.epoch as f64, *values(row)?.get(i)?)))
+                .collect()
+        };
+        let arrow = match measure.better {
+            Better::Higher => "higher is better",
+            Better::Lower => "lower is better",
+        };
+        let mut chart = LineChart::new(format!("{} ({arrow})", measure.name))
+            .x_label("epoch")
+            .y_label(measure.name)
+            .line("training", line(|row| Some(&row.train)));
+        for (name, points) in [
+            ("validation", line(|row| row.validation.as_ref())),
+            ("test", line(|row| row.test.as_ref())),
+        ] {
+            if !points.is_empty() {
+                chart = chart.line(name, points);
+            }
+        }
+        figure = figure.panel(chart);
+    }
+    figure.svg()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MEASURES: &[Measure] = &[
+        Measure {
+            name: "loss",
+            better: Better::Lower,
+        },
+        Measure {
+            name: "accuracy",
+            better: Better::Higher,
+        },
+    ];
+
+    fn rows() -> Vec<Row> {
+        let row = |epoch: usize| Row {
+            epoch,
+            step: 10 * epoch as u64,
+            learning_rate: 0.5,
+            train: vec![1.25, 0.5],
+            validation: None,
+            test: (epoch == 2).then(|| vec![1.0, 0.75]),
+        };
+        vec![row(1), row(2)]
+    }
+
+    #[test]
+    fn csv_and_jsonl_say_the_same() {
+        let data = DataNote {
+            name: "a, b".into(),
+            notice: Some("the sample".into()),
+        };
+        assert_eq!(
+            csv(MEASURES, &data, &rows()),
+            "epoch,step,learning_rate,train_loss,train_accuracy,validation_loss,validation_accuracy,test_loss,\
+             test_accuracy,data\n1,10,0.5,1.25,0.5,,,,,\"a, b\"\n2,20,0.5,1.25,0.5,,,1,0.75,\"a, b\"\n"
+        );
+        let lines = jsonl(MEASURES, &data, &rows());
+        let last: Value = serde_json::from_str(lines.lines().last().unwrap()).unwrap();
+        assert_eq!(last["test_accuracy"], 0.75);
+        assert_eq!(last["notice"], "the sample");
+        assert_eq!(last["train_loss"], 1.25);
+        assert!(last.get("validation_loss").is_none());
+    }
+
+    #[test]
+    fn curves_show_every_part_that_was_measured() {
+        let svg = curves("m", MEASURES, &DataNote::default(), &rows());
+        assert!(svg.contains("training") && svg.contains("test") && !svg.contains("validation"));
+    }
+}

@@ -1,0 +1,200 @@
+use candle_core::{DType, Device};
+use candle_nn::Init;
+
+use super::*;
+
+fn store(dtype: DType, shapes: &[(&str, &[usize])]) -> ParamStore {
+    let store = ParamStore::new(5, dtype, &Device::Cpu);
+    let vb = store.var_builder();
+    for (name, shape) in shapes {
+        vb.get_with_hints(
+            *shape,
+            name,
+            Init::Randn {
+                mean: 0.0,
+                stdev: 1.0,
+            },
+        )
+        .unwrap();
+    }
+    store
+}
+
+fn values(var: &Var) -> Vec<f64> {
+    let flat = var.flatten_all().unwrap().to_dtype(DType::F64).unwrap();
+    flat.to_vec1().unwrap()
+}
+
+/// The gradient of Σ c·p³/3 is c·p²: it changes with p, so moments matter.
+fn cubic_gradients(store: &ParamStore, c: f64) -> GradStore {
+    let mut loss: Option<Tensor> = None;
+    for (_, var) in store.trainable() {
+        let term = (var.powf(3.0).unwrap().sum_all().unwrap() * (c / 3.0)).unwrap();
+        loss = Some(match loss {
+            Some(sum) => (sum + term).unwrap(),
+            None => term,
+        });
+    }
+    loss.unwrap().backward().unwrap()
+}
+
+/// The published rules, one value at a time in f64.
+fn scalar_rule(config: &OptimizerConfig, mut p: f64, decay: f64, steps: u32, rate: f64) -> f64 {
+    let (mut m, mut v) = (0.0, 0.0);
+    for t in 1..=steps {
+        let g = p * p;
+        let before = p;
+        match config.rule {
+            Rule::Sgd => {
+                m = config.momentum * m + g;
+                p -= rate * (g + config.momentum * m);
+            }
+            Rule::Adamw => {
+                let [b1, b2] = config.betas;
+                m = b1 * m + (1.0 - b1) * g;
+                v = b2 * v + (1.0 - b2) * g * g;
+                let m_hat = m / (1.0 - b1.powi(t as i32));
+                let v_hat: f64 = v / (1.0 - b2.powi(t as i32));
+                p -= rate * m_hat / (v_hat.sqrt() + config.epsilon);
+            }
+        }
+        p -= rate * decay * before;
+    }
+    p
+}
+
+#[test]
+fn updates_follow_the_published_rules_in_both_precisions() {
+    for (dtype, tolerance) in [(DType::F64, 1e-12), (DType::F32, 1e-5)] {
+        for rule in [Rule::Sgd, Rule::Adamw] {
+            let config = OptimizerConfig {
+                rule,
+                weight_decay: 0.1,
+                ..Default::default()
+            };
+            // One parameter above a chunk, so that the threads' path runs, one below.
+            let store = store(dtype, &[("a.weight", &[190, 190]), ("b.weight", &[3, 5])]);
+            let start: Vec<_> = store.trainable().iter().map(|(_, v)| values(v)).collect();
+            let mut optimizer = Optimizer::new(&store, config.clone()).unwrap();
+            for _ in 0..5 {
+                optimizer.step(&cubic_gradients(&store, 1.0), 0.01).unwrap();
+            }
+            for ((name, var), start) in store.trainable().iter().zip(start) {
+                for (&p0, p) in start.iter().zip(values(var)) {
+                    let expected = scalar_rule(&config, p0, 0.1, 5, 0.01);
+                    assert!(
+                        (p - expected).abs() <= tolerance * (1.0 + expected.abs()),
+                        "{rule:?} {dtype:?} {name}: {p} against {expected}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn decay_and_rate_follow_the_parameter_s_role() {
+    let shapes: &[(&str, &[usize])] = &[
+        ("bn.bias", &[4]),
+        ("bn.weight", &[4]),
+        ("linear.weight", &[2, 4]),
+        ("mixer.bias", &[4]),
+        ("mixer.centers", &[3, 4]),
+        ("mixer.projections", &[3, 1, 4]),
+        ("mixer.weight", &[4, 3]),
+    ];
+    let store = store(DType::F64, shapes);
+    let config = OptimizerConfig {
+        rule: Rule::Sgd,
+        momentum: 0.0,
+        weight_decay: 0.5,
+        mixture_rate: 3.0,
+        bias_rate: 2.0,
+        ..Default::default()
+    };
+    let start: Vec<_> = store.trainable().iter().map(|(_, v)| values(v)).collect();
+    let mut optimizer = Optimizer::new(&store, config).unwrap();
+    optimizer.step(&cubic_gradients(&store, 1.0), 0.01).unwrap();
+    for (((name, var), start), factor) in store
+        .trainable()
+        .iter()
+        .zip(start)
+        .zip([2.0, 1.0, 1.0, 2.0, 3.0, 3.0, 3.0])
+    {
+        let decay = if name == "linear.weight" { 0.5 } else { 0.0 };
+        for (&p0, p) in start.iter().zip(values(var)) {
+            let expected = p0 - 0.01 * (factor * p0 * p0 + decay * p0);
+            assert!((p - expected).abs() < 1e-12, "{name}");
+        }
+    }
+}
+
+#[test]
+fn clipping_scales_the_gradient_to_the_norm() {
+    let run = |clip_norm: f64, c: f64| {
+        let store = store(DType::F64, &[("a.weight", &[4, 4]), ("b.weight", &[2, 2])]);
+        let config = OptimizerConfig {
+            rule: Rule::Sgd,
+            momentum: 0.0,
+            weight_decay: 0.0,
+            clip_norm,
+            ..Default::default()
+        };
+        let before: Vec<f64> = store
+            .trainable()
+            .iter()
+            .flat_map(|(_, v)| values(v))
+            .collect();
+        let mut optimizer = Optimizer::new(&store, config).unwrap();
+        let norm = optimizer.step(&cubic_gradients(&store, c), 1.0).unwrap();
+        let after = store.trainable();
+        let after = after.iter().flat_map(|(_, v)| values(v));
+        let moved: f64 = before.iter().zip(after).map(|(a, b)| (a - b).powi(2)).sum();
+        (norm, moved.sqrt())
+    };
+    let (norm, moved) = run(0.25, 10.0);
+    assert!(norm > 1.0 && (moved - 0.25).abs() < 1e-12, "{norm} {moved}");
+    let (norm, moved) = run(0.25, 1e-3);
+    assert!(
+        norm < 0.25 && (moved - norm).abs() < 1e-12,
+        "{norm} {moved}"
+    );
+}
+
+#[test]
+fn a_restored_optimizer_continues_exactly() {
+    for rule in [Rule::Sgd, Rule::Adamw] {
+        let config = OptimizerConfig {
+            rule,
+            ..Default::default()
+        };
+        let shapes: &[(&str, &[usize])] = &[("a.weight", &[7, 3]), ("a.bias", &[7])];
+        let whole = store(DType::F32, shapes);
+        let mut optimizer = Optimizer::new(&whole, config.clone()).unwrap();
+        let mut step = |store: &ParamStore| {
+            optimizer.step(&cubic_gradients(store, 1.0), 0.02).unwrap();
+        };
+        (0..3).for_each(|_| step(&whole));
+        let halfway = store(DType::F32, shapes);
+        for ((_, to), (_, from)) in halfway.trainable().iter().zip(whole.trainable()) {
+            to.set(&from.as_tensor().copy().unwrap()).unwrap();
+        }
+        let saved: BTreeMap<_, _> = optimizer
+            .state()
+            .into_iter()
+            .map(|(name, t)| (name, t.copy().unwrap()))
+            .collect();
+        let mut resumed = Optimizer::new(&halfway, config).unwrap();
+        resumed.restore(&saved, 3).unwrap();
+        for _ in 0..3 {
+            optimizer.step(&cubic_gradients(&whole, 1.0), 0.02).unwrap();
+            resumed.step(&cubic_gradients(&halfway, 1.0), 0.02).unwrap();
+        }
+        for ((name, a), (_, b)) in whole.trainable().iter().zip(halfway.trainable()) {
+            assert_eq!(values(a), values(&b), "{rule:?} {name}");
+        }
+        let mut incomplete = saved.clone();
+        incomplete.remove("a.bias.0");
+        assert!(resumed.restore(&incomplete, 3).is_err());
+    }
+}

@@ -1,0 +1,99 @@
+//! Kinds of problems: what a batch is, its loss, and what is measured.
+
+pub mod classification;
+
+use candle_core::{Result, Tensor};
+use candle_nn::VarBuilder;
+
+use super::early_stopping::Better;
+
+/// A part of the data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// What the optimizer learns from.
+    Train,
+    /// Held out of the training examples to watch the run.
+    Validation,
+    /// Measured once, at the end.
+    Test,
+}
+
+impl Part {
+    /// The part in words.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "training",
+            Self::Validation => "validation",
+            Self::Test => "test",
+        }
+    }
+}
+
+/// One quantity that a task measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Measure {
+    /// Its name in metrics, as in `accuracy`.
+    pub name: &'static str,
+    /// Which way it improves.
+    pub better: Better,
+}
+
+/// What one training step computes.
+#[derive(Debug)]
+pub struct Loss {
+    /// The scalar that is minimised: a mean over the batch.
+    pub value: Tensor,
+    /// For every measure of the task, its sum over the batch.
+    pub sums: Vec<f64>,
+}
+
+/// Batches in their order.
+pub type Batches<'a, B> = Box<dyn Iterator<Item = Result<B>> + 'a>;
+
+/// A kind of problem on one dataset. The trainer owns parameters, schedule and state; the task owns the examples.
+pub trait Task {
+    /// The network.
+    type Model;
+    /// Some examples as tensors.
+    type Batch;
+
+    /// The network over the parameters of `vb`.
+    ///
+    /// # Errors
+    /// When the network's configuration is not valid.
+    fn build(&self, vb: VarBuilder) -> Result<Self::Model>;
+
+    /// The number of examples of a part.
+    fn examples(&self, part: Part) -> usize;
+
+    /// What is measured, in the order of [`Loss::sums`]; the first is the loss.
+    fn measures(&self) -> &'static [Measure];
+
+    /// The index of the measure that early stopping judges by and that summaries show.
+    fn objective(&self) -> usize;
+
+    /// Steps of an epoch, at least 1 where there are training examples.
+    fn steps(&self) -> u64;
+
+    /// The batches of an epoch (from 0) from step `first_step` (from 0) on. Their order and every random change to
+    /// them come from the seed, `epoch` and the example alone, so that a resumed run sees the same.
+    fn training_batches(&self, epoch: usize, first_step: u64) -> Batches<'_, Self::Batch>;
+
+    /// All examples of a part, unchanged and in their order, at most `batch_size` at once.
+    fn batches(&self, part: Part, batch_size: usize) -> Batches<'_, Self::Batch>;
+
+    /// The examples in a batch.
+    fn batch_len(&self, batch: &Self::Batch) -> usize;
+
+    /// The loss of a training step, and the measures on its batch.
+    ///
+    /// # Errors
+    /// When shapes do not fit.
+    fn loss(&self, model: &Self::Model, batch: &Self::Batch) -> Result<Loss>;
+
+    /// The measures summed over a batch, the network evaluating.
+    ///
+    /// # Errors
+    /// When shapes do not fit.
+    fn measure(&self, model: &Self::Model, batch: &Self::Batch) -> Result<Vec<f64>>;
+}

@@ -1,0 +1,388 @@
+//! The training loop.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use candle_core::{DType, Device, Tensor};
+use gmnm_core::ParamStore;
+
+use super::checkpoint::{Checkpoint, Position};
+use super::ema::Ema;
+use super::metrics::{self, DataNote, Row};
+use super::optimizer::Optimizer;
+use super::recipe::Recipe;
+use super::run_dir::RunDir;
+use super::tasks::{Part, Task};
+use super::{TrainError, checkpoint};
+
+/// Follows a run.
+pub trait Watch {
+    /// An epoch of `steps` steps begins, `done` of them done before an interruption.
+    fn epoch_begins(&self, epoch: usize, epochs: usize, steps: u64, done: u64) {
+        let _ = (epoch, epochs, steps, done);
+    }
+
+    /// A step is done.
+    fn step(&self, loss: f64) {
+        let _ = loss;
+    }
+
+    /// An epoch is done and measured; training alone took `elapsed` for `examples` examples.
+    fn epoch_ends(&self, row: &Row, examples: u64, elapsed: Duration) {
+        let _ = (row, examples, elapsed);
+    }
+
+    /// Some of the `total` examples of an evaluation are done.
+    fn evaluated(&self, part: Part, done: usize, total: usize) {
+        let _ = (part, done, total);
+    }
+}
+
+/// Follows nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Unwatched;
+
+impl Watch for Unwatched {}
+
+/// One run of the trainer.
+pub struct Run<'a, T: Task> {
+    /// The problem.
+    pub task: &'a T,
+    /// How to train.
+    pub recipe: &'a Recipe,
+    /// Fixes initial weights, order and augmentation.
+    pub seed: u64,
+    /// Where parameters live and steps are computed.
+    pub device: &'a Device,
+    /// Where checkpoints and metrics go.
+    pub dir: &'a RunDir,
+    /// The title of its learning curves.
+    pub title: &'a str,
+    /// What its metrics say about the data.
+    pub data: &'a DataNote,
+    /// Who follows it.
+    pub watch: &'a dyn Watch,
+    /// Set to end the run after the current step, with its state saved.
+    pub stop: &'a AtomicBool,
+}
+
+/// A finished run.
+#[derive(Debug)]
+pub struct Trained {
+    /// The weights to keep: the average where there is one, the best where the run may stop early.
+    pub store: ParamStore,
+    /// The measures of the test part.
+    pub test: Vec<f64>,
+    /// Every epoch.
+    pub history: Vec<Row>,
+    /// Time in training steps, in this process.
+    pub training_time: Duration,
+    /// Examples trained on, in this process.
+    pub examples_seen: u64,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// With its last epoch.
+    Finished(Box<Trained>),
+    /// On request, its state saved.
+    Interrupted {
+        /// The epoch, from 1.
+        epoch: usize,
+        /// Steps done in it.
+        step: u64,
+    },
+}
+
+/// Trains from the newest checkpoint in the run's directory, or from the start.
+///
+/// # Errors
+/// When the loss is not finite (the last good checkpoint stays), data is missing, or files cannot be written.
+pub fn train<T: Task>(run: &Run<'_, T>) -> Result<Ended, TrainError> {
+    for part in [Part::Train, Part::Test] {
+        if run.task.examples(part) == 0 {
+            return Err(TrainError::NoExamples(part.name()));
+        }
+    }
+    let mut training = Training::start(run)?;
+    while !training.is_over() {
+        if let Some(ended) = training.epoch()? {
+            return Ok(ended);
+        }
+    }
+    training.finish()
+}
+
+/// The means of the task's measures over a part, in the order of its examples.
+///
+/// # Errors
+/// When the part is empty or the network fails.
+pub fn evaluate<T: Task>(
+    task: &T,
+    model: &T::Model,
+    part: Part,
+    batch_size: usize,
+    watch: &dyn Watch,
+) -> Result<Vec<f64>, TrainError> {
+    let total = task.examples(part);
+    if total == 0 {
+        return Err(TrainError::NoExamples(part.name()));
+    }
+    let mut sums = vec![0.0; task.measures().len()];
+    let mut done = 0;
+    for batch in task.batches(part, batch_size) {
+        let batch = batch?;
+        add(&mut sums, &task.measure(model, &batch)?);
+        done += task.batch_len(&batch);
+        watch.evaluated(part, done, total);
+    }
+    Ok(sums.iter().map(|sum| sum / total as f64).collect())
+}
+
+fn add(sums: &mut [f64], batch: &[f64]) {
+    for (sum, value) in sums.iter_mut().zip(batch) {
+        *sum += value;
+    }
+}
+
+struct Training<'a, T: Task> {
+    run: &'a Run<'a, T>,
+    store: ParamStore,
+    model: T::Model,
+    optimizer: Optimizer,
+    ema: Option<Ema>,
+    best: Option<BTreeMap<String, Tensor>>,
+    position: Position,
+    steps_per_epoch: u64,
+    training_time: Duration,
+    examples_seen: u64,
+}
+
+impl<'a, T: Task> Training<'a, T> {
+    fn start(run: &'a Run<'a, T>) -> Result<Self, TrainError> {
+        let store = ParamStore::new(run.seed, DType::F32, run.device);
+        let model = run.task.build(store.var_builder())?;
+        let mut optimizer = Optimizer::new(&store, run.recipe.optimizer.clone())?;
+        let mut ema = (run.recipe.ema.decay > 0.0)
+            .then(|| Ema::new(&store, run.recipe.ema))
+            .transpose()?;
+        let mut best = None;
+        let mut position = Position {
+            sums: vec![0.0; run.task.measures().len()],
+            ..Default::default()
+        };
+        if let Some(saved) = Checkpoint::latest(run.dir)? {
+            store.load_strict(saved.set("weights")?)?;
+            optimizer.restore(saved.set("moments")?, saved.position.total_steps)?;
+            if let Some(ema) = &mut ema {
+                ema.store().load_strict(saved.set("average")?)?;
+            }
+            best = saved.tensors.get("best").cloned();
+            position = saved.position;
+        }
+        Ok(Self {
+            run,
+            store,
+            model,
+            optimizer,
+            ema,
+            best,
+            position,
+            steps_per_epoch: run.task.steps().max(1),
+            training_time: Duration::ZERO,
+            examples_seen: 0,
+        })
+    }
+
+    fn is_over(&self) -> bool {
+        self.position.stopped || self.position.epoch >= self.run.recipe.epochs
+    }
+
+    fn learning_rate(&self, total_step: u64) -> f64 {
+        let total = self.steps_per_epoch * self.run.recipe.epochs as u64;
+        let recipe = self.run.recipe;
+        recipe.optimizer.learning_rate * recipe.schedule.factor(total_step, total)
+    }
+
+    /// The rest of the current epoch; gives how the run ended where it was told to stop.
+    fn epoch(&mut self) -> Result<Option<Ended>, TrainError> {
+        let run = self.run;
+        let epoch = self.position.epoch;
+        run.watch.epoch_begins(
+            epoch + 1,
+            run.recipe.epochs,
+            self.steps_per_epoch,
+            self.position.step,
+        );
+        let (seen_before, started) = (self.examples_seen, Instant::now());
+        let every = run.recipe.checkpoint.every_steps;
+        for batch in run.task.training_batches(epoch, self.position.step) {
+            self.step(&batch?)?;
+            let within = self.position.step < self.steps_per_epoch;
+            if run.stop.load(Ordering::Relaxed) && within {
+                self.save()?;
+                return Ok(Some(self.interrupted()));
+            }
+            if within && every > 0 && self.position.step.is_multiple_of(every) {
+                self.save()?;
+            }
+        }
+        let elapsed = started.elapsed();
+        self.training_time += elapsed;
+        self.end_epoch(self.examples_seen - seen_before, elapsed)?;
+        if run.stop.load(Ordering::Relaxed) && !self.is_over() {
+            return Ok(Some(self.interrupted()));
+        }
+        Ok(None)
+    }
+
+    fn interrupted(&self) -> Ended {
+        Ended::Interrupted {
+            epoch: self.position.epoch + 1,
+            step: self.position.step,
+        }
+    }
+
+    fn step(&mut self, batch: &T::Batch) -> Result<(), TrainError> {
+        let loss = self.run.task.loss(&self.model, batch)?;
+        let value = loss.value.to_dtype(DType::F64)?.to_scalar::<f64>()?;
+        if !value.is_finite() {
+            return Err(self.diverged("loss"));
+        }
+        let gradients = loss.value.backward()?;
+        let rate = self.learning_rate(self.position.total_steps);
+        self.optimizer.step(&gradients, rate)?;
+        self.position.step += 1;
+        self.position.total_steps += 1;
+        if let Some(ema) = &mut self.ema {
+            ema.update(&self.store, self.position.total_steps)?;
+        }
+        add(&mut self.position.sums, &loss.sums);
+        let examples = self.run.task.batch_len(batch) as u64;
+        self.position.seen += examples;
+        self.examples_seen += examples;
+        self.run.watch.step(value);
+        Ok(())
+    }
+
+    fn end_epoch(&mut self, examples: u64, elapsed: Duration) -> Result<(), TrainError> {
+        let run = self.run;
+        let seen = self.position.seen.max(1) as f64;
+        let validation = if run.task.examples(Part::Validation) > 0 {
+            Some(self.evaluate(Part::Validation)?)
+        } else {
+            None
+        };
+        let row = Row {
+            epoch: self.position.epoch + 1,
+            step: self.position.total_steps,
+            learning_rate: self.learning_rate(self.position.total_steps.saturating_sub(1)),
+            train: self.position.sums.iter().map(|sum| sum / seen).collect(),
+            validation,
+            test: None,
+        };
+        run.watch.epoch_ends(&row, examples, elapsed);
+        self.position.history.push(row);
+        let rule = run.recipe.early_stopping;
+        if rule.patience > 0 {
+            let objective = run.task.objective();
+            let measured: Vec<f64> = self
+                .position
+                .history
+                .iter()
+                .filter_map(|row| row.validation.as_ref()?.get(objective).copied())
+                .collect();
+            let verdict = rule.judge(&measured, run.task.measures()[objective].better);
+            if verdict.improved {
+                self.best = Some(self.kept().deep_copy()?.tensors());
+            }
+            self.position.stopped = verdict.stop;
+        }
+        self.position.epoch += 1;
+        self.position.step = 0;
+        self.position.seen = 0;
+        self.position.sums.fill(0.0);
+        self.save()?;
+        self.write_metrics()
+    }
+
+    /// The weights that are evaluated and, without early stopping, kept.
+    fn kept(&self) -> &ParamStore {
+        self.ema.as_ref().map_or(&self.store, Ema::store)
+    }
+
+    fn evaluate(&self, part: Part) -> Result<Vec<f64>, TrainError> {
+        let model = self.run.task.build(self.kept().detached().var_builder())?;
+        let batch_size = self.run.recipe.evaluation_batch_size;
+        evaluate(self.run.task, &model, part, batch_size, self.run.watch)
+    }
+
+    fn save(&self) -> Result<(), TrainError> {
+        let weights = self.store.tensors();
+        for tensor in weights.values() {
+            let sum = tensor.abs()?.sum_all()?.to_dtype(DType::F64)?;
+            if !sum.to_scalar::<f64>()?.is_finite() {
+                return Err(self.diverged("weights"));
+            }
+        }
+        let mut tensors = BTreeMap::from([
+            ("weights".to_string(), weights),
+            ("moments".to_string(), self.optimizer.state()),
+        ]);
+        if let Some(ema) = &self.ema {
+            tensors.insert("average".to_string(), ema.store().tensors());
+        }
+        if let Some(best) = &self.best {
+            tensors.insert("best".to_string(), best.clone());
+        }
+        let state = Checkpoint {
+            position: self.position.clone(),
+            tensors,
+        };
+        state.save(self.run.dir).map(drop)
+    }
+
+    fn write_metrics(&self) -> Result<(), TrainError> {
+        metrics::write(
+            self.run.dir,
+            self.run.title,
+            self.run.task.measures(),
+            self.run.data,
+            &self.position.history,
+        )
+    }
+
+    fn finish(mut self) -> Result<Ended, TrainError> {
+        if let Some(best) = self.best.take() {
+            self.kept().load_strict(&best)?;
+        }
+        let test = self.evaluate(Part::Test)?;
+        if let Some(last) = self.position.history.last_mut() {
+            last.test = Some(test.clone());
+        }
+        self.write_metrics()?;
+        Ok(Ended::Finished(Box::new(Trained {
+            store: self.kept().clone(),
+            test,
+            history: self.position.history,
+            training_time: self.training_time,
+            examples_seen: self.examples_seen,
+        })))
+    }
+
+    fn diverged(&self, what: &'static str) -> TrainError {
+        let kept = match checkpoint::latest_path(self.run.dir) {
+            Ok(Some(path)) => format!("the last good state is kept in `{}`", path.display()),
+            _ => "nothing had been saved yet".to_string(),
+        };
+        TrainError::Diverged {
+            what,
+            epoch: self.position.epoch + 1,
+            step: self.position.step + 1,
+            suggested_rate: self.run.recipe.optimizer.learning_rate / 10.0,
+            kept,
+        }
+    }
+}
