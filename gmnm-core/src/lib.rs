@@ -10,6 +10,7 @@ pub mod ops;
 pub mod params;
 pub mod rng;
 
+mod cpu;
 mod layer;
 
 pub use layer::{Aggregation, Gmnm, GmnmConfig};

@@ -1,23 +1,163 @@
 //! Max pooling on channels-last input.
 
-use candle_core::{Result, Tensor};
+use std::sync::OnceLock;
 
-/// The maximum over `kernel`×`kernel` windows of `x` `[n, h, w, c]` at distance `stride`, as `[n, oh, ow, c]`; windows
-/// lie inside the input. The gradient goes to the first maximum of each window, as in PyTorch.
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+
+use super::cpu_storage::{Element, slice, with_element, with_slice};
+use crate::cpu::pool::{self, PoolGeometry};
+
+const NAME: &str = "max_pool2d";
+
+/// The maximum over `kernel`×`kernel` windows of `x` `[n, h, w, c]` at distance `stride`, as `[n, oh, ow, c]` with
+/// oh = (h − kernel) / stride + 1, rounded down; windows lie inside the input, which may have rows and columns left
+/// over. The gradient goes to the first maximum of each window, as in PyTorch.
 ///
 /// # Errors
-/// When `x` is not of rank 4 or smaller than one window.
+/// When `x` is not of rank 4 or smaller than one window, when kernel or stride is zero, or kernel is above 256.
 pub fn max_pool2d(x: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
+    let geometry = geometry(x, kernel, stride)?;
+    x.contiguous()?.apply_op1(MaxPool2d {
+        geometry,
+        places: OnceLock::new(),
+    })
+}
+
+/// The shape of a pooling, checked.
+pub(super) fn geometry(x: &Tensor, kernel: usize, stride: usize) -> Result<PoolGeometry> {
     let (n, h, w, c) = x.dims4()?;
-    if kernel != stride {
-        candle_core::bail!("max_pool2d: kernel and stride differ");
+    if kernel == 0 || stride == 0 || kernel > 256 {
+        candle_core::bail!(
+            "max_pool2d: kernel {kernel} and stride {stride} must be at least 1, the kernel at most 256"
+        );
     }
-    let (oh, ow) = (h / kernel, w / kernel);
-    x.narrow(1, 0, oh * kernel)?
-        .narrow(2, 0, ow * kernel)?
-        .contiguous()?
-        .reshape((n, oh, kernel, ow, kernel * c))?
-        .reshape(vec![n, oh, kernel, ow, kernel, c])?
-        .max(4)?
-        .max(2)
+    if h < kernel || w < kernel {
+        candle_core::bail!(
+            "max_pool2d: an image of {h}×{w} is smaller than one {kernel}×{kernel} window; use a smaller kernel"
+        );
+    }
+    Ok(PoolGeometry {
+        n,
+        h,
+        w,
+        c,
+        oh: (h - kernel) / stride + 1,
+        ow: (w - kernel) / stride + 1,
+        kernel,
+        stride,
+    })
+}
+
+struct MaxPool2d {
+    geometry: PoolGeometry,
+    /// Where in its window each maximum was, from the forward pass.
+    places: OnceLock<Vec<u16>>,
+}
+
+impl MaxPool2d {
+    fn forward<T: Element>(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let g = &self.geometry;
+        let (y, places) = pool::forward(g, slice::<T>(NAME, x, layout)?);
+        self.places.get_or_init(|| places);
+        Ok((T::to_cpu_storage_owned(y), (g.n, g.oh, g.ow, g.c).into()))
+    }
+
+    fn backward<T: Element>(&self, x: &Tensor, dy: &Tensor) -> Result<Tensor> {
+        let Some(places) = self.places.get() else {
+            candle_core::bail!("max_pool2d: backward before forward");
+        };
+        let dx = with_slice::<T, _>(NAME, dy, |dy| {
+            Ok(pool::gradient(&self.geometry, dy, places))
+        })?;
+        Tensor::from_vec(dx, x.shape(), x.device())
+    }
+}
+
+impl CustomOp1 for MaxPool2d {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        with_element!(NAME, x.dtype(), T => self.forward::<T>(x, layout))
+    }
+
+    fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
+        with_element!(NAME, x.dtype(), T => self.backward::<T>(x, dy)).map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gradient_check::{assert_gradients, random};
+    use candle_core::{DType, Device, Var};
+
+    #[test]
+    fn gradients_match_finite_differences() {
+        // Odd sizes leave rows and columns over; windows may overlap or leave gaps.
+        for (n, h, w, c, kernel, stride) in [
+            (2, 4, 4, 3, 2, 2),
+            (1, 5, 7, 2, 2, 2),
+            (1, 7, 6, 9, 3, 2),
+            (1, 5, 5, 1, 2, 3),
+            (2, 3, 3, 2, 3, 1),
+            (1, 4, 5, 2, 1, 1),
+        ] {
+            let x = random(&[n, h, w, c], DType::F64, 1).unwrap();
+            assert_gradients(&[x], 1e-8, |t| max_pool2d(&t[0], kernel, stride));
+        }
+    }
+
+    #[test]
+    fn gradients_reach_through_non_contiguous_input() {
+        let x = random(&[2, 3, 5, 6], DType::F64, 1).unwrap();
+        assert_gradients(&[x], 1e-8, |t| {
+            max_pool2d(&t[0].permute((0, 2, 3, 1))?.narrow(1, 1, 4)?, 2, 2)
+        });
+    }
+
+    fn input_gradient(values: &[f32], h: usize, w: usize) -> Vec<f32> {
+        let x = Tensor::from_slice(values, (1, h, w, 1), &Device::Cpu).unwrap();
+        let x = Var::from_tensor(&x).unwrap();
+        let y = max_pool2d(&x, 2, 2).unwrap();
+        let grads = y.sum_all().unwrap().backward().unwrap();
+        let dx = grads.get(&x).unwrap();
+        dx.flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    #[test]
+    fn the_whole_gradient_goes_to_the_maximum() {
+        // candle's own max_pool2d gives a quarter of it.
+        assert_eq!(input_gradient(&[1., 2., 3., 4.], 2, 2), [0., 0., 0., 1.]);
+    }
+
+    #[test]
+    fn the_first_of_equal_maxima_takes_the_gradient() {
+        assert_eq!(input_gradient(&[3., 3., 3., 3.], 2, 2), [1., 0., 0., 0.]);
+        assert_eq!(input_gradient(&[1., 5., 5., 0.], 2, 2), [0., 1., 0., 0.]);
+    }
+
+    #[test]
+    fn rows_left_over_get_nothing() {
+        let dx = input_gradient(&[1., 2., 9., 4., 3., 9., 9., 9., 9.], 3, 3);
+        assert_eq!(dx, [0., 0., 0., 1., 0., 0., 0., 0., 0.]);
+    }
+
+    #[test]
+    fn a_nan_is_passed_on() {
+        let x = Tensor::new(&[f32::NAN, 1., 2., 3.], &Device::Cpu).unwrap();
+        let y = max_pool2d(&x.reshape((1, 2, 2, 1)).unwrap(), 2, 2).unwrap();
+        assert!(y.flatten_all().unwrap().to_vec1::<f32>().unwrap()[0].is_nan());
+    }
+
+    #[test]
+    fn misfits_are_errors() {
+        let x = random(&[1, 3, 3, 2], DType::F32, 1).unwrap();
+        assert!(max_pool2d(&x, 4, 4).is_err());
+        assert!(max_pool2d(&x, 0, 1).is_err());
+        assert!(max_pool2d(&x, 2, 0).is_err());
+        assert!(max_pool2d(&x.flatten_all().unwrap(), 2, 2).is_err());
+    }
 }

@@ -2,6 +2,7 @@
 
 mod batch_norm;
 mod conv2d;
+mod cpu_storage;
 mod cross_entropy;
 mod global_mean;
 mod max_pool2d;

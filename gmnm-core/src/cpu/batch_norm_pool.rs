@@ -1,0 +1,406 @@
+//! Batch normalisation, activation and max pooling in one pass over channels-last images.
+
+use std::marker::PhantomData;
+
+use rayon::prelude::*;
+
+use super::activation::{Activation, Function, with_function};
+use super::batch_norm::{Back, Coefficients, Gradients, Means, Normal, Prepared, View, fold};
+use super::dispatch::{Kernel, Path};
+use super::lanes::{Lanes, Real};
+use super::output::filled_by;
+use super::pool::PoolGeometry;
+
+/// Windows up to this side are pooled here: a place in the window fits a byte.
+pub(crate) const MAX_KERNEL: usize = 16;
+
+/// The pooled output and each maximum's place in its window, row by row. Windows must not overlap.
+pub(crate) fn forward<T: Real>(
+    path: Path,
+    g: &PoolGeometry,
+    x: &[T],
+    coefficients: &Coefficients,
+    activation: Activation,
+) -> (Vec<T>, Vec<u8>) {
+    check(g, x.len());
+    let prepared = Prepared::new::<T>(coefficients, g.c);
+    let row = g.ow * g.c;
+    let mut places = vec![0u8; g.n * g.oh * row];
+    let y = with_function!(activation, F => {
+        let places = &Places(places.as_mut_ptr());
+        // SAFETY: the kernel writes a row of outputs and of places, and rows do not overlap.
+        unsafe {
+            filled_by(g.n * g.oh * row, row, |i, y, _| {
+                path.run(Forward::<F, T> {
+                    g,
+                    x: &x[(i / g.oh * g.h + i % g.oh * g.kernel) * g.w * g.c..],
+                    y,
+                    places: places.0.add(i * row),
+                    view: prepared.view(),
+                    function: PhantomData,
+                });
+            })
+        }
+    });
+    (y, places)
+}
+
+fn check(g: &PoolGeometry, len: usize) {
+    assert_eq!(len, g.n * g.h * g.w * g.c);
+    assert!(g.kernel == g.stride && g.kernel <= MAX_KERNEL);
+    assert!(g.oh * g.kernel <= g.h && g.ow * g.kernel <= g.w);
+}
+
+struct Places(*mut u8);
+
+// SAFETY: rows of places are written by one thread each.
+unsafe impl Sync for Places {}
+
+struct Forward<'a, F, T> {
+    g: &'a PoolGeometry,
+    x: &'a [T],
+    y: *mut T,
+    places: *mut u8,
+    view: View<'a, T>,
+    function: PhantomData<F>,
+}
+
+impl<F: Function, T: Real> Kernel<T> for Forward<'_, F, T> {
+    #[inline(always)]
+    unsafe fn run<V: Lanes<Scalar = T>, const ROWS: usize, const COLS: usize>(self) {
+        let g = self.g;
+        let row = g.w * g.c;
+        assert!(self.x.len() >= (g.kernel - 1) * row + g.ow * g.kernel * g.c);
+        let x = self.x.as_ptr();
+        let mut c = 0;
+        while c < g.c {
+            let count = V::COUNT.min(g.c - c);
+            // SAFETY: windows lie inside the rows that were checked; `count` channels are left.
+            unsafe {
+                let zero = V::splat(T::default());
+                let normal = Normal::<V>::load(&self.view, c);
+                for ox in 0..g.ow {
+                    let window = x.add(ox * g.kernel * g.c + c);
+                    let value = |at: *const T| {
+                        let x = load(at, count, zero);
+                        F::value(normal.scaled(normal.normalise(x)))
+                    };
+                    let (mut best, mut place) = (value(window), zero);
+                    for j in 1..g.kernel * g.kernel {
+                        let at = window.add(j / g.kernel * row + j % g.kernel * g.c);
+                        let candidate = value(at);
+                        let here = V::splat(T::from_f64(j as f64));
+                        place = candidate.select_gt(best, here, place);
+                        best = candidate.select_gt(best, candidate, best);
+                        // A NaN wins over numbers, the last one over others.
+                        let number = candidate.sub(candidate);
+                        let one = V::splat(T::from_f64(1.0));
+                        best = one.select_gt(number, best, candidate);
+                        place = one.select_gt(number, place, here);
+                    }
+                    let to = ox * g.c + c;
+                    if count == V::COUNT {
+                        best.store(self.y.add(to));
+                        place.store_bytes(self.places.add(to));
+                    } else {
+                        best.store_partial(self.y.add(to), count);
+                        let mut bytes = [0u8; super::lanes::MAX_COUNT];
+                        place.store_bytes(bytes.as_mut_ptr());
+                        std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.places.add(to), count);
+                    }
+                }
+            }
+            c += V::COUNT;
+        }
+    }
+}
+
+/// A register, or what is left of the channels.
+#[inline(always)]
+unsafe fn load<V: Lanes>(from: *const V::Scalar, count: usize, rest: V) -> V {
+    // SAFETY: the caller guarantees `count` elements.
+    unsafe {
+        if count == V::COUNT {
+            V::load(from)
+        } else {
+            V::load_partial(from, count, rest)
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn load_places<V: Lanes>(from: *const u8, count: usize) -> V {
+    // SAFETY: the caller guarantees `count` bytes.
+    unsafe {
+        if count == V::COUNT {
+            return V::load_bytes(from);
+        }
+        let mut bytes = [0u8; super::lanes::MAX_COUNT];
+        std::ptr::copy_nonoverlapping(from, bytes.as_mut_ptr(), count);
+        V::load_bytes(bytes.as_ptr())
+    }
+}
+
+/// `then` where `place` is `j`, else zero.
+#[inline(always)]
+unsafe fn at_place<V: Lanes>(place: V, j: usize, then: V) -> V {
+    // SAFETY: the caller checked the processor's features.
+    unsafe {
+        let zero = V::splat(V::Scalar::default());
+        let d = place.sub(V::splat(V::Scalar::from_f64(j as f64)));
+        let half = V::splat(V::Scalar::from_f64(0.5));
+        half.select_gt(d.mul(d), then, zero)
+    }
+}
+
+/// What the backward pass reads.
+pub(crate) struct Backward<'a, T> {
+    pub(crate) x: &'a [T],
+    pub(crate) dy: &'a [T],
+    pub(crate) places: &'a [u8],
+    pub(crate) coefficients: &'a Coefficients,
+    pub(crate) activation: Activation,
+    /// Whether mean and variance are functions of `x`.
+    pub(crate) batch_statistics: bool,
+    /// Whether the input's gradient is asked for; it is empty otherwise.
+    pub(crate) input_wanted: bool,
+}
+
+/// The gradients of [`forward`].
+pub(crate) fn backward<T: Real>(path: Path, g: &PoolGeometry, b: &Backward<'_, T>) -> Gradients<T> {
+    check(g, b.x.len());
+    let row = g.ow * g.c;
+    assert_eq!(b.dy.len(), g.n * g.oh * row);
+    assert_eq!(b.places.len(), b.dy.len());
+    let prepared = Prepared::new::<T>(b.coefficients, g.c);
+    let image = g.h * g.w * g.c;
+    with_function!(b.activation, F => {
+        let partials: Vec<Vec<T>> = (0..g.n)
+            .into_par_iter()
+            .map(|i| {
+                let mut sums = vec![T::default(); 2 * g.c];
+                path.run(Sums::<F, T> {
+                    g,
+                    x: &b.x[i * image..(i + 1) * image],
+                    dy: &b.dy[i * g.oh * row..(i + 1) * g.oh * row],
+                    places: &b.places[i * g.oh * row..(i + 1) * g.oh * row],
+                    sums: &mut sums,
+                    view: prepared.view(),
+                    function: PhantomData,
+                });
+                sums
+            })
+            .collect();
+        let totals = fold(&partials, g.c);
+        let input = if b.input_wanted {
+            let rows = g.n * g.h * g.w;
+            let means = Means::new::<T>(&totals, rows, g.c, b.batch_statistics);
+            // SAFETY: the kernel writes one gradient for each input of the image.
+            unsafe {
+                filled_by(b.x.len(), image, |i, dx, _| {
+                    path.run(InputGradient::<F, T> {
+                        g,
+                        x: &b.x[i * image..(i + 1) * image],
+                        dy: &b.dy[i * g.oh * row..(i + 1) * g.oh * row],
+                        places: &b.places[i * g.oh * row..(i + 1) * g.oh * row],
+                        dx,
+                        view: prepared.view(),
+                        means: means.view(),
+                        function: PhantomData,
+                    });
+                })
+            }
+        } else {
+            Vec::new()
+        };
+        let (shift, scale) = totals.split_at(g.c);
+        Gradients {
+            input,
+            scale: scale.iter().map(|&x| T::from_f64(x)).collect(),
+            shift: shift.iter().map(|&x| T::from_f64(x)).collect(),
+        }
+    })
+}
+
+/// Sums of dz and of dz · normalised x over the maxima of an image.
+struct Sums<'a, F, T> {
+    g: &'a PoolGeometry,
+    x: &'a [T],
+    dy: &'a [T],
+    places: &'a [u8],
+    sums: &'a mut [T],
+    view: View<'a, T>,
+    function: PhantomData<F>,
+}
+
+impl<F: Function, T: Real> Kernel<T> for Sums<'_, F, T> {
+    #[inline(always)]
+    unsafe fn run<V: Lanes<Scalar = T>, const ROWS: usize, const COLS: usize>(self) {
+        let g = self.g;
+        let mut c = 0;
+        while c < g.c {
+            let count = V::COUNT.min(g.c - c);
+            // SAFETY: windows lie inside the image; `count` channels are left.
+            unsafe {
+                let zero = V::splat(T::default());
+                let normal = Normal::<V>::load(&self.view, c);
+                let (mut shift, mut scale) = (zero, zero);
+                for i in 0..g.oh * g.ow {
+                    let window = Window::<V>::load(g, self.x, self.places, i, c, count);
+                    let n = normal.normalise(window.maximum(g));
+                    let dy = load(self.dy.as_ptr().add(i * g.c + c), count, zero);
+                    let dz = dy.mul(F::slope(normal.scaled(n)));
+                    shift = shift.add(dz);
+                    scale = dz.mul_add(n, scale);
+                }
+                shift.store_partial(self.sums.as_mut_ptr().add(c), count);
+                scale.store_partial(self.sums.as_mut_ptr().add(g.c + c), count);
+            }
+            c += V::COUNT;
+        }
+    }
+}
+
+/// One window's channels.
+struct Window<V: Lanes> {
+    x: *const V::Scalar,
+    place: V,
+    row: usize,
+    count: usize,
+}
+
+impl<V: Lanes> Window<V> {
+    /// Window `i` of an image.
+    ///
+    /// # Safety
+    /// `count` channels from `c` on exist, and the processor has V's features.
+    #[inline(always)]
+    unsafe fn load(
+        g: &PoolGeometry,
+        x: &[V::Scalar],
+        places: &[u8],
+        i: usize,
+        c: usize,
+        count: usize,
+    ) -> Self {
+        let (oy, ox) = (i / g.ow, i % g.ow);
+        // SAFETY: the window lies inside the image.
+        unsafe {
+            Self {
+                x: x.as_ptr().add((oy * g.w + ox) * g.kernel * g.c + c),
+                place: load_places(places.as_ptr().add(i * g.c + c), count),
+                row: g.w * g.c,
+                count,
+            }
+        }
+    }
+
+    /// The input at position `j` of the window.
+    #[inline(always)]
+    unsafe fn input(&self, g: &PoolGeometry, j: usize) -> V {
+        // SAFETY: the position lies inside the window.
+        unsafe {
+            let at = self.x.add(j / g.kernel * self.row + j % g.kernel * g.c);
+            load(at, self.count, V::splat(V::Scalar::default()))
+        }
+    }
+
+    /// The input that the output came from.
+    #[inline(always)]
+    unsafe fn maximum(&self, g: &PoolGeometry) -> V {
+        // SAFETY: all positions lie inside the window.
+        unsafe {
+            let half = V::splat(V::Scalar::from_f64(0.5));
+            let mut x = self.input(g, 0);
+            for j in 1..g.kernel * g.kernel {
+                // Places count upward: a place beyond j − ½ is j or later.
+                let before = V::splat(V::Scalar::from_f64(j as f64)).sub(half);
+                x = self.place.select_gt(before, self.input(g, j), x);
+            }
+            x
+        }
+    }
+}
+
+struct InputGradient<'a, F, T> {
+    g: &'a PoolGeometry,
+    x: &'a [T],
+    dy: &'a [T],
+    places: &'a [u8],
+    dx: *mut T,
+    view: View<'a, T>,
+    means: (&'a [T], &'a [T]),
+    function: PhantomData<F>,
+}
+
+impl<F: Function, T: Real> InputGradient<'_, F, T> {
+    /// Positions outside every window.
+    #[inline(always)]
+    unsafe fn outside<V: Lanes<Scalar = T>>(
+        &self,
+        normal: &Normal<V>,
+        back: &Back<V>,
+        at: usize,
+        count: usize,
+    ) {
+        // SAFETY: the caller guarantees `count` channels at `at`.
+        unsafe {
+            let zero = V::splat(T::default());
+            let n = normal.normalise(load(self.x.as_ptr().add(at), count, zero));
+            store(back.gradient(zero, n), self.dx.add(at), count);
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn store<V: Lanes>(value: V, to: *mut V::Scalar, count: usize) {
+    // SAFETY: the caller guarantees `count` elements.
+    unsafe {
+        if count == V::COUNT {
+            value.store(to);
+        } else {
+            value.store_partial(to, count);
+        }
+    }
+}
+
+impl<F: Function, T: Real> Kernel<T> for InputGradient<'_, F, T> {
+    #[inline(always)]
+    unsafe fn run<V: Lanes<Scalar = T>, const ROWS: usize, const COLS: usize>(self) {
+        let g = self.g;
+        let mut c = 0;
+        while c < g.c {
+            let count = V::COUNT.min(g.c - c);
+            // SAFETY: windows and what is left of rows and columns cover the image; `count` channels are left.
+            unsafe {
+                let zero = V::splat(T::default());
+                let normal = Normal::<V>::load(&self.view, c);
+                let back = Back::load(&normal, self.means, c);
+                for i in 0..g.oh * g.ow {
+                    let window = Window::<V>::load(g, self.x, self.places, i, c, count);
+                    let n = normal.normalise(window.maximum(g));
+                    let dy = load(self.dy.as_ptr().add(i * g.c + c), count, zero);
+                    let dz = dy.mul(F::slope(normal.scaled(n)));
+                    let start = (i / g.ow * g.w + i % g.ow) * g.kernel * g.c + c;
+                    for j in 0..g.kernel * g.kernel {
+                        let n = normal.normalise(window.input(g, j));
+                        let dx = back.gradient(at_place(window.place, j, dz), n);
+                        let at = start + j / g.kernel * g.w * g.c + j % g.kernel * g.c;
+                        store(dx, self.dx.add(at), count);
+                    }
+                }
+                for y in 0..g.h {
+                    let first = if y < g.oh * g.kernel {
+                        g.ow * g.kernel
+                    } else {
+                        0
+                    };
+                    for x in first..g.w {
+                        self.outside(&normal, &back, (y * g.w + x) * g.c + c, count);
+                    }
+                }
+            }
+            c += V::COUNT;
+        }
+    }
+}

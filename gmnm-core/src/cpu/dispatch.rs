@@ -1,0 +1,91 @@
+//! Which vector unit a kernel runs on.
+
+use super::lanes::{Lanes, Real};
+
+/// A vector unit for which kernels are instantiated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Path {
+    /// Arrays of four elements; the compiler picks the target's baseline instructions.
+    Portable,
+    /// 256-bit registers with fused multiply-add.
+    Avx2,
+    /// 512-bit registers.
+    Avx512,
+}
+
+/// Work on registers of type `V`, with register tiles of `ROWS` × `COLS` registers.
+///
+/// Implementations are `#[inline(always)]`, so that they are compiled with the features of the path.
+pub(crate) trait Kernel<T: Real> {
+    /// Does the work.
+    ///
+    /// # Safety
+    /// The processor has the features of `V`.
+    unsafe fn run<V: Lanes<Scalar = T>, const ROWS: usize, const COLS: usize>(self);
+}
+
+impl Path {
+    /// The fastest path of this processor.
+    pub(crate) fn best() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if is_x86_feature_detected!("avx512f") {
+                return Self::Avx512;
+            }
+            if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                return Self::Avx2;
+            }
+        }
+        Self::Portable
+    }
+
+    /// The paths that this processor can run, for tests.
+    #[cfg(test)]
+    pub(crate) fn available() -> Vec<Self> {
+        match Self::best() {
+            Self::Portable => vec![Self::Portable],
+            Self::Avx2 => vec![Self::Portable, Self::Avx2],
+            Self::Avx512 => vec![Self::Portable, Self::Avx2, Self::Avx512],
+        }
+    }
+
+    /// Floats in a register and registers side by side in a tile: what weights are packed for.
+    pub(crate) fn shape<T: Real>(self) -> (usize, usize) {
+        T::shape(self)
+    }
+
+    /// Runs `kernel` on this path.
+    #[inline]
+    pub(crate) fn run<T: Real>(self, kernel: impl Kernel<T>) {
+        // SAFETY: paths come from `best` and `available`, which checked the features.
+        unsafe { T::run(self, kernel) }
+    }
+}
+
+// Sixteen architectural registers hold a 6 × 2 tile with its operands, thirty-two a 6 × 4 or 7 × 4 one.
+pub(super) const PORTABLE_COLS: usize = if cfg!(target_arch = "aarch64") { 4 } else { 2 };
+
+/// # Safety
+/// None: arrays need no feature.
+pub(super) unsafe fn portable<T: Real, K: Kernel<T>>(kernel: K) {
+    // SAFETY: arrays need no feature.
+    unsafe { kernel.run::<T::Portable, 6, PORTABLE_COLS>() }
+}
+
+/// # Safety
+/// The processor has AVX2 and FMA.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn avx2<V: Lanes, K: Kernel<V::Scalar>>(kernel: K) {
+    // SAFETY: the caller checked the features.
+    unsafe { kernel.run::<V, 6, 2>() }
+}
+
+/// # Safety
+/// The processor has AVX-512F.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx2,fma")]
+pub(super) unsafe fn avx512<V: Lanes, K: Kernel<V::Scalar>>(kernel: K) {
+    // SAFETY: the caller checked the features.
+    unsafe { kernel.run::<V, 7, 4>() }
+}

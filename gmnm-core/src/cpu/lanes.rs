@@ -1,0 +1,534 @@
+//! Vectors of floats that live in registers.
+
+use super::dispatch::{self, Kernel, Path};
+use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub};
+
+/// A float that kernels compute with: f32 or f64.
+pub(crate) trait Real:
+    Copy
+    + Default
+    + PartialOrd
+    + Send
+    + Sync
+    + 'static
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+    + AddAssign
+    + MulAssign
+{
+    /// Arrays for any processor.
+    type Portable: Lanes<Scalar = Self>;
+
+    /// Floats in a register of `path`, and the registers side by side in its tiles.
+    fn shape(path: Path) -> (usize, usize);
+    /// Runs `kernel` on `path`.
+    ///
+    /// # Safety
+    /// The processor has the features of `path`.
+    unsafe fn run(path: Path, kernel: impl Kernel<Self>);
+    /// The nearest number of this type.
+    fn from_f64(x: f64) -> Self;
+    /// This number as f64.
+    fn to_f64(self) -> f64;
+}
+
+/// A register of [`Lanes::COUNT`] floats.
+///
+/// Values of the x86 types may only be made where the processor's features were checked ([`super::dispatch`]); hence
+/// the constructors are unsafe and the arithmetic is not.
+pub(crate) trait Lanes: Copy {
+    /// The element.
+    type Scalar: Real;
+    /// Elements in a register.
+    const COUNT: usize;
+
+    /// `x` in every lane.
+    ///
+    /// # Safety
+    /// The processor has the features of this type.
+    unsafe fn splat(x: Self::Scalar) -> Self;
+
+    /// The `COUNT` elements from `from` on, of any alignment.
+    ///
+    /// # Safety
+    /// The processor has the features of this type, and the elements are readable.
+    unsafe fn load(from: *const Self::Scalar) -> Self;
+
+    /// Writes the `COUNT` elements from `to` on, of any alignment.
+    ///
+    /// # Safety
+    /// The elements are writable.
+    unsafe fn store(self, to: *mut Self::Scalar);
+
+    /// self + other.
+    fn add(self, other: Self) -> Self;
+    /// self − other.
+    fn sub(self, other: Self) -> Self;
+    /// self · other.
+    fn mul(self, other: Self) -> Self;
+    /// self / other.
+    fn div(self, other: Self) -> Self;
+    /// self · factor + term, rounded once where the processor can.
+    fn mul_add(self, factor: Self, term: Self) -> Self;
+    /// `then` in the lanes where self > other, `otherwise` in the rest (also where either is NaN).
+    fn select_gt(self, other: Self, then: Self, otherwise: Self) -> Self;
+    /// The nearest whole numbers.
+    fn round(self) -> Self;
+    /// 2^self for whole numbers within the range of normal numbers.
+    fn exp2_whole(self) -> Self;
+    /// The `COUNT` bytes from `from` on, as floats.
+    ///
+    /// # Safety
+    /// The processor has the features of this type, and the bytes are readable.
+    unsafe fn load_bytes(from: *const u8) -> Self;
+    /// Writes whole numbers in 0..=255 as `COUNT` bytes from `to` on.
+    ///
+    /// # Safety
+    /// The bytes are writable.
+    unsafe fn store_bytes(self, to: *mut u8);
+    /// e^self; in f32 within 2 ulp, and never below e^-87 or above e^88.
+    fn exp(self) -> Self;
+    /// The normal distribution function and its density at self; in f32 within 1.5e-7.
+    fn normal(self) -> (Self, Self);
+
+    /// The first `count` elements from `from` on, `rest` in the other lanes.
+    ///
+    /// # Safety
+    /// The processor has the features of this type, and `count` elements are readable.
+    #[inline(always)]
+    unsafe fn load_partial(from: *const Self::Scalar, count: usize, rest: Self) -> Self {
+        let mut buffer = [Self::Scalar::default(); MAX_COUNT];
+        // SAFETY: the buffer holds a register, and `count` elements are readable.
+        unsafe {
+            rest.store(buffer.as_mut_ptr());
+            std::ptr::copy_nonoverlapping(from, buffer.as_mut_ptr(), count.min(Self::COUNT));
+            Self::load(buffer.as_ptr())
+        }
+    }
+
+    /// Writes the first `count` lanes from `to` on.
+    ///
+    /// # Safety
+    /// `count` elements are writable.
+    #[inline(always)]
+    unsafe fn store_partial(self, to: *mut Self::Scalar, count: usize) {
+        let mut buffer = [Self::Scalar::default(); MAX_COUNT];
+        // SAFETY: the buffer holds a register, and `count` elements are writable.
+        unsafe {
+            self.store(buffer.as_mut_ptr());
+            std::ptr::copy_nonoverlapping(buffer.as_ptr(), to, count.min(Self::COUNT));
+        }
+    }
+}
+
+/// No register holds more elements.
+pub(crate) const MAX_COUNT: usize = 16;
+
+/// e^x for f32 registers: 2^n · e^r with |r| ≤ ln 2 / 2 and a polynomial of degree 6 (Cephes' expf).
+#[inline(always)]
+fn exp_f32<V: Lanes<Scalar = f32>>(x: V) -> V {
+    // SAFETY: a register exists, so the processor has its features.
+    let constant = |value: f32| unsafe { V::splat(value) };
+    let (low, high) = (constant(-87.0), constant(88.0));
+    let x = x.select_gt(low, x, low);
+    let x = high.select_gt(x, x, high);
+    let n = x.mul(constant(std::f32::consts::LOG2_E)).round();
+    let r = n.mul_add(constant(-0.693_359_4), x);
+    let r = n.mul_add(constant(2.121_944_4e-4), r);
+    let mut p = constant(1.987_569_1e-4);
+    for c in [
+        1.398_2e-3,
+        8.333_452e-3,
+        4.166_579_6e-2,
+        1.666_666_5e-1,
+        0.5,
+    ] {
+        p = p.mul_add(r, constant(c));
+    }
+    let one = constant(1.0);
+    p.mul_add(r.mul(r), r.add(one)).mul(n.exp2_whole())
+}
+
+/// Φ and its density for f32 registers (Abramowitz and Stegun, 7.1.26).
+#[inline(always)]
+fn normal_f32<V: Lanes<Scalar = f32>>(z: V) -> (V, V) {
+    // SAFETY: a register exists, so the processor has its features.
+    let constant = |value: f32| unsafe { V::splat(value) };
+    let (zero, one) = (constant(0.0), constant(1.0));
+    let magnitude = z.select_gt(zero, z, zero.sub(z));
+    let x = magnitude.mul(constant(std::f32::consts::FRAC_1_SQRT_2));
+    let t = one.div(x.mul_add(constant(0.327_591_1), one));
+    let mut p = constant(1.061_405_4);
+    for c in [-1.453_152_1, 1.421_413_8, -0.284_496_72, 0.254_829_6] {
+        p = p.mul_add(t, constant(c));
+    }
+    let e = exp_f32(zero.sub(x.mul(x)));
+    let tail = p.mul(t).mul(e).mul(constant(0.5));
+    let cdf = z.select_gt(zero, one.sub(tail), tail);
+    // 1 / √(2π)
+    (cdf, e.mul(constant(0.398_942_3)))
+}
+
+/// An array that the compiler keeps in whatever vector registers the target has.
+#[derive(Clone, Copy)]
+pub(crate) struct Portable<T, const N: usize>([T; N]);
+
+macro_rules! portable_lanes {
+    ($scalar:ty, $bits:ty, $bias:expr, $shift:expr, $exp:path, $normal:path) => {
+        impl<const N: usize> Portable<$scalar, N> {
+            #[inline(always)]
+            fn zip(self, other: Self, f: impl Fn($scalar, $scalar) -> $scalar) -> Self {
+                let mut out = self;
+                for (out, &other) in out.0.iter_mut().zip(&other.0) {
+                    *out = f(*out, other);
+                }
+                out
+            }
+        }
+
+        impl<const N: usize> Lanes for Portable<$scalar, N> {
+            type Scalar = $scalar;
+            const COUNT: usize = N;
+
+            #[inline(always)]
+            unsafe fn splat(x: $scalar) -> Self {
+                Self([x; N])
+            }
+            #[inline(always)]
+            unsafe fn load(from: *const $scalar) -> Self {
+                // SAFETY: the caller guarantees N readable elements.
+                Self(unsafe { from.cast::<[$scalar; N]>().read_unaligned() })
+            }
+            #[inline(always)]
+            unsafe fn store(self, to: *mut $scalar) {
+                // SAFETY: the caller guarantees N writable elements.
+                unsafe { to.cast::<[$scalar; N]>().write_unaligned(self.0) }
+            }
+            #[inline(always)]
+            fn add(self, other: Self) -> Self {
+                self.zip(other, |a, b| a + b)
+            }
+            #[inline(always)]
+            fn sub(self, other: Self) -> Self {
+                self.zip(other, |a, b| a - b)
+            }
+            #[inline(always)]
+            fn mul(self, other: Self) -> Self {
+                self.zip(other, |a, b| a * b)
+            }
+            #[inline(always)]
+            fn div(self, other: Self) -> Self {
+                self.zip(other, |a, b| a / b)
+            }
+            #[inline(always)]
+            fn mul_add(self, factor: Self, term: Self) -> Self {
+                // Two roundings: the fused form is a slow library call where the target lacks it.
+                self.mul(factor).add(term)
+            }
+            #[inline(always)]
+            fn select_gt(self, other: Self, then: Self, otherwise: Self) -> Self {
+                let mut out = otherwise;
+                for i in 0..N {
+                    if self.0[i] > other.0[i] {
+                        out.0[i] = then.0[i];
+                    }
+                }
+                out
+            }
+            #[inline(always)]
+            fn round(self) -> Self {
+                let mut out = self;
+                for x in &mut out.0 {
+                    *x = x.round_ties_even();
+                }
+                out
+            }
+            #[inline(always)]
+            fn exp2_whole(self) -> Self {
+                let mut out = self;
+                for x in &mut out.0 {
+                    *x = <$scalar>::from_bits((((*x as i32) + $bias) as $bits) << $shift);
+                }
+                out
+            }
+            #[inline(always)]
+            unsafe fn load_bytes(from: *const u8) -> Self {
+                // SAFETY: the caller guarantees N readable bytes.
+                let bytes = unsafe { from.cast::<[u8; N]>().read_unaligned() };
+                Self(bytes.map(<$scalar>::from))
+            }
+            #[inline(always)]
+            unsafe fn store_bytes(self, to: *mut u8) {
+                // SAFETY: the caller guarantees N writable bytes.
+                unsafe {
+                    to.cast::<[u8; N]>()
+                        .write_unaligned(self.0.map(|x| x as u8))
+                }
+            }
+            #[inline(always)]
+            fn exp(self) -> Self {
+                $exp(self)
+            }
+            #[inline(always)]
+            fn normal(self) -> (Self, Self) {
+                $normal(self)
+            }
+        }
+    };
+}
+
+portable_lanes!(f32, u32, 127, 23, exp_f32, normal_f32);
+portable_lanes!(f64, u64, 1023, 52, exp_f64, normal_f64);
+
+// Checks by finite differences need the full precision of f64; its speed does not matter.
+fn exp_f64<const N: usize>(x: Portable<f64, N>) -> Portable<f64, N> {
+    Portable(x.0.map(f64::exp))
+}
+
+fn normal_f64<const N: usize>(z: Portable<f64, N>) -> (Portable<f64, N>, Portable<f64, N>) {
+    let cdf =
+        z.0.map(|z| 0.5 * libm::erfc(-z * std::f64::consts::FRAC_1_SQRT_2));
+    let density =
+        z.0.map(|z| (-0.5 * z * z).exp() / std::f64::consts::TAU.sqrt());
+    (Portable(cdf), Portable(density))
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::{Lanes, exp_f32, normal_f32};
+    use std::arch::x86_64::*;
+
+    /// Eight f32 in an AVX register.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Avx2(__m256);
+
+    /// Sixteen f32 in an AVX-512 register.
+    #[derive(Clone, Copy)]
+    pub(crate) struct Avx512(__m512);
+
+    /// The methods that are one instruction in each register width.
+    macro_rules! one_instruction {
+        ($count:literal, $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul:ident, $div:ident,
+         $fmadd:ident) => {
+            type Scalar = f32;
+            const COUNT: usize = $count;
+
+            #[inline(always)]
+            unsafe fn splat(x: f32) -> Self {
+                // SAFETY: the caller checked the processor's features.
+                Self(unsafe { $splat(x) })
+            }
+            #[inline(always)]
+            unsafe fn load(from: *const f32) -> Self {
+                // SAFETY: the caller checked the features and guarantees readable elements.
+                Self(unsafe { $load(from) })
+            }
+            #[inline(always)]
+            unsafe fn store(self, to: *mut f32) {
+                // SAFETY: a value exists only where the features do; the caller guarantees writable elements.
+                unsafe { $store(to, self.0) }
+            }
+            #[inline(always)]
+            fn add(self, other: Self) -> Self {
+                // SAFETY: a value exists only where the processor has the features.
+                Self(unsafe { $add(self.0, other.0) })
+            }
+            #[inline(always)]
+            fn sub(self, other: Self) -> Self {
+                // SAFETY: a value exists only where the processor has the features.
+                Self(unsafe { $sub(self.0, other.0) })
+            }
+            #[inline(always)]
+            fn mul(self, other: Self) -> Self {
+                // SAFETY: a value exists only where the processor has the features.
+                Self(unsafe { $mul(self.0, other.0) })
+            }
+            #[inline(always)]
+            fn div(self, other: Self) -> Self {
+                // SAFETY: a value exists only where the processor has the features.
+                Self(unsafe { $div(self.0, other.0) })
+            }
+            #[inline(always)]
+            fn mul_add(self, factor: Self, term: Self) -> Self {
+                // SAFETY: a value exists only where the processor has the features.
+                Self(unsafe { $fmadd(self.0, factor.0, term.0) })
+            }
+            #[inline(always)]
+            fn exp(self) -> Self {
+                exp_f32(self)
+            }
+            #[inline(always)]
+            fn normal(self) -> (Self, Self) {
+                normal_f32(self)
+            }
+        };
+    }
+
+    impl Lanes for Avx2 {
+        one_instruction!(
+            8,
+            _mm256_set1_ps,
+            _mm256_loadu_ps,
+            _mm256_storeu_ps,
+            _mm256_add_ps,
+            _mm256_sub_ps,
+            _mm256_mul_ps,
+            _mm256_div_ps,
+            _mm256_fmadd_ps
+        );
+
+        #[inline(always)]
+        fn select_gt(self, other: Self, then: Self, otherwise: Self) -> Self {
+            // SAFETY: a value exists only where the processor has the features.
+            unsafe {
+                let mask = _mm256_cmp_ps::<_CMP_GT_OQ>(self.0, other.0);
+                Self(_mm256_blendv_ps(otherwise.0, then.0, mask))
+            }
+        }
+        #[inline(always)]
+        fn round(self) -> Self {
+            const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+            // SAFETY: a value exists only where the processor has the features.
+            Self(unsafe { _mm256_round_ps::<NEAREST>(self.0) })
+        }
+        #[inline(always)]
+        fn exp2_whole(self) -> Self {
+            // SAFETY: a value exists only where the processor has the features.
+            unsafe {
+                let exponent = _mm256_add_epi32(_mm256_cvtps_epi32(self.0), _mm256_set1_epi32(127));
+                Self(_mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent)))
+            }
+        }
+        #[inline(always)]
+        unsafe fn load_bytes(from: *const u8) -> Self {
+            // SAFETY: the caller checked the features and guarantees 8 readable bytes.
+            unsafe {
+                let bytes = _mm_loadl_epi64(from.cast());
+                Self(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)))
+            }
+        }
+        #[inline(always)]
+        unsafe fn store_bytes(self, to: *mut u8) {
+            // SAFETY: a value exists only where the features do; the caller guarantees 8 writable bytes.
+            unsafe {
+                let whole = _mm256_cvtps_epi32(self.0);
+                let (low, high) = (
+                    _mm256_castsi256_si128(whole),
+                    _mm256_extracti128_si256::<1>(whole),
+                );
+                let words = _mm_packs_epi32(low, high);
+                _mm_storel_epi64(to.cast(), _mm_packus_epi16(words, words));
+            }
+        }
+    }
+
+    impl Lanes for Avx512 {
+        one_instruction!(
+            16,
+            _mm512_set1_ps,
+            _mm512_loadu_ps,
+            _mm512_storeu_ps,
+            _mm512_add_ps,
+            _mm512_sub_ps,
+            _mm512_mul_ps,
+            _mm512_div_ps,
+            _mm512_fmadd_ps
+        );
+
+        #[inline(always)]
+        fn select_gt(self, other: Self, then: Self, otherwise: Self) -> Self {
+            // SAFETY: a value exists only where the processor has the features.
+            unsafe {
+                let mask = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(self.0, other.0);
+                Self(_mm512_mask_blend_ps(mask, otherwise.0, then.0))
+            }
+        }
+        #[inline(always)]
+        fn round(self) -> Self {
+            // SAFETY: a value exists only where the processor has the features.
+            Self(unsafe { _mm512_roundscale_ps::<_MM_FROUND_TO_NEAREST_INT>(self.0) })
+        }
+        #[inline(always)]
+        fn exp2_whole(self) -> Self {
+            // SAFETY: a value exists only where the processor has the features.
+            unsafe {
+                let exponent = _mm512_add_epi32(_mm512_cvtps_epi32(self.0), _mm512_set1_epi32(127));
+                Self(_mm512_castsi512_ps(_mm512_slli_epi32::<23>(exponent)))
+            }
+        }
+        #[inline(always)]
+        unsafe fn load_bytes(from: *const u8) -> Self {
+            // SAFETY: the caller checked the features and guarantees 16 readable bytes.
+            unsafe {
+                let bytes = _mm_loadu_si128(from.cast());
+                Self(_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes)))
+            }
+        }
+        #[inline(always)]
+        unsafe fn store_bytes(self, to: *mut u8) {
+            // SAFETY: a value exists only where the features do; the caller guarantees 16 writable bytes.
+            unsafe { _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(self.0))) }
+        }
+    }
+}
+
+impl Real for f32 {
+    type Portable = Portable<f32, 4>;
+
+    fn shape(path: Path) -> (usize, usize) {
+        match path {
+            Path::Portable => (4, dispatch::PORTABLE_COLS),
+            Path::Avx2 => (8, 2),
+            Path::Avx512 => (16, 4),
+        }
+    }
+
+    unsafe fn run(path: Path, kernel: impl Kernel<f32>) {
+        // SAFETY: the caller checked the features.
+        #[cfg(target_arch = "x86_64")]
+        unsafe {
+            match path {
+                Path::Portable => dispatch::portable(kernel),
+                Path::Avx2 => dispatch::avx2::<x86::Avx2, _>(kernel),
+                Path::Avx512 => dispatch::avx512::<x86::Avx512, _>(kernel),
+            }
+        }
+        // SAFETY: arrays need no feature.
+        #[cfg(not(target_arch = "x86_64"))]
+        unsafe {
+            let _ = path;
+            dispatch::portable(kernel);
+        }
+    }
+
+    fn from_f64(x: f64) -> Self {
+        x as f32
+    }
+    fn to_f64(self) -> f64 {
+        f64::from(self)
+    }
+}
+
+impl Real for f64 {
+    type Portable = Portable<f64, 4>;
+
+    fn shape(_: Path) -> (usize, usize) {
+        (4, dispatch::PORTABLE_COLS)
+    }
+
+    // f64 is for checks: one instantiation serves every processor.
+    unsafe fn run(_: Path, kernel: impl Kernel<f64>) {
+        // SAFETY: arrays need no feature.
+        unsafe { dispatch::portable(kernel) }
+    }
+
+    fn from_f64(x: f64) -> Self {
+        x
+    }
+    fn to_f64(self) -> f64 {
+        self
+    }
+}

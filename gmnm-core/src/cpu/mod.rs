@@ -1,0 +1,21 @@
+//! Kernels over slices for the processor's cores, chosen at run time by its vector unit.
+//!
+//! Nothing in here knows a tensor: the ops check shapes and dtypes and call these functions with slices whose lengths
+//! fit. Each kernel is one generic function over [`lanes::Lanes`]; [`dispatch::Path`] instantiates it for AVX-512, for
+//! AVX2 with FMA and for portable arrays that the compiler vectorises (NEON on aarch64).
+
+pub(crate) mod activation;
+pub(crate) mod batch_norm;
+pub(crate) mod batch_norm_pool;
+pub(crate) mod conv;
+pub(crate) mod conv_weight;
+pub(crate) mod dispatch;
+pub(crate) mod lanes;
+mod output;
+mod pack;
+pub(crate) mod pool;
+pub(crate) mod reduce;
+mod scratch;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,135 @@
+//! Weights in the order in which register tiles read them.
+
+use super::lanes::Real;
+use super::scratch::Aligned;
+
+/// How `[lanes][taps][inner]` lies in PyTorch's `[out, in, kh, kw]`.
+#[derive(Clone, Copy)]
+pub(super) struct WeightOrder {
+    /// Channels that go side by side into registers.
+    pub(super) lanes: usize,
+    /// Channels that are summed over.
+    pub(super) inner: usize,
+    /// Taps of the kernel, kh · kw.
+    pub(super) taps: usize,
+    lane_stride: usize,
+    inner_stride: usize,
+    flipped: bool,
+}
+
+impl WeightOrder {
+    /// Output channels in registers, taps in their order: the forward pass and the weight gradient.
+    pub(super) fn forward(out: usize, input: usize, taps: usize) -> Self {
+        Self {
+            lanes: out,
+            inner: input,
+            taps,
+            lane_stride: input * taps,
+            inner_stride: taps,
+            flipped: false,
+        }
+    }
+
+    /// Input channels in registers, taps reversed: the input gradient.
+    pub(super) fn transposed(out: usize, input: usize, taps: usize) -> Self {
+        Self {
+            lanes: input,
+            inner: out,
+            taps,
+            lane_stride: taps,
+            inner_stride: input * taps,
+            flipped: true,
+        }
+    }
+
+    /// Products a single output sums over.
+    pub(super) fn depth(&self) -> usize {
+        self.taps * self.inner
+    }
+
+    /// The place of (lane, k) in PyTorch's order, where k counts (tap, inner).
+    fn source(&self, lane: usize, k: usize) -> usize {
+        let (tap, inner) = (k / self.inner, k % self.inner);
+        let tap = if self.flipped {
+            self.taps - 1 - tap
+        } else {
+            tap
+        };
+        lane * self.lane_stride + inner * self.inner_stride + tap
+    }
+}
+
+/// Splits `channels` into blocks of `cols` registers of `count` floats and, for the rest, of one register each: pairs of
+/// (first channel, registers).
+#[inline(always)]
+pub(super) fn blocks(
+    channels: usize,
+    count: usize,
+    cols: usize,
+) -> impl Iterator<Item = (usize, usize)> {
+    let mut start = 0;
+    std::iter::from_fn(move || {
+        if start >= channels {
+            return None;
+        }
+        let registers = if channels - start > (cols - 1) * count {
+            cols
+        } else {
+            1
+        };
+        let block = (start, registers);
+        start += registers * count;
+        Some(block)
+    })
+}
+
+/// Channels rounded up to whole blocks.
+pub(super) fn padded(channels: usize, count: usize, cols: usize) -> usize {
+    blocks(channels, count, cols)
+        .last()
+        .map_or(0, |(start, registers)| start + registers * count)
+}
+
+/// `weight` as `[block][k][lane]`, zero where a block has more lanes than there are channels.
+pub(super) fn pack<T: Real>(
+    weight: &[T],
+    order: WeightOrder,
+    count: usize,
+    cols: usize,
+) -> Aligned {
+    let len = padded(order.lanes, count, cols) * order.depth();
+    let mut packed = Aligned::zeros::<T>(len);
+    let out = packed.slice_mut::<T>(len);
+    for (start, registers) in blocks(order.lanes, count, cols) {
+        let width = registers * count;
+        let block = &mut out[start * order.depth()..][..width * order.depth()];
+        for (k, row) in block.chunks_exact_mut(width).enumerate() {
+            let lanes = start..order.lanes.min(start + width);
+            for (value, lane) in row.iter_mut().zip(lanes) {
+                *value = weight[order.source(lane, k)];
+            }
+        }
+    }
+    packed
+}
+
+/// The inverse of [`pack`].
+pub(super) fn unpack<T: Real>(
+    packed: &[T],
+    order: WeightOrder,
+    count: usize,
+    cols: usize,
+) -> Vec<T> {
+    let mut weight = vec![T::default(); order.lanes * order.depth()];
+    for (start, registers) in blocks(order.lanes, count, cols) {
+        let width = registers * count;
+        let block = &packed[start * order.depth()..][..width * order.depth()];
+        for (k, row) in block.chunks_exact(width).enumerate() {
+            let lanes = start..order.lanes.min(start + width);
+            for (&value, lane) in row.iter().zip(lanes) {
+                weight[order.source(lane, k)] = value;
+            }
+        }
+    }
+    weight
+}

@@ -1,0 +1,85 @@
+//! Sums over rows.
+
+use rayon::prelude::*;
+
+use super::dispatch::{Kernel, Path};
+use super::lanes::{Lanes, Real};
+
+/// Rows per partial sum: fixed, so that the result does not depend on the number of threads.
+const BLOCK: usize = 256;
+
+/// The sum of the rows of `x` `[rows, channels]`, accumulated in f64 over blocks of rows.
+pub(crate) fn column_sums<T: Real>(path: Path, x: &[T], channels: usize) -> Vec<T> {
+    let partials: Vec<Vec<T>> = x
+        .par_chunks(BLOCK * channels.max(1))
+        .map(|rows| {
+            let mut sums = vec![T::default(); channels];
+            path.run(AddRows {
+                rows,
+                sums: &mut sums,
+            });
+            sums
+        })
+        .collect();
+    let mut total = vec![0f64; channels];
+    for partial in partials {
+        for (total, value) in total.iter_mut().zip(partial) {
+            *total += value.to_f64();
+        }
+    }
+    total.into_iter().map(T::from_f64).collect()
+}
+
+/// The mean of each image's rows: `[n, positions, channels]` to `[n, channels]`.
+pub(crate) fn image_means<T: Real>(
+    path: Path,
+    x: &[T],
+    positions: usize,
+    channels: usize,
+) -> Vec<T> {
+    let image = positions * channels;
+    let mut means = vec![T::default(); x.len() / positions.max(1)];
+    let scale = T::from_f64(1.0 / positions as f64);
+    means
+        .par_chunks_mut(channels.max(1))
+        .zip(x.par_chunks(image.max(1)))
+        .for_each(|(sums, rows)| {
+            path.run(AddRows { rows, sums });
+            for sum in sums {
+                *sum *= scale;
+            }
+        });
+    means
+}
+
+/// `dy` `[n, channels]` over `positions`, at each position: the gradient of [`image_means`].
+pub(crate) fn image_means_gradient<T: Real>(dy: &[T], positions: usize, channels: usize) -> Vec<T> {
+    let scale = T::from_f64(1.0 / positions as f64);
+    let mut dx = vec![T::default(); dy.len() * positions];
+    dx.par_chunks_mut((positions * channels).max(1))
+        .zip(dy.par_chunks(channels.max(1)))
+        .for_each(|(dx, dy)| {
+            for row in dx.chunks_exact_mut(channels) {
+                for (dx, &dy) in row.iter_mut().zip(dy) {
+                    *dx = dy * scale;
+                }
+            }
+        });
+    dx
+}
+
+struct AddRows<'a, T> {
+    rows: &'a [T],
+    sums: &'a mut [T],
+}
+
+impl<T: Real> Kernel<T> for AddRows<'_, T> {
+    #[inline(always)]
+    unsafe fn run<V: Lanes<Scalar = T>, const ROWS: usize, const COLS: usize>(self) {
+        for row in self.rows.chunks_exact(self.sums.len().max(1)) {
+            for (sum, &value) in self.sums.iter_mut().zip(row) {
+                *sum += value;
+            }
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! Every kernel on every path that this processor has, in f32 against sums in f64.
+
+use super::activation::Activation;
+use super::batch_norm::{self, Coefficients};
+use super::batch_norm_pool;
+use super::conv::{self, Geometry};
+use super::conv_weight::weight_gradient;
+use super::dispatch::Path;
+use super::lanes::Real;
+use super::pool::PoolGeometry;
+use super::reduce;
+use crate::rng::Philox;
+
+pub(super) fn random<T: Real>(len: usize, seed: u64) -> Vec<T> {
+    let mut rng = Philox::new(seed, 0);
+    (0..len).map(|_| T::from_f64(rng.normal())).collect()
+}
+
+/// The largest difference, relative to the largest value (at least 1).
+pub(super) fn difference<T: Real>(found: &[T], expected: &[f64]) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    let scale = expected.iter().fold(1f64, |m, x| m.max(x.abs()));
+    let mut worst = 0f64;
+    for (found, expected) in found.iter().zip(expected) {
+        let error = (found.to_f64() - expected).abs();
+        assert!(!error.is_nan());
+        worst = worst.max(error / scale);
+    }
+    worst
+}
+
+#[rustfmt::skip]
+pub(super) fn geometry(
+    (n, h, w): (usize, usize, usize), (input, out): (usize, usize), (kh, kw): (usize, usize),
+    (stride, padding, dilation): (usize, usize, usize),
+) -> Geometry {
+    let oh = (h + 2 * padding - dilation * (kh - 1) - 1) / stride + 1;
+    let ow = (w + 2 * padding - dilation * (kw - 1) - 1) / stride + 1;
+    Geometry { n, h, w, input, oh, ow, out, kh, kw, stride, padding, dilation }
+}
+
+/// Calls `f(input index, output index, weight index)` for every product of a convolution.
+fn products(g: &Geometry, mut f: impl FnMut(usize, usize, usize)) {
+    for i in 0..g.n {
+        for (oy, ox) in (0..g.oh * g.ow).map(|p| (p / g.ow, p % g.ow)) {
+            for (ky, kx) in (0..g.kh * g.kw).map(|t| (t / g.kw, t % g.kw)) {
+                let y = (oy * g.stride + ky * g.dilation).wrapping_sub(g.padding);
+                let x = (ox * g.stride + kx * g.dilation).wrapping_sub(g.padding);
+                if y >= g.h || x >= g.w {
+                    continue;
+                }
+                for c in 0..g.input {
+                    for o in 0..g.out {
+                        f(
+                            ((i * g.h + y) * g.w + x) * g.input + c,
+                            ((i * g.oh + oy) * g.ow + ox) * g.out + o,
+                            ((o * g.input + c) * g.kh + ky) * g.kw + kx,
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The errors of the forward pass and of both gradients on `path`.
+pub(super) fn convolution_errors<T: Real>(path: Path, g: &Geometry) -> [f64; 3] {
+    let x = random::<T>(g.input_len(), 1);
+    let weight = random::<T>(g.out * g.input * g.kh * g.kw, 2);
+    let bias = random::<T>(g.out, 3);
+    let dy = random::<T>(g.output_len(), 4);
+    let mut y = vec![0f64; g.output_len()];
+    for (i, y) in y.iter_mut().enumerate() {
+        *y = bias[i % g.out].to_f64();
+    }
+    let (mut dx, mut dw) = (vec![0f64; x.len()], vec![0f64; weight.len()]);
+    products(g, |i, o, w| {
+        y[o] += x[i].to_f64() * weight[w].to_f64();
+        dx[i] += dy[o].to_f64() * weight[w].to_f64();
+        dw[w] += dy[o].to_f64() * x[i].to_f64();
+    });
+    [
+        difference(&conv::forward(path, g, &x, &weight, Some(&bias)), &y),
+        difference(&conv::input_gradient(path, g, &dy, &weight, None), &dx),
+        difference(&weight_gradient(path, g, &x, &dy), &dw),
+    ]
+}
+
+/// Shapes around the edges of tiles, strides, paddings and dilations.
+pub(super) fn shapes() -> Vec<Geometry> {
+    vec![
+        geometry((1, 1, 1), (1, 1), (1, 1), (1, 0, 1)),
+        geometry((3, 8, 8), (16, 16), (3, 3), (1, 1, 1)),
+        geometry((1, 7, 9), (3, 64), (3, 3), (1, 1, 1)),
+        geometry((2, 6, 5), (5, 33), (3, 3), (1, 1, 1)),
+        geometry((2, 9, 7), (7, 10), (3, 3), (2, 1, 1)),
+        geometry((1, 10, 10), (9, 17), (3, 3), (1, 2, 2)),
+        geometry((2, 11, 8), (4, 24), (5, 3), (3, 2, 1)),
+        geometry((5, 4, 4), (13, 70), (1, 1), (1, 0, 1)),
+        geometry((2, 6, 6), (8, 3), (1, 1), (2, 0, 1)),
+        geometry((1, 8, 8), (3, 20), (4, 4), (4, 0, 1)),
+        geometry((1, 5, 6), (2, 9), (2, 3), (1, 3, 2)),
+        geometry((2, 12, 12), (6, 8), (3, 3), (2, 0, 3)),
+    ]
+}
+
+#[test]
+fn convolution_agrees_with_f64_on_every_path() {
+    for path in Path::available() {
+        for g in shapes() {
+            for error in convolution_errors::<f32>(path, &g) {
+                assert!(error < 2e-6, "{path:?} {g:?}: {error:e}");
+            }
+            for error in convolution_errors::<f64>(path, &g) {
+                assert!(error < 1e-13, "{path:?} {g:?}: {error:e}");
+            }
+        }
+    }
+}
+
+#[test]
+fn convolution_does_not_depend_on_the_number_of_threads() {
+    let g = geometry((5, 9, 11), (6, 20), (3, 3), (1, 1, 1));
+    let x = random::<f32>(g.input_len(), 1);
+    let weight = random::<f32>(g.out * g.input * 9, 2);
+    let dy = random::<f32>(g.output_len(), 3);
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        pool.install(|| {
+            let path = Path::best();
+            let y = conv::forward(path, &g, &x, &weight, None);
+            let dx = conv::input_gradient(path, &g, &dy, &weight, None);
+            [y, dx, weight_gradient(path, &g, &x, &dy)]
+        })
+    };
+    let one = run(1);
+    // Fewer and more threads than images: the same bits.
+    for threads in [2, 3, 16] {
+        assert_eq!(one, run(threads));
+    }
+}
+
+const ACTIVATIONS: [Activation; 4] = [
+    Activation::Identity,
+    Activation::Relu,
+    Activation::Gelu,
+    Activation::Silu,
+];
+
+fn coefficients(channels: usize) -> Coefficients {
+    let positive = |seed| {
+        random::<f64>(channels, seed)
+            .iter()
+            .map(|x| x.abs() + 0.5)
+            .collect()
+    };
+    Coefficients {
+        mean: random(channels, 11),
+        inv_std: positive(12),
+        scale: positive(13),
+        shift: random(channels, 14),
+    }
+}
+
+fn to_f64(x: &[f32]) -> Vec<f64> {
+    x.iter().map(|&x| f64::from(x)).collect()
+}
+
+#[test]
+fn batch_norm_in_f32_agrees_with_f64_on_every_path() {
+    for path in Path::available() {
+        for (rows, channels) in [
+            (1, 1),
+            (7, 3),
+            (33, 8),
+            (300, 10),
+            (129, 64),
+            (2, 17),
+            (50, 31),
+        ] {
+            let x = random::<f32>(rows * channels, 1);
+            let dy = random::<f32>(rows * channels, 2);
+            let (x64, dy64) = (to_f64(&x), to_f64(&dy));
+            let (mean, var) = batch_norm::moments(path, &x, channels);
+            let (mean64, var64) = batch_norm::moments(Path::Portable, &x64, channels);
+            assert!(difference(&mean, &mean64) < 1e-6 && difference(&var, &var64) < 1e-6);
+            let c = coefficients(channels);
+            for activation in ACTIVATIONS {
+                let y = batch_norm::forward(path, &x, &c, activation);
+                let y64 = batch_norm::forward(Path::Portable, &x64, &c, activation);
+                assert!(difference(&y, &y64) < 1e-6, "{path:?} {activation:?}");
+                let g = batch_norm::backward(path, &x, &dy, &c, activation, true, true);
+                let g64 =
+                    batch_norm::backward(Path::Portable, &x64, &dy64, &c, activation, true, true);
+                assert!(
+                    difference(&g.input, &g64.input) < 2e-6,
+                    "{path:?} {activation:?}"
+                );
+                assert!(difference(&g.scale, &g64.scale) < 2e-6);
+                assert!(difference(&g.shift, &g64.shift) < 2e-6);
+            }
+        }
+    }
+}
+
+#[test]
+fn pooled_batch_norm_in_f32_agrees_with_f64_on_every_path() {
+    for path in Path::available() {
+        for (n, h, w, c, kernel) in [
+            (1, 2, 2, 1, 2),
+            (2, 5, 7, 9, 2),
+            (1, 9, 6, 16, 3),
+            (3, 4, 4, 33, 2),
+        ] {
+            #[rustfmt::skip]
+            let g = PoolGeometry { n, h, w, c, oh: h / kernel, ow: w / kernel, kernel, stride: kernel };
+            let x = random::<f32>(n * h * w * c, 1);
+            let dy = random::<f32>(n * g.oh * g.ow * c, 2);
+            let (x64, dy64) = (to_f64(&x), to_f64(&dy));
+            let coefficients = coefficients(c);
+            for activation in ACTIVATIONS {
+                let (y, places) = batch_norm_pool::forward(path, &g, &x, &coefficients, activation);
+                let (y64, _) =
+                    batch_norm_pool::forward(Path::Portable, &g, &x64, &coefficients, activation);
+                assert!(difference(&y, &y64) < 1e-6);
+                let unpooled = batch_norm::forward(path, &x, &coefficients, activation);
+                for (i, (&y, &place)) in y.iter().zip(&places).enumerate() {
+                    let (c, column) = (i % g.c, i / g.c % g.ow * kernel);
+                    let row = i / g.c / g.ow / g.oh * h + i / g.c / g.ow % g.oh * kernel;
+                    let (ky, kx) = (usize::from(place) / kernel, usize::from(place) % kernel);
+                    assert_eq!(y, unpooled[((row + ky) * w + column + kx) * g.c + c]);
+                }
+                let backward = batch_norm_pool::Backward {
+                    x: &x,
+                    dy: &dy,
+                    places: &places,
+                    coefficients: &coefficients,
+                    activation,
+                    batch_statistics: true,
+                    input_wanted: true,
+                };
+                let g32 = batch_norm_pool::backward(path, &g, &backward);
+                let backward = batch_norm_pool::Backward {
+                    x: &x64,
+                    dy: &dy64,
+                    places: &places,
+                    coefficients: &coefficients,
+                    activation,
+                    batch_statistics: true,
+                    input_wanted: true,
+                };
+                let g64 = batch_norm_pool::backward(Path::Portable, &g, &backward);
+                assert!(difference(&g32.input, &g64.input) < 2e-6);
+                assert!(difference(&g32.scale, &g64.scale) < 2e-6);
+                assert!(difference(&g32.shift, &g64.shift) < 2e-6);
+            }
+        }
+    }
+}
+
+#[test]
+fn sums_in_f32_agree_with_f64_on_every_path() {
+    for path in Path::available() {
+        for (rows, channels) in [(1, 1), (1000, 3), (700, 10), (64, 64)] {
+            let x = random::<f32>(rows * channels, 1);
+            let sums = reduce::column_sums(path, &to_f64(&x), channels);
+            assert!(difference(&reduce::column_sums(path, &x, channels), &sums) < 1e-6);
+            let means = reduce::image_means(path, &to_f64(&x), rows, channels);
+            assert!(difference(&reduce::image_means(path, &x, rows, channels), &means) < 1e-6);
+        }
+    }
+}
