@@ -1,8 +1,42 @@
 //! The GMNM layer, a trainable Gaussian mixture in place of a fixed activation (arXiv 2510.06660), and the
 //! differentiable ops that its networks train through.
 //!
+//! ```
+//! use candle_core::{DType, Device, Module, Tensor};
+//! use gmnm_core::{Gmnm, GmnmConfig, ParamStore};
+//!
+//! # fn main() -> candle_core::Result<()> {
+//! let store = ParamStore::new(0, DType::F32, &Device::Cpu);
+//! let layer = Gmnm::new(GmnmConfig::new(2, 1, 16), store.var_builder())?;
+//! let x = Tensor::new(&[[0.5f32, -1.0], [1.5, 0.0]], &Device::Cpu)?;
+//! let loss = (layer.forward(&x)? - 1.0)?.sqr()?.mean_all()?;
+//! let gradients = loss.backward()?;
+//! for (_name, parameter) in store.trainable() {
+//!     let step = (gradients.get(&parameter).expect("every parameter takes part") * 0.01)?;
+//!     parameter.set(&(parameter.as_tensor() - step)?)?;
+//! }
+//! assert!((layer.forward(&x)? - 1.0)?.sqr()?.mean_all()?.to_scalar::<f32>()? < loss.to_scalar()?);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # The layer
+//!
+//! An input x of D features meets M components with R linear projections each and becomes O outputs:
+//!
+//! ```text
+//! p[m,r] = w[m,r] · (x − μ[m])
+//! Norm   y[m]² = Σ_r p[m,r]²
+//! Sum    y[m]  = Σ_r p[m,r]
+//! φ[m]   = exp(−y[m]²/2)
+//! G(x)[o] = Σ_m π[o,m]·φ[m] + b[o]
+//! ```
+//!
+//! # Conventions
+//!
 //! Image activations are channels-last everywhere: `[batch, height, width, channels]`. Weights keep PyTorch's
-//! shapes and names.
+//! shapes and names. Every op of [`ops`] has a gradient, checked against finite differences; none is differentiable
+//! twice.
 
 pub mod gradient_check;
 pub mod init;

@@ -133,8 +133,9 @@ fn exp_f32<V: Lanes<Scalar = f32>>(x: V) -> V {
     // SAFETY: a register exists, so the processor has its features.
     let constant = |value: f32| unsafe { V::splat(value) };
     let (low, high) = (constant(-87.0), constant(88.0));
-    let x = x.select_gt(low, x, low);
-    let x = high.select_gt(x, x, high);
+    // In this order a NaN passes through.
+    let x = low.select_gt(x, low, x);
+    let x = x.select_gt(high, high, x);
     let n = x.mul(constant(std::f32::consts::LOG2_E)).round();
     let r = n.mul_add(constant(-0.693_359_4), x);
     let r = n.mul_add(constant(2.121_944_4e-4), r);

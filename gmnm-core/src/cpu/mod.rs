@@ -11,11 +11,15 @@ pub(crate) mod conv;
 pub(crate) mod conv_weight;
 pub(crate) mod dispatch;
 pub(crate) mod lanes;
+pub(crate) mod matmul;
+pub(crate) mod mixture;
 mod output;
 mod pack;
 pub(crate) mod pool;
 pub(crate) mod reduce;
+pub(crate) mod rows;
 mod scratch;
+pub(crate) mod tile;
 
 #[cfg(test)]
 mod tests;

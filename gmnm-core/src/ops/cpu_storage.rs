@@ -1,6 +1,9 @@
 //! Slices of tensors on the CPU.
 
-use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, WithDType};
+use std::marker::PhantomData;
+use std::ops::{Deref, Range};
+
+use candle_core::{CpuStorage, DType, Layout, Result, Storage, Tensor, WithDType};
 
 use crate::cpu::lanes::Real;
 
@@ -33,6 +36,49 @@ pub(super) fn with_slice<T: WithDType, R>(
     match &*storage {
         Storage::Cpu(storage) => f(slice(name, storage, layout)?),
         _ => candle_core::bail!("{name} runs on the CPU only; move its operands there"),
+    }
+}
+
+/// Whether the kernels compute a tensor of this type where it is; for others an op is composed of candle's.
+pub(super) fn has_kernels(tensor: &Tensor) -> bool {
+    tensor.device().is_cpu() && matches!(tensor.dtype(), DType::F32 | DType::F64)
+}
+
+/// The elements of a contiguous operand of op `name` on the CPU, borrowed for as long as the result lives.
+pub(super) fn elements<'a, T: WithDType>(
+    name: &'static str,
+    tensor: &'a Tensor,
+) -> Result<impl Deref<Target = [T]> + 'a> {
+    let (storage, layout) = tensor.storage_and_layout();
+    let Some((start, end)) = layout.contiguous_offsets() else {
+        candle_core::bail!("{name} needs contiguous operands; call contiguous() first");
+    };
+    if !matches!(&*storage, Storage::Cpu(_)) || tensor.dtype() != T::DTYPE {
+        candle_core::bail!("{name} needs {} operands on the CPU", T::DTYPE.as_str());
+    }
+    Ok(Elements {
+        storage,
+        range: start..end,
+        element: PhantomData,
+    })
+}
+
+struct Elements<G, T> {
+    storage: G,
+    range: Range<usize>,
+    element: PhantomData<T>,
+}
+
+impl<G: Deref<Target = Storage>, T: WithDType> Deref for Elements<G, T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        match &*self.storage {
+            Storage::Cpu(storage) => storage
+                .as_slice::<T>()
+                .map_or(&[], |all| &all[self.range.clone()]),
+            _ => &[],
+        }
     }
 }
 

@@ -1,16 +1,27 @@
 //! The Gaussian mixture itself.
 
-use candle_core::{D, Result, Tensor};
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CustomOp2, D, Layout, Result, Shape, Tensor};
 
+use super::cpu_storage::{Element, elements, has_kernels, slice, with_element};
 use crate::Aggregation;
+use crate::cpu::dispatch::Path;
+use crate::cpu::mixture::{Mixture, Sizes};
 
-/// G(x)[o] = Σ_m weight[o,m]·exp(−y[m]²/2) + bias[o] over the last axis of `x` `[..., d]`, giving `[..., o]`.
+const NAME: &str = "mixture";
+
+/// G(x)\[o\] = Σ_m weight\[o,m\]·exp(−y\[m\]²/2) + bias\[o\] over the last axis of `x` `[..., d]`, giving `[..., o]`.
 ///
-/// p[m,r] = projections[m,r]·(x − centers[m]); y[m]² = Σ_r p[m,r]² ([`Aggregation::Norm`]) or y[m] = Σ_r p[m,r]
-/// ([`Aggregation::Sum`]). Shapes: `centers` `[m, d]`, `projections` `[m, r, d]`, `weight` `[o, m]`, `bias` `[o]`.
+/// p\[m,r\] = projections\[m,r\]·(x − centers\[m\]); y\[m\]² = Σ_r p\[m,r\]² ([`Aggregation::Norm`]) or
+/// y\[m\] = Σ_r p\[m,r\] ([`Aggregation::Sum`]). Shapes: `centers` `[m, d]`, `projections` `[m, r, d]`, `weight`
+/// `[o, m]`, `bias` `[o]`.
+///
+/// On the CPU one op does all of it, tile by tile: it keeps nothing but its inputs for the backward, and its memory
+/// beyond inputs and outputs does not grow with the batch. Under [`Aggregation::Sum`] R projections cost as much as
+/// one.
 ///
 /// # Errors
-/// When shapes do not fit.
+/// When shapes do not fit or a size is zero.
 pub fn mixture(
     x: &Tensor,
     centers: &Tensor,
@@ -20,8 +31,57 @@ pub fn mixture(
     aggregation: Aggregation,
 ) -> Result<Tensor> {
     let (m, r, d) = projections.dims3()?;
+    let o = weight.dim(0)?;
+    let fits = x.dim(D::Minus1)? == d
+        && centers.dims() == [m, d]
+        && weight.dims() == [o, m]
+        && bias.is_none_or(|bias| bias.dims() == [o]);
+    if !fits || [m, r, d, o].contains(&0) {
+        candle_core::bail!(
+            "a mixture of input {:?}, centers {:?}, projections {:?}, weight {:?} and bias {:?} does not fit together",
+            x.dims(),
+            centers.dims(),
+            projections.dims(),
+            weight.dims(),
+            bias.map(Tensor::dims)
+        );
+    }
+    let parameters = [Some(centers), Some(projections), Some(weight), bias];
+    let same = |t: &&Tensor| t.dtype() == x.dtype() && t.device().is_cpu();
+    if !has_kernels(x) || !parameters.iter().flatten().all(same) || x.elem_count() == 0 {
+        return composed(x, centers, projections, weight, bias, aggregation);
+    }
+    let mut flat = parameters
+        .into_iter()
+        .flatten()
+        .map(Tensor::flatten_all)
+        .collect::<Result<Vec<_>>>()?;
+    if bias.is_none() {
+        flat.push(Tensor::zeros(o, x.dtype(), x.device())?);
+    }
+    let sizes = Sizes {
+        inputs: d,
+        components: m,
+        projections: r,
+        outputs: o,
+        summed: aggregation == Aggregation::Sum,
+    };
+    x.contiguous()?
+        .apply_op2(&Tensor::cat(&flat, 0)?, MixtureOp { sizes })
+}
+
+/// The same of candle's ops, for devices and types that have no kernel.
+fn composed(
+    x: &Tensor,
+    centers: &Tensor,
+    projections: &Tensor,
+    weight: &Tensor,
+    bias: Option<&Tensor>,
+    aggregation: Aggregation,
+) -> Result<Tensor> {
+    let (m, r, d) = projections.dims3()?;
     let mut shape = x.dims().to_vec();
-    let rows = x.elem_count() / d.max(1);
+    let rows = x.elem_count() / d;
     let x = x.reshape((rows, d))?;
     let offset = projections
         .broadcast_mul(&centers.unsqueeze(1)?)?
@@ -44,4 +104,237 @@ pub fn mixture(
         *last = weight.dim(0)?;
     }
     out.reshape(shape)
+}
+
+/// The mixture of `x` and the flat parameters.
+struct MixtureOp {
+    sizes: Sizes,
+}
+
+impl MixtureOp {
+    fn forward<T: Element>(&self, x: &[T], flat: &[T]) -> CpuStorage {
+        let mixture = Mixture::new(Path::best(), self.sizes, flat);
+        T::to_cpu_storage_owned(mixture.forward(x))
+    }
+
+    fn gradients<T: Element>(
+        &self,
+        x: &Tensor,
+        flat: &Tensor,
+        dy: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let parameters = elements::<T>(NAME, flat)?;
+        let mixture = Mixture::new(Path::best(), self.sizes, &parameters);
+        let (x_values, dy) = (elements::<T>(NAME, x)?, elements::<T>(NAME, dy)?);
+        let (dx, gradient) =
+            mixture.backward(self.sizes, &parameters, &x_values, &dy, x.track_op());
+        let dx = x
+            .track_op()
+            .then(|| Tensor::from_vec(dx, x.shape(), x.device()))
+            .transpose()?;
+        let gradient = Tensor::from_vec(gradient, flat.shape(), x.device())?;
+        Ok((dx, flat.track_op().then_some(gradient)))
+    }
+}
+
+impl CustomOp2 for MixtureOp {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        flat: &CpuStorage,
+        flat_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let out = with_element!(NAME, x.dtype(), T => {
+            self.forward::<T>(slice(NAME, x, x_layout)?, slice(NAME, flat, flat_layout)?)
+        });
+        let mut dims = x_layout.dims().to_vec();
+        if let Some(last) = dims.last_mut() {
+            *last = self.sizes.outputs;
+        }
+        Ok((out, Shape::from(dims)))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        flat: &Tensor,
+        _out: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let grad = grad.contiguous()?;
+        with_element!(NAME, x.dtype(), T => self.gradients::<T>(x, flat, &grad))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device, Var};
+
+    use super::*;
+    use crate::gradient_check::{assert_gradients, random};
+
+    const BOTH: [Aggregation; 2] = [Aggregation::Norm, Aggregation::Sum];
+
+    /// x, centers, projections, weight, bias.
+    fn inputs(x: &[usize], [m, r, o]: [usize; 3], dtype: DType) -> Result<Vec<Tensor>> {
+        let d = x[x.len() - 1];
+        let scale = 1.0 / (2.0 * d as f64 * r as f64).sqrt();
+        Ok(vec![
+            random(x, dtype, 1)?,
+            random(&[m, d], dtype, 2)?,
+            random(&[m, r, d], dtype, 3)?.affine(scale, 0.0)?,
+            random(&[o, m], dtype, 4)?,
+            random(&[o], dtype, 5)?,
+        ])
+    }
+
+    fn apply(t: &[Tensor], aggregation: Aggregation) -> Result<Tensor> {
+        mixture(&t[0], &t[1], &t[2], &t[3], t.get(4), aggregation)
+    }
+
+    #[test]
+    fn gradients_match_finite_differences() -> Result<()> {
+        for aggregation in BOTH {
+            for (x, sizes) in [
+                (vec![1, 1], [1, 1, 1]),
+                (vec![3], [5, 2, 3]),
+                (vec![2, 3, 5], [9, 3, 2]),
+                (vec![131, 2], [3, 2, 1]),
+            ] {
+                let all = inputs(&x, sizes, DType::F64)?;
+                assert_gradients(&all, 1e-7, |t| apply(t, aggregation));
+                assert_gradients(&all[..4], 1e-7, |t| apply(t, aggregation));
+            }
+            let mut all = inputs(&[7, 3], [4, 2, 2], DType::F64)?;
+            all[0] = all[0].t()?.contiguous()?;
+            assert_gradients(&all, 1e-7, |t| {
+                mixture(&t[0].t()?, &t[1], &t[2], &t[3], t.get(4), aggregation)
+            });
+        }
+        Ok(())
+    }
+
+    fn difference(a: &Tensor, b: &Tensor) -> Result<f64> {
+        let (a, b) = (a.to_dtype(DType::F64)?, b.to_dtype(DType::F64)?);
+        (a - b)?.abs()?.max_all()?.to_scalar()
+    }
+
+    #[test]
+    fn every_path_matches_the_composed_form_at_f64() -> Result<()> {
+        for aggregation in BOTH {
+            for (rows, d, m, r, o) in [(1, 3, 1, 1, 1), (300, 17, 13, 3, 5), (1100, 8, 32, 2, 9)] {
+                let exact = inputs(&[rows, d], [m, r, o], DType::F64)?;
+                let vars = exact
+                    .iter()
+                    .map(Var::from_tensor)
+                    .collect::<Result<Vec<_>>>()?;
+                let [x, c, p, w, b] = &vars[..] else {
+                    candle_core::bail!("five inputs");
+                };
+                let expected = composed(x, c, p, w, Some(b.as_tensor()), aggregation)?;
+                let dy = random(&[rows, o], DType::F64, 6)?;
+                let grads = (&expected * &dy)?.sum_all()?.backward()?;
+                let sizes = Sizes {
+                    inputs: d,
+                    components: m,
+                    projections: r,
+                    outputs: o,
+                    summed: aggregation == Aggregation::Sum,
+                };
+                let to_f32 = |t: &Tensor| t.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>();
+                let flat = exact[1..]
+                    .iter()
+                    .map(to_f32)
+                    .collect::<Result<Vec<_>>>()?
+                    .concat();
+                for path in Path::available() {
+                    let mixture = Mixture::new(path, sizes, &flat);
+                    let x32 = to_f32(&exact[0])?;
+                    let out = Tensor::from_vec(mixture.forward(&x32), (rows, o), &Device::Cpu)?;
+                    assert!(difference(&out, &expected)? < 1e-5, "{path:?}");
+                    let (dx, gradient) = mixture.backward(sizes, &flat, &x32, &to_f32(&dy)?, true);
+                    let found = [dx, gradient].concat();
+                    let found = Tensor::new(found, &Device::Cpu)?;
+                    let expected = vars
+                        .iter()
+                        .map(|v| {
+                            grads
+                                .get(v)
+                                .map_or_else(|| v.zeros_like(), Tensor::flatten_all)
+                        })
+                        .collect::<Result<Vec<_>>>()?;
+                    let expected = Tensor::cat(&expected, 0)?;
+                    let scale = expected.abs()?.max_all()?.to_scalar::<f64>()?;
+                    assert!(difference(&found, &expected)? < 1e-5 * scale, "{path:?}");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn the_number_of_threads_changes_nothing() -> Result<()> {
+        let run = |threads: usize| -> Result<Vec<Vec<f32>>> {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+            let pool = pool.map_err(candle_core::Error::wrap)?;
+            pool.install(|| {
+                let vars = inputs(&[1500, 6], [10, 2, 4], DType::F32)?
+                    .iter()
+                    .map(Var::from_tensor)
+                    .collect::<Result<Vec<_>>>()?;
+                let tensors: Vec<Tensor> = vars.iter().map(|v| v.as_tensor().clone()).collect();
+                let out = apply(&tensors, Aggregation::Norm)?;
+                let grads = out.sqr()?.sum_all()?.backward()?;
+                let mut all = vec![out.flatten_all()?.to_vec1()?];
+                for grad in vars.iter().filter_map(|v| grads.get(v)) {
+                    all.push(grad.flatten_all()?.to_vec1()?);
+                }
+                Ok(all)
+            })
+        };
+        let one = run(1)?;
+        assert_eq!(one.len(), 6);
+        assert_eq!(one, run(3)?);
+        Ok(())
+    }
+
+    #[test]
+    fn an_untracked_input_gets_no_gradient_and_bad_shapes_are_errors() -> Result<()> {
+        let all = inputs(&[4, 3], [5, 2, 2], DType::F32)?;
+        let weight = Var::from_tensor(&all[3])?;
+        let out = mixture(&all[0], &all[1], &all[2], &weight, None, Aggregation::Norm)?;
+        let grads = out.sum_all()?.backward()?;
+        assert!(grads.get(&weight).is_some());
+        assert!(grads.get(&all[0]).is_none());
+        for i in 0..5 {
+            let mut bad = all.clone();
+            bad[i] = bad[i].narrow(bad[i].rank() - 1, 0, 1)?;
+            assert!(apply(&bad, Aggregation::Norm).is_err(), "input {i}");
+        }
+        let empty = mixture(
+            &all[0].narrow(0, 0, 0)?,
+            &all[1],
+            &all[2],
+            &weight,
+            None,
+            Aggregation::Sum,
+        )?;
+        assert_eq!(empty.dims(), [0, 2]);
+        Ok(())
+    }
+
+    #[test]
+    fn nan_is_passed_on() -> Result<()> {
+        let mut all = inputs(&[2, 3], [4, 2, 2], DType::F32)?;
+        all[0] = Tensor::new(&[[f32::NAN, 0.0, 0.0], [0.0; 3]], &Device::Cpu)?;
+        let out = apply(&all, Aggregation::Norm)?.to_vec2::<f32>()?;
+        assert!(out[0].iter().all(|v| v.is_nan()), "{out:?}");
+        assert!(out[1].iter().all(|v| v.is_finite()), "{out:?}");
+        Ok(())
+    }
 }

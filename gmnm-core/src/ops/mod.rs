@@ -5,12 +5,18 @@ mod conv2d;
 mod cpu_storage;
 mod cross_entropy;
 mod global_mean;
+mod layer_norm;
+mod linear;
 mod max_pool2d;
 mod mixture;
+mod softmax;
 
 pub use batch_norm::{Activation, BatchNormConfig, batch_norm};
 pub use conv2d::{Conv2dConfig, conv2d};
 pub use cross_entropy::cross_entropy;
 pub use global_mean::global_mean;
+pub use layer_norm::layer_norm;
+pub use linear::linear;
 pub use max_pool2d::max_pool2d;
 pub use mixture::mixture;
+pub use softmax::softmax;

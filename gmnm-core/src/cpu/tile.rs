@@ -1,0 +1,414 @@
+//! Matrix products in tiles of registers, for operands that stay in the cache.
+//!
+//! Unlike a general product these copy nothing per call: a weight is packed once into [`Panels`] and meets many blocks
+//! of rows, and a weight's gradient reads both of its operands where they lie.
+
+use super::dispatch::{Kernel, Path};
+use super::lanes::{Lanes, Real};
+
+/// A matrix `[inner, cols]` cut into panels of the columns of one register tile, each stored row by row; columns past
+/// the last are zero.
+pub(crate) struct Panels<T> {
+    data: Vec<T>,
+    inner: usize,
+    cols: usize,
+    width: usize,
+    path: Path,
+}
+
+impl<T: Real> Panels<T> {
+    /// Packs the matrix whose element (i, j) is `at(i, j)`.
+    ///
+    /// # Panics
+    /// When it has no row.
+    pub(crate) fn new(
+        path: Path,
+        inner: usize,
+        cols: usize,
+        at: impl Fn(usize, usize) -> T,
+    ) -> Self {
+        assert!(inner > 0);
+        let (lanes, registers) = path.shape::<T>();
+        let width = lanes * registers;
+        let mut data = vec![T::default(); cols.div_ceil(width) * width * inner];
+        for (p, panel) in data.chunks_exact_mut(inner * width).enumerate() {
+            let first = p * width;
+            for (i, row) in panel.chunks_exact_mut(width).enumerate() {
+                for (j, to) in row.iter_mut().enumerate().take(cols - first) {
+                    *to = at(i, first + j);
+                }
+            }
+        }
+        Self {
+            data,
+            inner,
+            cols,
+            width,
+            path,
+        }
+    }
+
+    /// `left` `[rows, inner]` times this matrix, into or (where `add`) onto rows of `out` that lie `out_step` apart;
+    /// rows of `left` lie `left_step` apart.
+    ///
+    /// # Panics
+    /// When a slice is too short.
+    pub(crate) fn product(
+        &self,
+        out: &mut [T],
+        out_step: usize,
+        left: &[T],
+        left_step: usize,
+        rows: usize,
+        add: bool,
+    ) {
+        if rows == 0 || self.cols == 0 {
+            return;
+        }
+        assert!((rows - 1) * out_step + self.cols <= out.len());
+        assert!((rows - 1) * left_step + self.inner <= left.len());
+        self.path.run(ByPanels {
+            panels: self,
+            out,
+            out_step,
+            left,
+            left_step,
+            rows,
+            add,
+        });
+    }
+}
+
+struct ByPanels<'a, T> {
+    panels: &'a Panels<T>,
+    out: &'a mut [T],
+    out_step: usize,
+    left: &'a [T],
+    left_step: usize,
+    rows: usize,
+    add: bool,
+}
+
+impl<T: Real> Kernel<T> for ByPanels<'_, T> {
+    #[inline(always)]
+    unsafe fn run<V: Lanes<Scalar = T>, const ROWS: usize, const COLS: usize>(mut self) {
+        let inner = self.panels.inner;
+        let panels = self.panels.data.chunks_exact(self.panels.width * inner);
+        for (p, panel) in panels.enumerate() {
+            let mut row = 0;
+            while row < self.rows {
+                // SAFETY: the caller checked the features; `Panels::product` checked the slices.
+                unsafe {
+                    if small_tile(self.rows - row, ROWS) {
+                        self.tile::<V, SMALL, COLS>(row, p, panel);
+                        row += SMALL;
+                    } else {
+                        self.tile::<V, ROWS, COLS>(row, p, panel);
+                        row += ROWS;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Rows of a tile for what big tiles leave.
+const SMALL: usize = 4;
+
+/// Whether small tiles leave fewer rows idle than a big one and a rest.
+fn small_tile(left: usize, big: usize) -> bool {
+    left <= SMALL || (left > big && left <= 2 * SMALL)
+}
+
+impl<T: Real> ByPanels<'_, T> {
+    /// The tile of `R` rows from `row` on and the columns of panel number `p`. Rows past the last repeat it.
+    ///
+    /// # Safety
+    /// The processor has the features of `V`, and the slices are as `Panels::product` asserts.
+    #[inline(always)]
+    unsafe fn tile<V: Lanes<Scalar = T>, const R: usize, const C: usize>(
+        &mut self,
+        row: usize,
+        p: usize,
+        panel: &[T],
+    ) {
+        let count = (self.rows - row).min(R);
+        let width = V::COUNT * C;
+        let first = p * width;
+        let cols = (self.panels.cols - first).min(width);
+        // SAFETY: row + i is below `rows`, so each row's `inner` elements are readable and `cols` are writable.
+        unsafe {
+            let left = self.left.as_ptr();
+            let lefts: [*const T; R] =
+                std::array::from_fn(|i| left.add((row + i.min(count - 1)) * self.left_step));
+            let panel = panel.as_ptr();
+            let sums = micro::<V, R, C>(self.panels.inner, lefts, 1, |k, c| {
+                V::load(panel.add(k * width + c * V::COUNT))
+            });
+            let out = self.out.as_mut_ptr().add(row * self.out_step + first);
+            write::<V, R, C>(sums, out, self.out_step, count, cols, self.add);
+        }
+    }
+}
+
+/// Σ_k left\[i\]\[k·left_step\] · right(k, c) for each of `R` rows and `C` registers.
+///
+/// # Safety
+/// The processor has the features of `V`; the rows hold `inner` elements at that step; `right` may be called below
+/// `inner`.
+#[inline(always)]
+unsafe fn micro<V: Lanes, const R: usize, const C: usize>(
+    inner: usize,
+    lefts: [*const V::Scalar; R],
+    left_step: usize,
+    right: impl Fn(usize, usize) -> V,
+) -> [[V; C]; R] {
+    // SAFETY: as the caller guarantees.
+    unsafe {
+        let zero = V::splat(V::Scalar::default());
+        let mut sums = [[zero; C]; R];
+        for k in 0..inner {
+            let rights: [V; C] = std::array::from_fn(|c| right(k, c));
+            for (sums, left) in sums.iter_mut().zip(lefts) {
+                let left = V::splat(*left.add(k * left_step));
+                for (sum, right) in sums.iter_mut().zip(rights) {
+                    *sum = left.mul_add(right, *sum);
+                }
+            }
+        }
+        sums
+    }
+}
+
+/// Writes (or where `add`, adds) the first `count` rows and `cols` columns of a tile to rows that lie `step` apart.
+///
+/// # Safety
+/// The processor has the features of `V`, and those elements are writable, and initialised where `add`.
+#[inline(always)]
+unsafe fn write<V: Lanes, const R: usize, const C: usize>(
+    sums: [[V; C]; R],
+    out: *mut V::Scalar,
+    step: usize,
+    count: usize,
+    cols: usize,
+    add: bool,
+) {
+    // SAFETY: as the caller guarantees.
+    unsafe {
+        let zero = V::splat(V::Scalar::default());
+        for (i, row) in sums.iter().enumerate().take(count) {
+            for (c, &sum) in row.iter().enumerate() {
+                let (to, first) = (out.add(i * step + c * V::COUNT), c * V::COUNT);
+                if first + V::COUNT <= cols {
+                    let old = if add { V::load(to) } else { zero };
+                    old.add(sum).store(to);
+                } else if first < cols {
+                    let rest = cols - first;
+                    let old = if add {
+                        V::load_partial(to, rest, zero)
+                    } else {
+                        zero
+                    };
+                    old.add(sum).store_partial(to, rest);
+                }
+            }
+        }
+    }
+}
+
+/// A block of rows that lie `step` apart.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows<'a, T> {
+    data: &'a [T],
+    cols: usize,
+    step: usize,
+}
+
+impl<'a, T> Rows<'a, T> {
+    /// `rows` rows of `cols` elements from the start of `data` on.
+    ///
+    /// # Panics
+    /// When `data` is too short.
+    pub(crate) fn new(data: &'a [T], rows: usize, cols: usize, step: usize) -> Self {
+        assert!(rows == 0 || (rows - 1) * step + cols <= data.len());
+        Self { data, cols, step }
+    }
+}
+
+/// Adds `left`ᵀ · `right` to `out` `[left.cols, right.cols]`, over the `rows` rows of both.
+///
+/// # Panics
+/// When a slice is too short.
+pub(crate) fn add_transposed<T: Real>(
+    path: Path,
+    out: &mut [T],
+    left: Rows<T>,
+    right: Rows<T>,
+    rows: usize,
+) {
+    if rows == 0 {
+        return;
+    }
+    assert!(left.cols * right.cols <= out.len());
+    assert!((rows - 1) * left.step + left.cols <= left.data.len());
+    assert!((rows - 1) * right.step + right.cols <= right.data.len());
+    path.run(AddTransposed {
+        out,
+        left,
+        right,
+        rows,
+    });
+}
+
+struct AddTransposed<'a, T> {
+    out: &'a mut [T],
+    left: Rows<'a, T>,
+    right: Rows<'a, T>,
+    rows: usize,
+}
+
+impl<T: Real> Kernel<T> for AddTransposed<'_, T> {
+    #[inline(always)]
+    unsafe fn run<V: Lanes<Scalar = T>, const ROWS: usize, const COLS: usize>(mut self) {
+        let (left, right) = (self.left.cols, self.right.cols);
+        let mut col = 0;
+        while col < right {
+            let wide = right - col >= V::COUNT * COLS;
+            let mut row = 0;
+            while row < left {
+                // SAFETY: the caller checked the features; `add_transposed` checked the slices.
+                unsafe {
+                    match (wide, small_tile(left - row, ROWS)) {
+                        (true, true) => self.tile::<V, SMALL, COLS>(row, col),
+                        (true, false) => self.tile::<V, ROWS, COLS>(row, col),
+                        (false, true) => self.tile::<V, SMALL, 1>(row, col),
+                        (false, false) => self.tile::<V, ROWS, 1>(row, col),
+                    }
+                }
+                row += if small_tile(left - row, ROWS) {
+                    SMALL
+                } else {
+                    ROWS
+                };
+            }
+            col += if wide { V::COUNT * COLS } else { V::COUNT };
+        }
+    }
+}
+
+impl<T: Real> AddTransposed<'_, T> {
+    /// The tile of `R` rows and `C` registers of `out` from (`row`, `col`) on.
+    ///
+    /// # Safety
+    /// The processor has the features of `V`, and the slices are as `add_transposed` asserts.
+    #[inline(always)]
+    unsafe fn tile<V: Lanes<Scalar = T>, const R: usize, const C: usize>(
+        &mut self,
+        row: usize,
+        col: usize,
+    ) {
+        let count = (self.left.cols - row).min(R);
+        let cols = (self.right.cols - col).min(V::COUNT * C);
+        let step = self.right.step;
+        // SAFETY: columns row + i of `left` and col + j of `right` are below their counts in every row.
+        unsafe {
+            let left = self.left.data.as_ptr();
+            let lefts: [*const T; R] = std::array::from_fn(|i| left.add(row + i.min(count - 1)));
+            let right = self.right.data.as_ptr().add(col);
+            let sums = if cols == V::COUNT * C {
+                micro::<V, R, C>(self.rows, lefts, self.left.step, |k, c| {
+                    V::load(right.add(k * step + c * V::COUNT))
+                })
+            } else {
+                let zero = V::splat(T::default());
+                micro::<V, R, C>(self.rows, lefts, self.left.step, |k, _| {
+                    V::load_partial(right.add(k * step), cols, zero)
+                })
+            };
+            let out = self.out.as_mut_ptr().add(row * self.right.cols + col);
+            write::<V, R, C>(sums, out, self.right.cols, count, cols, true);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Philox;
+
+    fn random(len: usize, seed: u64) -> Vec<f32> {
+        let mut rng = Philox::new(seed, 0);
+        (0..len).map(|_| rng.normal() as f32).collect()
+    }
+
+    fn close(found: &[f32], expected: &[f64]) {
+        for (found, expected) in found.iter().zip(expected) {
+            assert!(
+                (f64::from(*found) - expected).abs() < 1e-4,
+                "{found} {expected}"
+            );
+        }
+    }
+
+    /// Sizes on both sides of every tile's edge.
+    const SIZES: [usize; 9] = [1, 3, 4, 5, 7, 8, 13, 33, 70];
+
+    #[test]
+    fn panels_match_a_plain_product_on_every_path() {
+        for (path, (rows, (inner, cols))) in Path::available().into_iter().flat_map(|path| {
+            let shapes = SIZES.into_iter().zip(
+                [(2, 9), (1, 1), (5, 15), (9, 16), (17, 17), (3, 65)]
+                    .into_iter()
+                    .cycle(),
+            );
+            shapes.map(move |shape| (path, shape))
+        }) {
+            let (left_step, out_step) = (inner + 2, cols + 3);
+            let (left, right) = (random(rows * left_step, 1), random(inner * cols, 2));
+            let panels = Panels::new(path, inner, cols, |i, j| right[i * cols + j]);
+            let mut out = random(rows * out_step, 3);
+            let mut expected: Vec<f64> = out.iter().map(|&v| f64::from(v)).collect();
+            for i in 0..rows {
+                for j in 0..cols {
+                    let terms = (0..inner).map(|k| {
+                        f64::from(left[i * left_step + k]) * f64::from(right[k * cols + j])
+                    });
+                    expected[i * out_step + j] += terms.sum::<f64>();
+                }
+            }
+            panels.product(&mut out, out_step, &left, left_step, rows, true);
+            close(&out, &expected);
+            let mut set = vec![f32::NAN; rows * cols];
+            panels.product(&mut set, cols, &left, left_step, rows, false);
+            assert!(
+                set.iter().all(|v| v.is_finite()),
+                "{path:?} {rows} {inner} {cols}"
+            );
+        }
+    }
+
+    #[test]
+    fn transposed_sums_match_a_plain_product_on_every_path() {
+        for path in Path::available() {
+            for (m, n) in SIZES.into_iter().zip(SIZES.into_iter().rev()) {
+                let rows = 11;
+                let (left_step, right_step) = (m + 1, n + 2);
+                let (left, right) = (random(rows * left_step, 1), random(rows * right_step, 2));
+                let mut out = random(m * n, 3);
+                let mut expected: Vec<f64> = out.iter().map(|&v| f64::from(v)).collect();
+                for k in 0..rows {
+                    for i in 0..m {
+                        for j in 0..n {
+                            expected[i * n + j] += f64::from(left[k * left_step + i])
+                                * f64::from(right[k * right_step + j]);
+                        }
+                    }
+                }
+                let left = Rows::new(&left, rows, m, left_step);
+                let right = Rows::new(&right, rows, n, right_step);
+                add_transposed(path, &mut out, left, right, rows);
+                close(&out, &expected);
+            }
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Layer normalisation over the last axis.
+
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CustomOp1, Layout, Shape, WithDType};
+use candle_core::{D, Result, Tensor};
+
+use super::cpu_storage::{Element, elements, has_kernels, slice, with_element};
+use crate::cpu::dispatch::Path;
+use crate::cpu::rows;
+
+const NAME: &str = "layer_norm";
+
+/// (x − mean)/√(variance + eps) over the last axis (the biased variance), scaled by `weight` `[d]` and shifted by
+/// `bias` `[d]` where given. arXiv 1607.06450.
+///
+/// # Errors
+/// When shapes do not fit or the last axis is empty.
+pub fn layer_norm(
+    x: &Tensor,
+    weight: Option<&Tensor>,
+    bias: Option<&Tensor>,
+    eps: f64,
+) -> Result<Tensor> {
+    let features = x.dim(D::Minus1)?;
+    for (name, tensor) in [("weight", weight), ("bias", bias)] {
+        if let Some(tensor) = tensor
+            && tensor.dims() != [features]
+        {
+            candle_core::bail!(
+                "layer norm over {features} features needs a {name} of that length, found {:?}",
+                tensor.dims()
+            );
+        }
+    }
+    if features == 0 {
+        candle_core::bail!("layer norm needs at least one feature");
+    }
+    let mut y = if has_kernels(x) {
+        x.contiguous()?.apply_op1(Normalize { eps })?
+    } else {
+        let centered = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
+        let variance = centered.sqr()?.mean_keepdim(D::Minus1)?;
+        centered.broadcast_div(&(variance + eps)?.sqrt()?)?
+    };
+    if let Some(weight) = weight {
+        y = y.broadcast_mul(weight)?;
+    }
+    match bias {
+        Some(bias) => y.broadcast_add(bias),
+        None => Ok(y),
+    }
+}
+
+struct Normalize {
+    eps: f64,
+}
+
+impl Normalize {
+    fn gradient<T: Element>(&self, x: &Tensor, dy: &Tensor) -> Result<Tensor> {
+        let (path, cols) = (Path::best(), x.dim(D::Minus1)?);
+        let (y, inverse) = rows::normalize::<T>(path, &elements(NAME, x)?, cols, self.eps);
+        let dx = rows::normalize_gradient(path, &y, &inverse, &elements(NAME, dy)?, cols);
+        Tensor::from_vec(dx, x.shape(), x.device())
+    }
+}
+
+impl CustomOp1 for Normalize {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let cols = layout.shape().dim(D::Minus1)?;
+        let y = with_element!(NAME, storage.dtype(), T => {
+            let x = slice::<T>(NAME, storage, layout)?;
+            T::to_cpu_storage_owned(rows::normalize(Path::best(), x, cols, self.eps).0)
+        });
+        Ok((y, layout.shape().clone()))
+    }
+
+    fn bwd(&self, x: &Tensor, _y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        let grad = grad.contiguous()?;
+        with_element!(NAME, x.dtype(), T => self.gradient::<T>(x, &grad).map(Some))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::DType;
+
+    use super::*;
+    use crate::gradient_check::{assert_gradients, random};
+
+    #[test]
+    fn gradients_match_finite_differences() -> Result<()> {
+        for shape in [vec![1, 2], vec![2, 3, 13]] {
+            let d = shape[shape.len() - 1];
+            let x = random(&shape, DType::F64, 1)?;
+            let (weight, bias) = (random(&[d], DType::F64, 2)?, random(&[d], DType::F64, 3)?);
+            assert_gradients(std::slice::from_ref(&x), 1e-7, |t| {
+                layer_norm(&t[0], None, None, 0.1)
+            });
+            assert_gradients(&[x, weight, bias], 1e-7, |t| {
+                layer_norm(&t[0], Some(&t[1]), Some(&t[2]), 0.1)
+            });
+        }
+        let x = random(&[9, 4], DType::F64, 1)?;
+        assert_gradients(&[x], 1e-7, |t| layer_norm(&t[0].t()?, None, None, 1e-5));
+        Ok(())
+    }
+
+    #[test]
+    fn every_path_matches_f64() -> Result<()> {
+        for cols in [1, 7, 8, 33] {
+            let x = random(&[5, cols], DType::F64, 2)?.affine(3.0, 1.0)?;
+            let dy = random(&[5, cols], DType::F64, 3)?;
+            let wide: Vec<f64> = x.flatten_all()?.to_vec1()?;
+            let narrow: Vec<f32> = wide.iter().map(|&v| v as f32).collect();
+            let dy: Vec<f64> = dy.flatten_all()?.to_vec1()?;
+            let dy32: Vec<f32> = dy.iter().map(|&v| v as f32).collect();
+            for path in Path::available() {
+                let (y, inverse) = rows::normalize(path, &wide, cols, 0.1);
+                let (y32, inverse32) = rows::normalize(path, &narrow, cols, 0.1);
+                let dx = rows::normalize_gradient(path, &y, &inverse, &dy, cols);
+                let dx32 = rows::normalize_gradient(path, &y32, &inverse32, &dy32, cols);
+                let pairs = y.iter().zip(&y32).chain(dx.iter().zip(&dx32));
+                for (wide, narrow) in pairs {
+                    assert!((wide - f64::from(*narrow)).abs() < 1e-5, "{path:?} {cols}");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn matches_candle() -> Result<()> {
+        let x = random(&[4, 10], DType::F32, 1)?;
+        let (weight, bias) = (random(&[10], DType::F32, 2)?, random(&[10], DType::F32, 3)?);
+        let expected = candle_nn::ops::layer_norm(&x, &weight, &bias, 1e-5)?;
+        let found = layer_norm(&x, Some(&weight), Some(&bias), 1e-5)?;
+        let error = (found - expected)?.abs()?.max_all()?.to_scalar::<f32>()?;
+        assert!(error < 1e-5, "{error}");
+        assert!(layer_norm(&x, Some(&bias.narrow(0, 0, 9)?), None, 1e-5).is_err());
+        Ok(())
+    }
+}

@@ -1,0 +1,205 @@
+//! A linear map of the last axis.
+
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor, WithDType};
+
+use super::cpu_storage::{Element, elements, has_kernels, slice, with_element};
+use crate::cpu::matmul::{self, View};
+
+const NAME: &str = "linear";
+
+/// x·weightᵀ + bias over the last axis: `x` `[..., in]`, `weight` `[out, in]` (PyTorch's layout), `bias` `[out]`, to
+/// `[..., out]`.
+///
+/// # Errors
+/// When shapes or types do not fit.
+pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    let (outputs, inputs) = weight.dims2()?;
+    let bias_fits = bias.is_none_or(|bias| bias.dims() == [outputs]);
+    if x.dim(D::Minus1)? != inputs || !bias_fits {
+        candle_core::bail!(
+            "a linear map with weight {:?} does not fit input {:?} and bias {:?}",
+            weight.dims(),
+            x.dims(),
+            bias.map(Tensor::dims)
+        );
+    }
+    let fitting = |t: &Tensor| t.dtype() == x.dtype() && t.device().is_cpu();
+    if !has_kernels(x) || !fitting(weight) || !bias.is_none_or(fitting) || x.elem_count() == 0 {
+        let y = x.broadcast_matmul(&weight.t()?)?;
+        return match bias {
+            Some(bias) => y.broadcast_add(bias),
+            None => Ok(y),
+        };
+    }
+    let zeros;
+    let bias = match bias {
+        Some(bias) => bias,
+        None => {
+            zeros = Tensor::zeros(outputs, x.dtype(), x.device())?;
+            &zeros
+        }
+    };
+    x.contiguous()?
+        .apply_op3(&weight.contiguous()?, &bias.contiguous()?, Linear)
+}
+
+struct Linear;
+
+impl Linear {
+    fn gradients<T: Element>(
+        x: &Tensor,
+        weight: &Tensor,
+        bias: &Tensor,
+        dy: &Tensor,
+    ) -> Result<[Option<Tensor>; 3]> {
+        let (outputs, inputs) = weight.dims2()?;
+        let rows = x.elem_count() / inputs;
+        let (dy, device) = (elements::<T>(NAME, dy)?, x.device());
+        let dy = View::new(&dy, rows, outputs);
+        let mut gradients = [None, None, None];
+        if x.track_op() {
+            let mut dx = vec![T::zero(); rows * inputs];
+            let weight = elements::<T>(NAME, weight)?;
+            matmul::linear(&mut dx, dy, View::new(&weight, outputs, inputs).t(), None);
+            gradients[0] = Some(Tensor::from_vec(dx, x.shape(), device)?);
+        }
+        if weight.track_op() {
+            let x = elements::<T>(NAME, x)?;
+            let x = View::new(&x, rows, inputs);
+            // Threads share the wider side.
+            gradients[1] = Some(if outputs >= inputs {
+                Tensor::from_vec(matmul::transposed_product(dy, x), (outputs, inputs), device)?
+            } else {
+                let transposed = matmul::transposed_product(x, dy);
+                Tensor::from_vec(transposed, (inputs, outputs), device)?.t()?
+            });
+        }
+        if bias.track_op() {
+            let ones = vec![T::one(); rows];
+            let sums = matmul::transposed_product(dy, View::new(&ones, rows, 1));
+            gradients[2] = Some(Tensor::from_vec(sums, outputs, device)?);
+        }
+        Ok(gradients)
+    }
+}
+
+impl CustomOp3 for Linear {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        weight: &CpuStorage,
+        weight_layout: &Layout,
+        bias: &CpuStorage,
+        bias_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (outputs, inputs) = weight_layout.shape().dims2()?;
+        let mut dims = x_layout.dims().to_vec();
+        let rows = x_layout.shape().elem_count() / inputs;
+        if let Some(last) = dims.last_mut() {
+            *last = outputs;
+        }
+        let y = with_element!(NAME, x.dtype(), T => {
+            let mut y = vec![0.0; rows * outputs];
+            matmul::linear::<T>(
+                &mut y,
+                View::new(slice(NAME, x, x_layout)?, rows, inputs),
+                View::new(slice(NAME, weight, weight_layout)?, outputs, inputs),
+                Some(slice(NAME, bias, bias_layout)?),
+            );
+            T::to_cpu_storage_owned(y)
+        });
+        Ok((y, Shape::from(dims)))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        bias: &Tensor,
+        _y: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let grad = grad.contiguous()?;
+        let [dx, dw, db] =
+            with_element!(NAME, x.dtype(), T => Self::gradients::<T>(x, weight, bias, &grad)?);
+        Ok((dx, dw, db))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Var};
+
+    use super::*;
+    use crate::gradient_check::{assert_gradients, random};
+
+    #[test]
+    fn gradients_match_finite_differences() -> Result<()> {
+        for (shape, outputs) in [
+            (vec![1, 1], 1),
+            (vec![3], 5),
+            (vec![2, 3, 7], 4),
+            (vec![5, 3], 8),
+        ] {
+            let d = shape[shape.len() - 1];
+            let x = random(&shape, DType::F64, 1)?;
+            let weight = random(&[outputs, d], DType::F64, 2)?;
+            let bias = random(&[outputs], DType::F64, 3)?;
+            let inputs = [x, weight, bias];
+            assert_gradients(&inputs[..2], 1e-8, |t| linear(&t[0], &t[1], None));
+            assert_gradients(&inputs, 1e-8, |t| linear(&t[0], &t[1], Some(&t[2])));
+        }
+        let (x, weight) = (
+            random(&[4, 9], DType::F64, 1)?,
+            random(&[4, 6], DType::F64, 2)?,
+        );
+        assert_gradients(&[x, weight], 1e-8, |t| linear(&t[0].t()?, &t[1].t()?, None));
+        Ok(())
+    }
+
+    #[test]
+    fn blocks_of_rows_match_candle() -> Result<()> {
+        for (rows, d, outputs) in [(1, 300, 10), (300, 17, 70), (129, 40, 3)] {
+            let x = Var::from_tensor(&random(&[rows, d], DType::F32, 1)?)?;
+            let weight = Var::from_tensor(&random(&[outputs, d], DType::F32, 2)?)?;
+            let bias = Var::from_tensor(&random(&[outputs], DType::F32, 3)?)?;
+            let upstream = random(&[rows, outputs], DType::F32, 4)?;
+            let found = linear(&x, &weight, Some(&bias))?;
+            let expected = x.matmul(&weight.t()?)?.broadcast_add(&bias)?;
+            let close = |a: &Tensor, b: &Tensor| -> Result<bool> {
+                let error = (a - b)?.abs()?.max_all()?.to_scalar::<f32>()?;
+                Ok(error < 1e-3)
+            };
+            assert!(close(&found, &expected)?);
+            let found = (found * &upstream)?.sum_all()?.backward()?;
+            let expected = (expected * &upstream)?.sum_all()?.backward()?;
+            for var in [&x, &weight, &bias] {
+                let (Some(found), Some(expected)) = (found.get(var), expected.get(var)) else {
+                    candle_core::bail!("no gradient");
+                };
+                assert!(close(found, expected)?);
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn misfits_are_errors() -> Result<()> {
+        let (x, weight) = (
+            random(&[2, 3], DType::F32, 1)?,
+            random(&[4, 5], DType::F32, 1)?,
+        );
+        assert!(linear(&x, &weight, None).is_err());
+        let weight = random(&[4, 3], DType::F32, 1)?;
+        assert!(linear(&x, &weight, Some(&random(&[3], DType::F32, 1)?)).is_err());
+        let none = linear(&x.narrow(0, 0, 0)?, &weight, None)?;
+        assert_eq!(none.dims(), [0, 4]);
+        Ok(())
+    }
+}
