@@ -33,6 +33,12 @@ pub enum Command {
     Eval(EvalArgs),
     /// Label images, folders of images, or a list of paths on stdin.
     Infer(InferArgs),
+    /// Fetch a model from the Hub into the shared cache, each byte checked; prints where it lies.
+    Download(DownloadArgs),
+    /// Check a model directory and publish it on the Hub with its card; prints the URL and the commit.
+    Upload(UploadArgs),
+    /// Check hashes, shapes, configuration, card and stored example outputs of a model.
+    Verify(VerifyArgs),
 }
 
 /// How the summary of a command is printed.
@@ -140,4 +146,84 @@ pub struct InferArgs {
     /// Never use the network.
     #[arg(long)]
     pub offline: bool,
+}
+
+/// How to reach the Hugging Face Hub.
+#[derive(Debug, Args)]
+pub struct HubArgs {
+    /// The server (left out: HF_ENDPOINT, else the Hugging Face Hub).
+    #[arg(long, value_name = "URL", help_heading = "Hub")]
+    pub endpoint: Option<String>,
+    /// The access token (left out: HF_TOKEN, else the file that `hf auth login` writes).
+    #[arg(long, value_name = "TOKEN", help_heading = "Hub")]
+    pub token: Option<String>,
+    /// The cache, shared with Python's huggingface_hub (left out: HF_HUB_CACHE, else HF_HOME/hub).
+    #[arg(long, value_name = "DIR", help_heading = "Hub")]
+    pub cache: Option<PathBuf>,
+    /// Never use the network.
+    #[arg(long, help_heading = "Hub")]
+    pub offline: bool,
+}
+
+/// Arguments of `zoo download`.
+#[derive(Debug, Args)]
+pub struct DownloadArgs {
+    /// `owner/name[@revision]`.
+    #[arg(value_name = "REPO")]
+    pub repo: String,
+    /// Also writes a plain copy there.
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Replaces files that `--out` holds.
+    #[arg(long, requires = "out")]
+    pub overwrite: bool,
+    /// Where from.
+    #[command(flatten)]
+    pub hub: HubArgs,
+}
+
+/// Arguments of `zoo upload`.
+#[derive(Debug, Args)]
+pub struct UploadArgs {
+    /// A model directory.
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+    /// `owner/name`; it is created if it does not exist.
+    #[arg(value_name = "REPO")]
+    pub repo: String,
+    /// Nobody else may see it.
+    #[arg(long)]
+    pub private: bool,
+    /// The branch; it is created if it does not exist.
+    #[arg(long, value_name = "BRANCH", default_value = "main")]
+    pub revision: String,
+    /// The title of the commit (left out: `Upload` and the model's name).
+    #[arg(long, value_name = "TEXT")]
+    pub message: Option<String>,
+    /// The licence on a card that is written here, as the Hub calls it.
+    #[arg(long, value_name = "ID", default_value = "unknown")]
+    pub license: String,
+    /// Proposes the commit as a pull request.
+    #[arg(long)]
+    pub create_pr: bool,
+    /// Lists what would go, and uses no network.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Where to.
+    #[command(flatten)]
+    pub hub: HubArgs,
+}
+
+/// Arguments of `zoo verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// A model directory, or `owner/name[@revision]`.
+    #[arg(value_name = "MODEL")]
+    pub model: String,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = SummaryFormat::Table)]
+    pub format: SummaryFormat,
+    /// Where from.
+    #[command(flatten)]
+    pub hub: HubArgs,
 }

@@ -3,7 +3,10 @@
 pub mod cli;
 pub mod commands;
 pub mod data;
+pub mod examples;
+pub mod hub;
 pub mod infer;
 pub mod report;
 pub mod resolve;
 pub mod train;
+pub mod verify;

@@ -1,12 +1,16 @@
 //! The subcommands, one file each. No logic that a user of the library would miss.
 
+mod download;
 mod eval;
 mod infer;
 mod list;
 mod train;
+mod upload;
+mod verify;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, HubArgs};
 use crate::data::SkippedFile;
+use crate::hub::{HubError, Overrides, Settings, Token};
 use crate::report::Printer;
 
 /// How a command that could be carried out ended.
@@ -40,6 +44,19 @@ pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     })
 }
 
+/// The settings of the Hub after flags, environment and files.
+fn hub_settings(args: &HubArgs) -> Result<Settings, HubError> {
+    Settings::resolve(&Overrides {
+        endpoint: args.endpoint.clone(),
+        token: match &args.token {
+            Some(text) => Token::new(text, "--token")?,
+            None => None,
+        },
+        cache: args.cache.clone(),
+        offline: args.offline,
+    })
+}
+
 /// Carries out a command.
 ///
 /// # Errors
@@ -55,6 +72,9 @@ pub fn run(cli: Cli, printer: &Printer) -> anyhow::Result<Outcome> {
         Command::Train(args) => train::run(&args, printer),
         Command::Eval(args) => eval::run(&args, printer),
         Command::Infer(args) => infer::run(&args, printer),
+        Command::Download(args) => download::run(&args, printer),
+        Command::Upload(args) => upload::run(&args, printer),
+        Command::Verify(args) => verify::run(&args, printer),
     }
 }
 

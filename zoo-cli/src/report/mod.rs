@@ -7,9 +7,11 @@ mod printer;
 mod progress;
 mod table;
 mod training;
+mod transfer;
 
 pub use memory::peak_memory_mib;
 pub use printer::Printer;
 pub use progress::Progress;
 pub use table::{Table, thousands};
 pub use training::TrainingReport;
+pub use transfer::Transfer;

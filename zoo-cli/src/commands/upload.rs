@@ -1,0 +1,53 @@
+//! `zoo upload`.
+
+use crate::cli::UploadArgs;
+use crate::commands::Outcome;
+use crate::report::Printer;
+
+/// Checks and publishes a model directory, and prints the URL and the commit.
+#[cfg(feature = "hub")]
+pub(super) fn run(args: &UploadArgs, printer: &Printer) -> anyhow::Result<Outcome> {
+    use std::sync::Arc;
+
+    use crate::commands::hub_settings;
+    use crate::hub::{self, RepoId, Target, UploadPlan};
+    use crate::report::Transfer;
+
+    let repo: RepoId = args.repo.parse()?;
+    let revision = args.revision.parse()?;
+    let plan = UploadPlan::new(&args.dir, &repo, &args.license)?;
+    if !plan.left_out().is_empty() {
+        printer.info(&format!("left out: {}", plan.left_out().join(", ")));
+    }
+    if args.dry_run {
+        for file in plan.files() {
+            printer.result(&format!("{}\t{}", file.path, file.size))?;
+        }
+        return Ok(Outcome::Done);
+    }
+    let message = match &args.message {
+        Some(message) => message.clone(),
+        None => format!("Upload {}", repo.name()),
+    };
+    let target = Target {
+        repo: &repo,
+        private: args.private,
+        revision: &revision,
+        message: &message,
+        create_pr: args.create_pr,
+    };
+    let settings = hub_settings(&args.hub)?;
+    let progress = Arc::new(Transfer::new(printer, "uploading"));
+    let uploaded = hub::upload(plan, &target, &settings, progress)?;
+    printer.result(&uploaded.url)?;
+    if let Some(commit) = &uploaded.commit {
+        printer.result(commit)?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// Says how to build with the Hub.
+#[cfg(not(feature = "hub"))]
+pub(super) fn run(_args: &UploadArgs, _printer: &Printer) -> anyhow::Result<Outcome> {
+    Err(crate::hub::HubError::Absent.into())
+}

@@ -1,0 +1,130 @@
+//! Example inputs with the outputs that a network gave for them, stored beside its weights: whoever
+//! loads the model can tell whether it still computes the same.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor};
+use gmnm_core::rng::Philox;
+use models::ModelConfig;
+use models::classifier::Classifier;
+use models::generator::Generator;
+use models::model_dir::ModelDir;
+use safetensors::{Dtype, SafeTensors};
+
+/// The file of a model directory.
+pub const FILE: &str = "examples.safetensors";
+
+/// Between two machines the sums of a network come in different orders: outputs may differ by this
+/// much, as a part of the largest.
+const TOLERANCE: f64 = 1e-4;
+/// Longer files are no examples.
+const MAX_BYTES: u64 = 64 << 20;
+const INPUT: &str = "input";
+const OUTPUT: &str = "output";
+
+/// Two inputs of normal noise, the same on every machine, and the network's outputs, as the bytes
+/// of a safetensors file with `input` and `output` in f32.
+///
+/// # Errors
+///
+/// When the network can't be computed.
+pub fn make(model: &ModelDir) -> candle_core::Result<Vec<u8>> {
+    let shape = input_shape(model);
+    let mut rng = Philox::named(0, "examples");
+    let count = shape.iter().product();
+    let values: Vec<f32> = (0..count).map(|_| rng.normal() as f32).collect();
+    let input = Tensor::from_vec(values, shape, &Device::Cpu)?;
+    let output = forward(model, &input)?;
+    let tensors = BTreeMap::from([(INPUT, input), (OUTPUT, output)]);
+    safetensors::serialize(tensors, None).map_err(candle_core::Error::wrap)
+}
+
+/// Runs the network on the stored inputs; gives the largest difference from the stored outputs, as
+/// a part of the largest output.
+///
+/// # Errors
+///
+/// A part of a sentence that follows the file's name: it can't be read, does not fit the network,
+/// or the outputs differ.
+pub fn check(model: &ModelDir, path: &Path) -> Result<f64, String> {
+    let size = std::fs::metadata(path).map_err(|e| e.to_string())?.len();
+    if size > MAX_BYTES {
+        return Err(format!("has {size} bytes, more than any examples"));
+    }
+    let bytes = std::fs::read(path).map_err(|e| e.to_string())?;
+    let file = SafeTensors::deserialize(&bytes)
+        .map_err(|error| format!("is not a safetensors file ({error})"))?;
+    let (input, stored) = (tensor(&file, INPUT)?, tensor(&file, OUTPUT)?);
+    let unfit = |error: candle_core::Error| format!("does not fit the network ({error})");
+    let output = forward(model, &input).map_err(unfit)?;
+    if output.dims() != stored.dims() {
+        return Err(format!(
+            "stores outputs of shape {:?}, the network gives {:?}",
+            stored.dims(),
+            output.dims()
+        ));
+    }
+    let pairs = values(&output)
+        .and_then(|new| Ok((new, values(&stored)?)))
+        .map_err(unfit)?;
+    let scale = pairs.1.iter().fold(1e-3, |most: f64, v| most.max(v.abs()));
+    let mut difference: f64 = 0.0;
+    for (new, old) in pairs.0.iter().zip(&pairs.1) {
+        let apart = (new - old).abs() / scale;
+        if apart.is_nan() || apart > TOLERANCE {
+            return Err(format!(
+                "stores {old} where the network now gives {new}: the weights or the program are not the same"
+            ));
+        }
+        difference = difference.max(apart);
+    }
+    Ok(difference)
+}
+
+fn values(tensor: &Tensor) -> candle_core::Result<Vec<f64>> {
+    tensor.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>()
+}
+
+fn tensor(file: &SafeTensors<'_>, name: &str) -> Result<Tensor, String> {
+    let view = file
+        .tensor(name)
+        .map_err(|_| format!("has no tensor `{name}`"))?;
+    if view.dtype() != Dtype::F32 {
+        return Err(format!("has `{name}` in another type than f32"));
+    }
+    let values: Vec<f32> = view
+        .data()
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .map(|bytes| f32::from_le_bytes(*bytes))
+        .collect();
+    Tensor::from_vec(values, view.shape(), &Device::Cpu)
+        .map_err(|error| format!("has a damaged `{name}` ({error})"))
+}
+
+/// A batch of two.
+fn input_shape(model: &ModelDir) -> Vec<usize> {
+    match &model.config {
+        ModelConfig::Classifier(config) => {
+            let (height, width) = match &model.preprocessor {
+                Some(preprocessor) => (preprocessor.height, preprocessor.width),
+                None => (32, 32),
+            };
+            vec![2, height, width, config.channels]
+        }
+        ModelConfig::Generator(config) => vec![2, config.height, config.width, config.channels],
+    }
+}
+
+fn forward(model: &ModelDir, input: &Tensor) -> candle_core::Result<Tensor> {
+    let weights = model
+        .store(DType::F32, &Device::Cpu)?
+        .detached()
+        .var_builder();
+    match &model.config {
+        ModelConfig::Classifier(config) => Classifier::new(config, weights)?.forward(input, false),
+        ModelConfig::Generator(config) => Generator::new(config, weights)?.forward(input, false),
+    }
+}

@@ -1,0 +1,326 @@
+//! The model card: `README.md` with the front matter that the Hub indexes.
+//!
+//! Everything in it is taken from `config.json` and `training.json`, so that a card never claims
+//! what was not measured.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+use models::model_dir::ModelDir;
+use models::registry;
+use serde::Deserialize;
+
+use super::HubError;
+
+/// A card with this line is written anew on upload; a card without it is its owner's.
+pub const GENERATED: &str =
+    "<!-- written by zoo: remove this line to keep your own words on the next upload -->";
+
+/// What a card says of the training, read from `training.json`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct Training {
+    /// The version of the program.
+    pub version: Option<String>,
+    /// The seed of every random choice.
+    pub seed: Option<u64>,
+    /// The data.
+    pub data: Option<TrainingData>,
+    /// What came of it.
+    pub result: Option<TrainingResult>,
+}
+
+/// The data that a model learned from.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct TrainingData {
+    /// `--data` as it was given.
+    pub argument: Option<String>,
+    /// The dataset's name.
+    pub name: String,
+    /// SHA-256 over shapes, pixels and labels.
+    pub fingerprint: Option<String>,
+    /// Why it is not the data that was to be expected, if so.
+    pub notice: Option<String>,
+}
+
+/// Measures of the test part.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct TrainingResult {
+    /// Test examples.
+    pub examples: usize,
+    /// Measures by name.
+    pub test: BTreeMap<String, f64>,
+}
+
+impl Training {
+    /// Reads `training.json` of a model directory; one without it says nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError::BadFile`] when it is not a training record, [`HubError::Io`] when it can't be
+    /// read.
+    pub fn read(dir: &Path) -> Result<Self, HubError> {
+        let path = dir.join("training.json");
+        match std::fs::read(&path) {
+            Ok(text) => serde_json::from_slice(&text).map_err(|error| HubError::BadFile {
+                problem: format!("is not a training record ({error}); restore or delete it"),
+                path,
+            }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(HubError::io(&path)(error)),
+        }
+    }
+}
+
+/// The card that the owner of a model directory wrote; `None` when there is none, or one that
+/// [`render`] wrote.
+///
+/// # Errors
+///
+/// [`HubError::BadFile`] when it has no front matter with a license, a library and a kind of task,
+/// [`HubError::Io`] when it can't be read.
+pub fn owned(dir: &Path) -> Result<Option<String>, HubError> {
+    let path = dir.join("README.md");
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(HubError::io(&path)(error)),
+    };
+    if text.lines().any(|line| line == GENERATED) {
+        return Ok(None);
+    }
+    match problem(&text) {
+        None => Ok(Some(text)),
+        Some(problem) => Err(HubError::BadFile { path, problem }),
+    }
+}
+
+/// What a card lacks.
+pub(crate) fn problem(text: &str) -> Option<String> {
+    let mut lines = text.lines();
+    let front: Vec<&str> = match lines.next() {
+        Some("---") => lines.by_ref().take_while(|line| *line != "---").collect(),
+        _ => return Some("has no YAML front matter; begin it with a line `---`".to_owned()),
+    };
+    ["license", "library_name", "pipeline_tag"]
+        .iter()
+        .find(|key| {
+            !front.iter().any(|line| {
+                line.split_once(':')
+                    .is_some_and(|(found, value)| found == **key && !value.trim().is_empty())
+            })
+        })
+        .map(|key| format!("has no `{key}` in its front matter; add one"))
+}
+
+/// Writes the card of a model. `place` is the repository (or the directory) that its examples
+/// name, `license` an identifier of the Hub, as in `mit` or `unknown`.
+pub fn render(model: &ModelDir, training: &Training, license: &str, place: &str) -> String {
+    let mut card = front_matter(model, training, license);
+    // Writing to a string cannot fail.
+    let _ = body(&mut card, model, training, place);
+    card
+}
+
+/// The kind of task, by its name on the Hub.
+fn pipeline_tag(architecture: &str) -> &'static str {
+    match architecture {
+        "classifier" => "image-classification",
+        "generator" => "unconditional-image-generation",
+        "forecaster" => "time-series-forecasting",
+        "surface" => "tabular-regression",
+        _ => "other",
+    }
+}
+
+/// The architecture as `config.json` names it.
+fn architecture(model: &ModelDir) -> String {
+    serde_json::to_value(&model.config)
+        .ok()
+        .and_then(|config| Some(config.get("architecture")?.as_str()?.to_owned()))
+        .unwrap_or_default()
+}
+
+/// The dataset of the Hub behind one of our names.
+fn hub_dataset(name: &str) -> Option<&'static str> {
+    match name {
+        "cifar10" => Some("uoft-cs/cifar10"),
+        "cifar100" => Some("uoft-cs/cifar100"),
+        "mnist" => Some("ylecun/mnist"),
+        "fashion-mnist" => Some("zalando-datasets/fashion_mnist"),
+        _ => None,
+    }
+}
+
+fn front_matter(model: &ModelDir, training: &Training, license: &str) -> String {
+    let tag = pipeline_tag(&architecture(model));
+    let mut lines = vec![
+        "---".to_owned(),
+        format!("license: {}", quoted(license)),
+        "library_name: candle".to_owned(),
+        format!("pipeline_tag: {tag}"),
+        "tags:".to_owned(),
+        "- candle".to_owned(),
+        "- gmnm".to_owned(),
+        "- gaussian-mixture".to_owned(),
+    ];
+    let data = training.data.as_ref();
+    let dataset = data.and_then(|data| hub_dataset(&data.name));
+    if let Some(dataset) = dataset {
+        lines.extend(["datasets:".to_owned(), format!("- {dataset}")]);
+    }
+    let measured = training
+        .result
+        .as_ref()
+        .filter(|result| result.test.values().any(|value| value.is_finite()));
+    if let (Some(data), Some(result)) = (data, measured) {
+        lines.extend([
+            "model-index:".to_owned(),
+            format!("- name: {}", quoted(&model.model)),
+            "  results:".to_owned(),
+            "  - task:".to_owned(),
+            format!("      type: {tag}"),
+            "    dataset:".to_owned(),
+            format!("      type: {}", quoted(dataset.unwrap_or(&data.name))),
+            format!("      name: {}", quoted(&data.name)),
+            "      split: test".to_owned(),
+            "    metrics:".to_owned(),
+        ]);
+        let finite = result.test.iter().filter(|(_, value)| value.is_finite());
+        for (name, value) in finite {
+            lines.push(format!("    - type: {}", quoted(name)));
+            lines.push(format!("      value: {value}"));
+        }
+    }
+    lines.push("---".to_owned());
+    lines.join("\n") + "\n"
+}
+
+/// A text as a YAML scalar: plain where that is safe, else double-quoted as in JSON.
+fn quoted(text: &str) -> String {
+    let plain = !text.is_empty()
+        && text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_./".contains(c))
+        && !["true", "false", "null", "yes", "no", "on", "off", "y", "n"]
+            .contains(&text.to_ascii_lowercase().as_str());
+    if plain {
+        text.to_owned()
+    } else {
+        serde_json::Value::from(text).to_string()
+    }
+}
+
+fn body(card: &mut String, model: &ModelDir, training: &Training, place: &str) -> std::fmt::Result {
+    let name = &model.model;
+    writeln!(card, "{GENERATED}\n\n# {name}\n")?;
+    let summary = registry::find(name).map_or("a network of the zoo", |entry| entry.summary);
+    write!(card, "A {} network: {summary}.", architecture(model))?;
+    if let Ok(count) = model.config.parameter_count() {
+        write!(card, " It has {count} trainable parameters.")?;
+    }
+    writeln!(
+        card,
+        " It is built on the trainable Gaussian mixture of [GMNM](https://arxiv.org/abs/2510.06660)\n\
+         and was trained with the Rust model zoo `zoo` on [candle](https://github.com/huggingface/candle).\n"
+    )?;
+    if !model.labels.is_empty() && model.labels.len() <= 100 {
+        writeln!(card, "Classes: {}.\n", model.labels.join(", "))?;
+    }
+    measures(card, training)?;
+    origin(card, model, training)?;
+    usage(card, model, place)
+}
+
+fn measures(card: &mut String, training: &Training) -> std::fmt::Result {
+    let Some(result) = &training.result else {
+        return Ok(());
+    };
+    let data = training.data.as_ref().map_or("", |data| &data.name);
+    writeln!(card, "## Results\n")?;
+    writeln!(
+        card,
+        "On the test part of `{data}`, {} examples:\n",
+        result.examples
+    )?;
+    writeln!(card, "| measure | value |\n|---|---|")?;
+    for (name, value) in &result.test {
+        writeln!(card, "| {name} | {value} |")?;
+    }
+    writeln!(card)
+}
+
+fn origin(card: &mut String, model: &ModelDir, training: &Training) -> std::fmt::Result {
+    let Some(data) = &training.data else {
+        return Ok(());
+    };
+    writeln!(card, "## Training\n")?;
+    let argument = match &data.argument {
+        Some(argument) => format!(" --data {argument}"),
+        None => String::new(),
+    };
+    let seed = training.seed.unwrap_or(0);
+    writeln!(
+        card,
+        "```\nzoo train {}{argument} --seed {seed}\n```\n",
+        model.model
+    )?;
+    if let Some(notice) = &data.notice {
+        writeln!(card, "Note on the data: {notice}.\n")?;
+    }
+    write!(card, "Every setting is in `training.json`.")?;
+    if let Some(version) = &training.version {
+        write!(card, " Version of `zoo`: {version}.")?;
+    }
+    if let Some(fingerprint) = &data.fingerprint {
+        write!(card, " SHA-256 of the data: `{fingerprint}`.")?;
+    }
+    writeln!(card, "\n")
+}
+
+fn usage(card: &mut String, model: &ModelDir, place: &str) -> std::fmt::Result {
+    let (command, take) = match architecture(model).as_str() {
+        "classifier" => ("infer", " photo.jpg"),
+        "generator" => ("generate", " photo.jpg"),
+        "forecaster" => ("forecast", " series.csv"),
+        _ => ("verify", ""),
+    };
+    writeln!(
+        card,
+        "## Use\n\n\
+         On the command line:\n\n\
+         ```\nzoo {command} {place}{take}\n```\n\n\
+         In Rust, with the crate `models` of the zoo, after `zoo download {place} --out model`:\n\n\
+         ```rust\n\
+         let model = models::model_dir::load(std::path::Path::new(\"model\"))?;\n\
+         let weights = model.store(candle_core::DType::F32, &candle_core::Device::Cpu)?;\n\
+         ```\n\n\
+         In Python, with PyTorch and safetensors, in the same directory:\n\n\
+         ```python\n\
+         from modeling_gmnm import load\n\n\
+         model, config = load(\"model\")\n\
+         ```"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn yaml_scalars_are_quoted_where_they_must_be() {
+        for plain in ["mit", "uoft-cs/cifar10", "cifar-classifier.plain"] {
+            assert_eq!(quoted(plain), plain);
+        }
+        for (text, expected) in [
+            ("", "\"\""),
+            ("1.0", "\"1.0\""),
+            ("no", "\"no\""),
+            ("a: b", "\"a: b\""),
+            ("x\n---\ny", "\"x\\n---\\ny\""),
+        ] {
+            assert_eq!(quoted(text), expected);
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! `SHA256SUMS`: the hash of every file of a model directory, as `sha256sum --check` reads it.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::HubError;
+use super::repo::is_hex;
+
+/// The name of the list.
+pub(crate) const FILE: &str = "SHA256SUMS";
+
+/// The digits of the SHA-256 of a file.
+pub(crate) fn sha256_of_file(path: &Path) -> io::Result<String> {
+    digest(&mut File::open(path)?, Sha256::new())
+}
+
+/// The digits of the hash of all that `file` still gives.
+pub(super) fn digest<D: Digest>(file: &mut File, mut hasher: D) -> io::Result<String> {
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            break;
+        }
+        hasher.update(&buffer[..read]);
+    }
+    Ok(hexadecimal(&hasher.finalize()))
+}
+
+/// Lower-case digits.
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The list, one `DIGITS  NAME` a line.
+#[cfg(feature = "hub")]
+pub(crate) fn render(files: &[(String, String)]) -> String {
+    files
+        .iter()
+        .map(|(name, digits)| format!("{digits}  {name}\n"))
+        .collect()
+}
+
+/// Compares the files of a directory with its list; `None` when it has none, else what is wrong,
+/// a sentence each.
+///
+/// # Errors
+///
+/// [`HubError::Io`] when a file can't be read.
+pub(crate) fn check(dir: &Path) -> Result<Option<Vec<String>>, HubError> {
+    let path = dir.join(FILE);
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(HubError::io(&path)(error)),
+    };
+    let mut problems = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let parsed = line.split_once("  ").filter(|(digits, name)| {
+            is_hex(digits, 64)
+                && !name.is_empty()
+                && !name.contains(['/', '\\', '\0'])
+                && !matches!(*name, "." | "..")
+        });
+        let Some((digits, name)) = parsed else {
+            problems.push(format!(
+                "line {} of `{FILE}` is not `HASH  NAME`",
+                number + 1
+            ));
+            continue;
+        };
+        let file = dir.join(name);
+        if !file.is_file() {
+            problems.push(format!("`{name}` is in `{FILE}`, but not in the directory"));
+        } else if sha256_of_file(&file).map_err(HubError::io(&file))? != digits {
+            problems.push(format!("`{name}` is not what `{FILE}` says it is"));
+        }
+    }
+    Ok(Some(problems))
+}

@@ -1,0 +1,425 @@
+//! Uploads: a checked model directory becomes one commit of a repository.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use hf_hub::progress::{Progress as Watch, ProgressEvent, ProgressHandler, UploadEvent};
+use hf_hub::repository::CommitOperation;
+use hf_hub::{HFClientBuilder, HFClientSync, HFError, RepoTypeModel};
+use models::model_dir;
+use serde::Deserialize;
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use super::card::{self, Training};
+use super::client::Client;
+use super::sums;
+use super::{HubError, Progress, RepoId, Revision, Settings};
+use crate::examples;
+
+/// Larger files go through Xet or not at all: without it they would travel as base64 in the commit.
+const MAX_INLINE_BYTES: u64 = 8 << 20;
+
+/// What of a model directory is uploaded when it is there; anything else stays at home.
+const FILES: [&str; 8] = [
+    model_dir::CONFIG,
+    model_dir::WEIGHTS,
+    model_dir::PREPROCESSOR,
+    "training.json",
+    "metrics.csv",
+    "metrics.jsonl",
+    "curves.svg",
+    "LICENSE",
+];
+const CARD: &str = "README.md";
+
+/// A model directory that passed all checks, ready to go.
+#[derive(Debug)]
+pub struct UploadPlan {
+    files: Vec<PlannedFile>,
+    left_out: Vec<String>,
+}
+
+/// One file of a plan.
+#[derive(Debug)]
+pub struct PlannedFile {
+    /// In the repository.
+    pub path: String,
+    /// In bytes.
+    pub size: u64,
+    source: Source,
+}
+
+#[derive(Debug)]
+enum Source {
+    File(PathBuf),
+    Made(Vec<u8>),
+}
+
+/// Where and how to upload.
+#[derive(Clone, Debug)]
+pub struct Target<'a> {
+    /// The repository, created if it does not exist.
+    pub repo: &'a RepoId,
+    /// Only its owner and whom they let in may see it.
+    pub private: bool,
+    /// The branch, created if it does not exist.
+    pub revision: &'a Revision,
+    /// The title of the commit.
+    pub message: &'a str,
+    /// Proposes the commit as a pull request.
+    pub create_pr: bool,
+}
+
+/// What became of an upload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uploaded {
+    /// The page of the commit, or of the pull request.
+    pub url: String,
+    /// The commit, 40 hexadecimal digits, if the server tells.
+    pub commit: Option<String>,
+}
+
+impl UploadPlan {
+    /// Checks the directory as strictly as loading does, and adds what a repository needs: the
+    /// model card (unless the owner wrote one), example outputs, the network in Python, and the hash
+    /// of every file.
+    ///
+    /// `license` is an identifier of the Hub for a card that is written here.
+    ///
+    /// # Errors
+    ///
+    /// [`HubError::Model`] when the directory is no sound model, [`HubError::Io`] when a file
+    /// can't be read.
+    pub fn new(dir: &Path, repo: &RepoId, license: &str) -> Result<Self, HubError> {
+        let model = model_dir::load(dir)?;
+        let mut files = Vec::new();
+        for name in FILES {
+            let path = dir.join(name);
+            if let Ok(meta) = fs::metadata(&path)
+                && meta.is_file()
+            {
+                files.push(PlannedFile {
+                    path: name.to_owned(),
+                    size: meta.len(),
+                    source: Source::File(path),
+                });
+            }
+        }
+        let text = match card::owned(dir)? {
+            Some(text) => text,
+            None => card::render(&model, &Training::read(dir)?, license, &repo.to_string()),
+        };
+        files.push(PlannedFile::made(CARD, text.into_bytes()));
+        files.push(PlannedFile::made(
+            "modeling_gmnm.py",
+            models::PYTHON_SOURCE.as_bytes().to_vec(),
+        ));
+        let examples = dir.join(examples::FILE);
+        files.push(if examples.exists() {
+            examples::check(&model, &examples).map_err(|problem| HubError::BadFile {
+                path: examples.clone(),
+                problem: format!("{problem}; delete it to have it made anew"),
+            })?;
+            PlannedFile {
+                path: examples::FILE.to_owned(),
+                size: fs::metadata(&examples)
+                    .map_err(HubError::io(&examples))?
+                    .len(),
+                source: Source::File(examples),
+            }
+        } else {
+            let bytes = examples::make(&model).map_err(|error| HubError::BadFile {
+                path: dir.to_owned(),
+                problem: format!("holds a network that can't be computed ({error})"),
+            })?;
+            PlannedFile::made(examples::FILE, bytes)
+        });
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        let mut lines = Vec::new();
+        for file in &files {
+            let digest = match &file.source {
+                Source::File(path) => sums::sha256_of_file(path).map_err(HubError::io(path))?,
+                Source::Made(bytes) => sums::hexadecimal(&Sha256::digest(bytes)),
+            };
+            lines.push((file.path.clone(), digest));
+        }
+        files.push(PlannedFile::made(
+            sums::FILE,
+            sums::render(&lines).into_bytes(),
+        ));
+        let left_out = left_out(dir, &files)?;
+        Ok(Self { files, left_out })
+    }
+
+    /// What goes.
+    pub fn files(&self) -> &[PlannedFile] {
+        &self.files
+    }
+
+    /// What lies in the directory and does not go, sorted.
+    pub fn left_out(&self) -> &[String] {
+        &self.left_out
+    }
+}
+
+impl PlannedFile {
+    fn made(path: &str, bytes: Vec<u8>) -> Self {
+        Self {
+            path: path.to_owned(),
+            size: bytes.len() as u64,
+            source: Source::Made(bytes),
+        }
+    }
+}
+
+fn left_out(dir: &Path, files: &[PlannedFile]) -> Result<Vec<String>, HubError> {
+    let mut names = Vec::new();
+    for item in fs::read_dir(dir).map_err(HubError::io(dir))? {
+        let name = item.map_err(HubError::io(dir))?.file_name();
+        let name = name.to_string_lossy().into_owned();
+        if files.iter().all(|file| file.path != name) {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Creates the repository and the branch where missing and commits the whole plan at once.
+///
+/// # Errors
+///
+/// See [`HubError`]. The repository keeps its last commit unless all went well.
+pub fn upload(
+    plan: UploadPlan,
+    target: &Target<'_>,
+    settings: &Settings,
+    progress: Arc<dyn Progress>,
+) -> Result<Uploaded, HubError> {
+    let repo = target.repo.to_string();
+    let client = writing_client(settings)?;
+    let http = Client::new(settings)?;
+    let failed = |error| refusal(&http, error, &repo);
+
+    create(&client, &http, target)?;
+    if settings_need_xet(&plan) {
+        check_xet(&plan, &http, target)?;
+    }
+    let handle = client.model(target.repo.owner(), target.repo.name());
+    if target.revision != &Revision::main() && !target.create_pr {
+        let revision = target.revision.as_str();
+        let exists = handle.revision_exists().revision(revision).send();
+        if !exists.map_err(failed)? {
+            let made = handle.create_branch().branch(revision).send();
+            made.map_err(failed)?;
+        }
+    }
+    let operations = plan
+        .files
+        .into_iter()
+        .map(|file| match file.source {
+            Source::File(path) => CommitOperation::add_file(file.path, path),
+            Source::Made(bytes) => CommitOperation::add_bytes(file.path, bytes),
+        })
+        .collect();
+    let commit = handle
+        .create_commit()
+        .operations(operations)
+        .commit_message(target.message)
+        .revision(target.revision.as_str())
+        .create_pr(target.create_pr)
+        .progress(Watch::new(Watcher(progress)))
+        .send()
+        .map_err(failed)?;
+    let page = http.url(&[target.repo.owner(), target.repo.name()]);
+    Ok(Uploaded {
+        url: commit
+            .pr_url
+            .or(commit.commit_url)
+            .unwrap_or_else(|| page.to_string()),
+        commit: commit.commit_oid,
+    })
+}
+
+fn writing_client(settings: &Settings) -> Result<HFClientSync, HubError> {
+    let missing = |origin: &str, problem: &str| HubError::BadSetting {
+        origin: origin.to_owned(),
+        problem: problem.to_owned(),
+    };
+    if settings.offline {
+        return Err(missing(
+            "offline mode",
+            "is on, and an upload needs the network; unset HF_HUB_OFFLINE",
+        ));
+    }
+    if !settings.xet {
+        return Err(missing(
+            "HF_HUB_DISABLE_XET",
+            "is set, and weights are uploaded through Xet; unset it",
+        ));
+    }
+    let Some(token) = &settings.token else {
+        return Err(missing(
+            "the token",
+            "is missing, and an upload needs one; set HF_TOKEN",
+        ));
+    };
+    HFClientBuilder::new()
+        .endpoint(settings.endpoint.clone())
+        .token(token.expose())
+        .cache_dir(settings.cache.clone())
+        .user_agent(concat!("zoo/", env!("CARGO_PKG_VERSION")))
+        .retry_max_attempts(settings.retry.attempts.saturating_sub(1) as usize)
+        .retry_base_delay(settings.retry.pause)
+        .build_sync()
+        .map_err(|_| missing("the endpoint", "can't be used; correct HF_ENDPOINT"))
+}
+
+#[derive(Deserialize)]
+struct RepoInfo {
+    #[serde(default)]
+    private: bool,
+}
+
+/// Makes the repository unless it is there; one that is there must be as private as was asked.
+fn create(client: &HFClientSync, http: &Client, target: &Target<'_>) -> Result<(), HubError> {
+    let repo = target.repo.to_string();
+    let url = http.url(&["api", "models", target.repo.owner(), target.repo.name()]);
+    match http.get_json::<RepoInfo>(url, &repo) {
+        Ok((info, _)) if target.private && !info.private => Err(HubError::BadSetting {
+            origin: "--private".to_owned(),
+            problem: format!(
+                "was given, but `{repo}` exists and is public; make it private in its settings, or leave the flag out"
+            ),
+        }),
+        Ok(_) => Ok(()),
+        // The Hub hides what a token may not see; creating tells which it is.
+        Err(HubError::Refused {
+            status: 401 | 403 | 404,
+            ..
+        }) => client
+            .create_repository()
+            .repo_id(&repo)
+            .repo_type(RepoTypeModel)
+            .private(target.private)
+            .exist_ok(true)
+            .send()
+            .map(drop)
+            .map_err(|error| refusal(http, error, &repo)),
+        Err(error) => Err(error),
+    }
+}
+
+fn settings_need_xet(plan: &UploadPlan) -> bool {
+    plan.files.iter().any(|file| file.size > MAX_INLINE_BYTES)
+}
+
+#[derive(Deserialize)]
+struct Batch {
+    transfer: Option<String>,
+}
+
+/// Asks the server how it wants the large files, before any byte of them is sent.
+fn check_xet(plan: &UploadPlan, http: &Client, target: &Target<'_>) -> Result<(), HubError> {
+    let large = plan
+        .files
+        .iter()
+        .filter(|file| file.size > MAX_INLINE_BYTES);
+    let mut objects = Vec::new();
+    let mut largest = None;
+    for file in large {
+        if let Source::File(path) = &file.source {
+            let oid = sums::sha256_of_file(path).map_err(HubError::io(path))?;
+            objects.push(json!({"oid": oid, "size": file.size}));
+            largest = Some(file);
+        }
+    }
+    let Some(file) = largest else { return Ok(()) };
+    let git = format!("{}.git", target.repo.name());
+    let url = http.url(&[target.repo.owner(), &git, "info", "lfs", "objects", "batch"]);
+    let body = json!({
+        "operation": "upload",
+        "transfers": ["basic", "multipart", "xet"],
+        "objects": objects,
+        "hash_algo": "sha256",
+        "ref": {"name": target.revision.as_str()},
+    });
+    let answer: Batch = http.post_json(
+        &url,
+        &target.repo.to_string(),
+        "application/vnd.git-lfs+json",
+        &body,
+    )?;
+    match answer.transfer.as_deref() {
+        Some("xet") => Ok(()),
+        _ => Err(HubError::NoXet {
+            path: file.path.clone(),
+            mebibytes: file.size >> 20,
+        }),
+    }
+}
+
+/// One sentence for what the client library says; its own may hold addresses and whole pages.
+fn refusal(http: &Client, error: HFError, repo: &str) -> HubError {
+    let refused = |status: u16, advice: &str| HubError::Refused {
+        status,
+        wanted: repo.to_owned(),
+        advice: advice.to_owned(),
+    };
+    match error {
+        HFError::AuthRequired { .. } => refused(401, "the token is wrong: check HF_TOKEN"),
+        HFError::Forbidden { .. } => refused(
+            403,
+            "the token has no right to write there: use one that has",
+        ),
+        HFError::RepoNotFound { .. } => {
+            refused(404, "check the name, and that the token may see it")
+        }
+        HFError::RevisionNotFound { .. } => refused(404, "check `--revision`"),
+        HFError::Conflict { .. } => refused(
+            409,
+            "another commit came first: download it, then upload again",
+        ),
+        HFError::RateLimited { .. } => refused(429, "wait a while, then try again"),
+        HFError::Http { context } if context.status.is_server_error() => HubError::Unreachable {
+            host: http.host(),
+            reason: format!("it answers {}", context.status),
+        },
+        HFError::Http { context } => {
+            refused(context.status.as_u16(), "check the name and the revision")
+        }
+        HFError::Request { source, .. } => HubError::Unreachable {
+            host: http.host(),
+            reason: super::client::reason(source),
+        },
+        HFError::Xet { operation, .. } => HubError::Unreachable {
+            host: http.host(),
+            reason: format!("the Xet {operation} broke off"),
+        },
+        _ => http.protocol("to an upload with something that no Hub says"),
+    }
+}
+
+/// Hands the library's events on.
+struct Watcher(Arc<dyn Progress>);
+
+impl ProgressHandler for Watcher {
+    fn on_progress(&self, event: &ProgressEvent) {
+        let ProgressEvent::Upload(event) = event else {
+            return;
+        };
+        match event {
+            UploadEvent::Start {
+                total_files,
+                total_bytes,
+            } => self.0.start(*total_files, *total_bytes),
+            UploadEvent::Progress {
+                bytes_completed, ..
+            } => self.0.position(*bytes_completed),
+            UploadEvent::Committing => {}
+            UploadEvent::Complete => self.0.finish(),
+        }
+    }
+}
