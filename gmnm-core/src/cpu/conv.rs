@@ -16,6 +16,7 @@ use super::dispatch::{Kernel, Path};
 use super::lanes::{Lanes, Real};
 use super::pack::{WeightOrder, blocks, pack, padded};
 use super::scratch::{Aligned, with_scratch};
+use super::winograd;
 
 /// The shape of a convolution of `[n, h, w, input]` with `[out, input, kh, kw]` to `[n, oh, ow, out]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,9 +171,9 @@ pub(super) struct Grid {
 }
 
 /// One product of a padded image with packed weights.
-struct Pass {
-    runs: Vec<Run>,
-    grid: Grid,
+pub(super) struct Pass {
+    pub(super) runs: Vec<Run>,
+    pub(super) grid: Grid,
 }
 
 /// Passes that fill an image, with what they share.
@@ -197,6 +198,9 @@ pub(crate) fn forward<T: Real>(
     bias: Option<&[T]>,
 ) -> Vec<T> {
     assert_eq!(x.len(), g.input_len());
+    if winograd::applies::<T>(path, g) {
+        return winograd::forward(path, g, x, weight, bias);
+    }
     Plan {
         path,
         passes: vec![Pass {
@@ -224,6 +228,9 @@ pub(crate) fn input_gradient<T: Real>(
     bias: Option<&[T]>,
 ) -> Vec<T> {
     assert_eq!(dy.len(), g.output_len());
+    if winograd::applies::<T>(path, g) {
+        return winograd::input_gradient(path, g, dy, weight, bias);
+    }
     let (stride, pad, dilation) = (g.stride, g.padding, g.dilation);
     // Row y of the input takes tap ky from the output's row (y + pad − ky·dilation) / stride where that is whole. With
     // y + pad = stride·q + phase this is q − back(ky, phase).
@@ -297,7 +304,7 @@ pub(crate) fn input_gradient<T: Real>(
 
 /// A pointer into an output whose parts are written by different threads.
 #[derive(Clone, Copy)]
-struct Shared<T>(*mut T);
+pub(super) struct Shared<T>(pub(super) *mut T);
 
 // SAFETY: the tasks of a plan write disjoint elements.
 unsafe impl<T: Send> Send for Shared<T> {}
@@ -413,19 +420,19 @@ impl<T: Real> Plan<'_, T> {
 }
 
 /// What all positions share.
-struct Task<'a, T> {
-    weights: &'a [T],
-    bias: &'a [T],
-    order: WeightOrder,
+pub(super) struct Task<'a, T> {
+    pub(super) weights: &'a [T],
+    pub(super) bias: &'a [T],
+    pub(super) order: WeightOrder,
 }
 
 /// A range of positions of one image.
-struct Tiles<'a, T> {
-    task: &'a Task<'a, T>,
-    pass: &'a Pass,
-    x: *const T,
-    y: *mut T,
-    range: Range<usize>,
+pub(super) struct Tiles<'a, T> {
+    pub(super) task: &'a Task<'a, T>,
+    pub(super) pass: &'a Pass,
+    pub(super) x: *const T,
+    pub(super) y: *mut T,
+    pub(super) range: Range<usize>,
 }
 
 impl<T: Real> Kernel<T> for Tiles<'_, T> {

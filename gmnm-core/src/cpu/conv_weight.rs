@@ -16,6 +16,7 @@ use super::dispatch::{Kernel, Path};
 use super::lanes::{Lanes, Real};
 use super::pack::{WeightOrder, blocks, padded, unpack};
 use super::scratch::{Aligned, with_scratch};
+use super::{winograd, winograd_weight};
 
 /// Partial sums may take this much memory.
 const PARTIALS: usize = 16 << 20;
@@ -24,6 +25,9 @@ const PARTIALS: usize = 16 << 20;
 pub(crate) fn weight_gradient<T: Real>(path: Path, g: &Geometry, x: &[T], dy: &[T]) -> Vec<T> {
     assert_eq!(x.len(), g.input_len());
     assert_eq!(dy.len(), g.output_len());
+    if winograd::applies::<T>(path, g) {
+        return winograd_weight::weight_gradient(path, g, x, dy);
+    }
     let order = WeightOrder::forward(g.out, g.input, g.taps());
     let (count, cols) = path.shape::<T>();
     let lanes = padded(g.out, count, cols);
@@ -40,21 +44,27 @@ pub(crate) fn weight_gradient<T: Real>(path: Path, g: &Geometry, x: &[T], dy: &[
             sums
         })
         .collect();
-    let mut total = Aligned::zeros::<T>(len);
+    let total = add_partials::<T>(&partials, len);
+    unpack(total.slice(len), order, count, cols)
+}
+
+/// The sum of `len` elements of all partials, added in order.
+pub(super) fn add_partials<T: Real>(partials: &[Aligned], len: usize) -> Aligned {
     const CHUNK: usize = 4096;
+    let mut total = Aligned::zeros::<T>(len);
     total
         .slice_mut::<T>(len)
         .par_chunks_mut(CHUNK)
         .enumerate()
         .for_each(|(i, total)| {
-            for partial in &partials {
+            for partial in partials {
                 let part = &partial.slice::<T>(len)[i * CHUNK..][..total.len()];
                 for (sum, &value) in total.iter_mut().zip(part) {
                     *sum += value;
                 }
             }
         });
-    unpack(total.slice(len), order, count, cols)
+    total
 }
 
 /// Adds the products of a range of output rows, counted over all images.
@@ -127,16 +137,16 @@ fn widen<T: Real>(rows: &[T], from: usize, out: &mut [T], to: usize) {
 }
 
 /// A block of output rows of one image.
-struct Sweep<'a, T> {
-    runs: &'a [Run],
-    depth: usize,
-    lanes: usize,
-    x: &'a [T],
-    dy: &'a [T],
-    grid: Grid,
-    first: usize,
-    height: usize,
-    sums: &'a mut [T],
+pub(super) struct Sweep<'a, T> {
+    pub(super) runs: &'a [Run],
+    pub(super) depth: usize,
+    pub(super) lanes: usize,
+    pub(super) x: &'a [T],
+    pub(super) dy: &'a [T],
+    pub(super) grid: Grid,
+    pub(super) first: usize,
+    pub(super) height: usize,
+    pub(super) sums: &'a mut [T],
 }
 
 impl<T: Real> Kernel<T> for Sweep<'_, T> {

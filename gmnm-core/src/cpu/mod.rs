@@ -20,6 +20,8 @@ pub(crate) mod reduce;
 pub(crate) mod rows;
 mod scratch;
 pub(crate) mod tile;
+mod winograd;
+mod winograd_weight;
 
 #[cfg(test)]
 mod tests;

@@ -48,7 +48,7 @@ impl WeightOrder {
     }
 
     /// The place of (lane, k) in PyTorch's order, where k counts (tap, inner).
-    fn source(&self, lane: usize, k: usize) -> usize {
+    pub(super) fn source(&self, lane: usize, k: usize) -> usize {
         let (tap, inner) = (k / self.inner, k % self.inner);
         let tap = if self.flipped {
             self.taps - 1 - tap

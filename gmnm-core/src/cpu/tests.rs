@@ -8,7 +8,7 @@ use super::conv_weight::weight_gradient;
 use super::dispatch::Path;
 use super::lanes::Real;
 use super::pool::PoolGeometry;
-use super::reduce;
+use super::{reduce, winograd, winograd_weight};
 use crate::rng::Philox;
 
 pub(super) fn random<T: Real>(len: usize, seed: u64) -> Vec<T> {
@@ -119,8 +119,57 @@ fn convolution_agrees_with_f64_on_every_path() {
 }
 
 #[test]
+fn winograd_agrees_with_f64_on_every_path() {
+    for path in Path::available() {
+        for g in [
+            geometry((16, 8, 8), (32, 32), (3, 3), (1, 1, 1)),
+            geometry((17, 7, 8), (32, 64), (3, 3), (1, 0, 1)),
+            geometry((2, 22, 26), (96, 32), (3, 3), (1, 2, 1)),
+            geometry((1, 33, 34), (48, 80), (3, 3), (1, 1, 1)),
+        ] {
+            let errors = convolution_errors::<f32>(path, &g);
+            assert!(
+                errors.iter().all(|&e| e < 2e-5),
+                "{path:?} {g:?}: {errors:?}"
+            );
+            // In f64 the tiles must be exact; they are not chosen there on their own.
+            let (x, weight, dy) = (
+                random::<f64>(g.input_len(), 1),
+                random::<f64>(g.out * g.input * 9, 2),
+                random::<f64>(g.output_len(), 4),
+            );
+            let pairs = [
+                (
+                    winograd::forward(path, &g, &x, &weight, None),
+                    conv::forward(path, &g, &x, &weight, None),
+                ),
+                (
+                    winograd::input_gradient(path, &g, &dy, &weight, None),
+                    conv::input_gradient(path, &g, &dy, &weight, None),
+                ),
+                (
+                    winograd_weight::weight_gradient(path, &g, &x, &dy),
+                    weight_gradient(path, &g, &x, &dy),
+                ),
+            ];
+            for (tiled, direct) in pairs {
+                assert!(difference(&tiled, &direct) < 1e-13);
+            }
+        }
+    }
+}
+
+#[test]
 fn convolution_does_not_depend_on_the_number_of_threads() {
-    let g = geometry((5, 9, 11), (6, 20), (3, 3), (1, 1, 1));
+    for g in [
+        geometry((5, 9, 11), (6, 20), (3, 3), (1, 1, 1)),
+        geometry((5, 16, 16), (32, 32), (3, 3), (1, 1, 1)),
+    ] {
+        check_threads(&g);
+    }
+}
+
+fn check_threads(g: &Geometry) {
     let x = random::<f32>(g.input_len(), 1);
     let weight = random::<f32>(g.out * g.input * 9, 2);
     let dy = random::<f32>(g.output_len(), 3);
@@ -131,9 +180,9 @@ fn convolution_does_not_depend_on_the_number_of_threads() {
             .unwrap();
         pool.install(|| {
             let path = Path::best();
-            let y = conv::forward(path, &g, &x, &weight, None);
-            let dx = conv::input_gradient(path, &g, &dy, &weight, None);
-            [y, dx, weight_gradient(path, &g, &x, &dy)]
+            let y = conv::forward(path, g, &x, &weight, None);
+            let dx = conv::input_gradient(path, g, &dy, &weight, None);
+            [y, dx, weight_gradient(path, g, &x, &dy)]
         })
     };
     let one = run(1);

@@ -2,6 +2,7 @@
 
 mod batch_norm;
 mod conv2d;
+mod conv_transpose2d;
 mod cpu_storage;
 mod cross_entropy;
 mod global_mean;
@@ -12,6 +13,7 @@ mod mixture;
 mod softmax;
 
 pub use batch_norm::{Activation, BatchNormConfig, batch_norm};
+pub use conv_transpose2d::{ConvTranspose2dConfig, conv_transpose2d};
 pub use conv2d::{Conv2dConfig, conv2d};
 pub use cross_entropy::cross_entropy;
 pub use global_mean::global_mean;
