@@ -46,6 +46,22 @@ pub fn gmnm_centers() -> Init {
     }
 }
 
+/// A normal or uniform `init` whose draws are `scale` times as large (a normal one about its mean); others stay as they
+/// are.
+pub fn scaled(init: Init, scale: f64) -> Init {
+    match init {
+        Init::Randn { mean, stdev } => Init::Randn {
+            mean,
+            stdev: scale * stdev,
+        },
+        Init::Uniform { lo, up } => Init::Uniform {
+            lo: scale * lo,
+            up: scale * up,
+        },
+        other => other,
+    }
+}
+
 /// A [`Gmnm`](crate::Gmnm)'s mixture weights, standard deviation 1/√M: E\[φ²\] is about 0.6 at E\[y²\] = 1, so M terms
 /// sum to a variance of order 1.
 pub fn gmnm_weight(components: usize) -> Init {

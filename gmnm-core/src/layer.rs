@@ -76,6 +76,15 @@ impl Gmnm {
     /// # Errors
     /// When the configuration has no features, components or projections, or a tensor has another shape.
     pub fn new(config: GmnmConfig, vb: VarBuilder) -> Result<Self> {
+        Self::with_output_scale(config, 1.0, vb)
+    }
+
+    /// As [`Self::new`], but the mixture weights are drawn `scale` times as large: a small scale starts a branch beside
+    /// an identity near nothing.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn with_output_scale(config: GmnmConfig, scale: f64, vb: VarBuilder) -> Result<Self> {
         let (d, o, m, r) = (
             config.in_features,
             config.out_features,
@@ -95,7 +104,11 @@ impl Gmnm {
                 "projections",
                 init::gmnm_projections(d, r),
             )?,
-            weight: vb.get_with_hints((o, m), "weight", init::gmnm_weight(m))?,
+            weight: vb.get_with_hints(
+                (o, m),
+                "weight",
+                init::scaled(init::gmnm_weight(m), scale),
+            )?,
             bias: config.bias.then(bias).transpose()?,
             config,
         })

@@ -68,6 +68,7 @@ fn peer(python: &Path, dir: &Path, input: &Tensor) -> Tensor {
         .arg(root.join("../tests/reference/outputs.py"))
         .arg(root.join("python/modeling_gmnm.py"))
         .args([dir, &inputs, &outputs])
+        .env("OMP_NUM_THREADS", "1")
         .output()
         .unwrap();
     assert!(

@@ -2,7 +2,7 @@
 
 use candle_core::{Module, Result, Tensor};
 use candle_nn::VarBuilder;
-use gmnm_core::ops::BatchNormConfig;
+use gmnm_core::ops::{self, BatchNormConfig};
 use gmnm_core::{Aggregation, Gmnm, GmnmConfig};
 use serde::{Deserialize, Serialize};
 
@@ -81,7 +81,7 @@ impl Attention {
         let part = |i: usize| qkv.get(i)?.contiguous();
         let q = (part(0)? * (1.0 / (width as f64).sqrt()))?;
         let scores = q.matmul(&part(1)?.transpose(2, 3)?.contiguous()?)?;
-        let mixed = candle_nn::ops::softmax(&scores, candle_core::D::Minus1)?
+        let mixed = ops::softmax(&scores)?
             .matmul(&part(2)?)?
             .transpose(1, 2)?
             .contiguous()?

@@ -2,7 +2,8 @@
 
 use candle_core::{Module, Result, Tensor};
 use candle_nn::VarBuilder;
-use gmnm_core::init::uniform_fan_in;
+use gmnm_core::init::{scaled, uniform_fan_in};
+use gmnm_core::ops;
 
 /// x·Wᵀ + b over the last axis, with PyTorch's parameters `weight` `[out, in]` and `bias` `[out]`.
 #[derive(Debug, Clone)]
@@ -17,9 +18,23 @@ impl Linear {
     /// # Errors
     /// When a tensor has another shape.
     pub fn new(in_features: usize, out_features: usize, vb: VarBuilder) -> Result<Self> {
+        Self::with_scale(in_features, out_features, 1.0, vb)
+    }
+
+    /// As [`Self::new`], but the weights are drawn `scale` times as large.
+    ///
+    /// # Errors
+    /// When a tensor has another shape.
+    pub fn with_scale(
+        in_features: usize,
+        out_features: usize,
+        scale: f64,
+        vb: VarBuilder,
+    ) -> Result<Self> {
         let init = uniform_fan_in(in_features);
+        let shape = (out_features, in_features);
         Ok(Self {
-            weight: vb.get_with_hints((out_features, in_features), "weight", init)?,
+            weight: vb.get_with_hints(shape, "weight", scaled(init, scale))?,
             bias: vb.get_with_hints(out_features, "bias", init)?,
         })
     }
@@ -28,16 +43,6 @@ impl Linear {
 impl Module for Linear {
     /// `[..., in]` to `[..., out]`.
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let (out, features) = self.weight.dims2()?;
-        let mut shape = x.dims().to_vec();
-        let rows = x.elem_count() / features;
-        let y = x
-            .reshape((rows, features))?
-            .matmul(&self.weight.t()?)?
-            .broadcast_add(&self.bias)?;
-        if let Some(last) = shape.last_mut() {
-            *last = out;
-        }
-        y.reshape(shape)
+        ops::linear(x, &self.weight, Some(&self.bias))
     }
 }
