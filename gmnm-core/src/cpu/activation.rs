@@ -1,5 +1,6 @@
 //! Activations, element by element.
 
+use super::exp::sigmoid;
 use super::lanes::Lanes;
 
 /// What follows a normalisation, element by element.
@@ -79,22 +80,14 @@ impl Function for Gelu {
 /// [`Activation::Silu`].
 pub(super) struct Silu;
 
-impl Silu {
-    #[inline(always)]
-    fn sigmoid<V: Lanes>(z: V) -> V {
-        let one = constant::<V>(1.0);
-        one.div(one.add(constant::<V>(0.0).sub(z).exp()))
-    }
-}
-
 impl Function for Silu {
     #[inline(always)]
     fn value<V: Lanes>(z: V) -> V {
-        z.mul(Self::sigmoid(z))
+        z.mul(sigmoid(z))
     }
     #[inline(always)]
     fn slope<V: Lanes>(z: V) -> V {
-        let s = Self::sigmoid(z);
+        let s = sigmoid(z);
         let one = constant::<V>(1.0);
         s.mul(z.mul_add(one.sub(s), one))
     }

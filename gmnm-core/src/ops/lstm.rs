@@ -1,0 +1,521 @@
+//! A long short-term memory over whole sequences.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CustomOp1, CustomOp3, D, Layout, Result, Shape, Tensor};
+
+use super::cpu_storage::{Element, elements, has_kernels, slice, with_element};
+use crate::cpu::dispatch::Path;
+use crate::cpu::lstm::{self, Done, Saved, Sizes};
+
+const NAME: &str = "lstm";
+
+/// One layer's parameters, under PyTorch's names and shapes: the gates lie in the order input, forget, cell, output.
+#[derive(Debug, Clone, Copy)]
+pub struct LstmWeights<'a> {
+    /// `weight_ih_l*` `[4·hidden, inputs]`.
+    pub weight_ih: &'a Tensor,
+    /// `weight_hh_l*` `[4·hidden, hidden]`.
+    pub weight_hh: &'a Tensor,
+    /// `bias_ih_l*` and `bias_hh_l*`, both `[4·hidden]`; they act as their sum.
+    pub biases: Option<(&'a Tensor, &'a Tensor)>,
+}
+
+/// What [`lstm`] gives.
+#[derive(Debug, Clone)]
+pub struct LstmOutput {
+    /// The hidden values after each step, `[batch, steps, hidden]`.
+    pub outputs: Tensor,
+    /// The hidden values after the last step, `[batch, hidden]`.
+    pub hidden: Tensor,
+    /// The cells after the last step, `[batch, hidden]`.
+    pub cell: Tensor,
+}
+
+/// Runs one layer over `x` `[batch, steps, inputs]`, from `state` (hidden values and cells, `[batch, hidden]` each) or
+/// from zeros. Several layers are composed: the outputs of one are the next one's input.
+///
+/// ```text
+/// i, f, g, o = σ, σ, tanh, σ of weight_ih·x + weight_hh·h + biases
+/// c' = f·c + i·g        h' = o·tanh(c')
+/// ```
+///
+/// Hochreiter and Schmidhuber 1997 with the forget gate of Gers et al. 2000, as `torch.nn.LSTM`.
+///
+/// On the CPU a layer is one op: the backward goes through all steps without a graph of them.
+///
+/// # Errors
+/// When shapes do not fit or a size is zero.
+pub fn lstm(
+    x: &Tensor,
+    weights: &LstmWeights,
+    state: Option<(&Tensor, &Tensor)>,
+) -> Result<LstmOutput> {
+    let (batch, steps, inputs) = x.dims3()?;
+    let hidden = weights.weight_hh.dim(D::Minus1)?;
+    let sizes = Sizes {
+        batch,
+        steps,
+        inputs,
+        hidden,
+    };
+    check(&sizes, weights, state)?;
+    let zeros = |shape: &[usize]| Tensor::zeros(shape, x.dtype(), x.device());
+    let (h0, c0) = match state {
+        Some((h0, c0)) => (h0.clone(), c0.clone()),
+        None => (zeros(&[batch, hidden])?, zeros(&[batch, hidden])?),
+    };
+    let (bias_ih, bias_hh) = match weights.biases {
+        Some((ih, hh)) => (ih.clone(), hh.clone()),
+        None => (zeros(&[4 * hidden])?, zeros(&[4 * hidden])?),
+    };
+    let parameters = [weights.weight_ih, weights.weight_hh, &bias_ih, &bias_hh];
+    let same = |t: &&Tensor| t.dtype() == x.dtype() && t.device().is_cpu();
+    if !has_kernels(x) || !parameters.iter().chain(&[&h0, &c0]).all(same) {
+        return composed(x, parameters, h0, c0);
+    }
+    let flat = parameters
+        .iter()
+        .map(|t| t.flatten_all())
+        .collect::<Result<Vec<_>>>()?;
+    let shared = Arc::new(Mutex::new(Shared::default()));
+    let op = Lstm {
+        sizes,
+        shared: shared.clone(),
+    };
+    let state = Tensor::stack(&[h0, c0], 0)?;
+    let outputs = x
+        .contiguous()?
+        .apply_op3(&Tensor::cat(&flat, 0)?, &state.contiguous()?, op)?;
+    let cell = outputs.apply_op1(LastCell { sizes, shared })?;
+    let last = outputs.narrow(1, steps - 1, 1)?.squeeze(1)?;
+    Ok(LstmOutput {
+        hidden: last,
+        outputs,
+        cell,
+    })
+}
+
+fn check(sizes: &Sizes, weights: &LstmWeights, state: Option<(&Tensor, &Tensor)>) -> Result<()> {
+    let (four, hidden) = (4 * sizes.hidden, sizes.hidden);
+    let expect = |name: &str, tensor: &Tensor, shape: &[usize]| {
+        if tensor.dims() != shape {
+            candle_core::bail!(
+                "lstm needs `{name}` of shape {shape:?}, found {:?}",
+                tensor.dims()
+            );
+        }
+        Ok(())
+    };
+    if [sizes.batch, sizes.steps, sizes.inputs, hidden].contains(&0) {
+        candle_core::bail!("lstm needs at least one sequence, step, input and hidden value");
+    }
+    expect("weight_ih", weights.weight_ih, &[four, sizes.inputs])?;
+    expect("weight_hh", weights.weight_hh, &[four, hidden])?;
+    if let Some((ih, hh)) = weights.biases {
+        expect("bias_ih", ih, &[four])?;
+        expect("bias_hh", hh, &[four])?;
+    }
+    if let Some((h0, c0)) = state {
+        expect("h0", h0, &[sizes.batch, hidden])?;
+        expect("c0", c0, &[sizes.batch, hidden])?;
+    }
+    Ok(())
+}
+
+/// The same of candle's ops, step by step, for devices and types that have no kernel.
+fn composed(x: &Tensor, parameters: [&Tensor; 4], h0: Tensor, c0: Tensor) -> Result<LstmOutput> {
+    let [weight_ih, weight_hh, bias_ih, bias_hh] = parameters;
+    let products = x
+        .broadcast_matmul(&weight_ih.t()?)?
+        .broadcast_add(&(bias_ih + bias_hh)?)?;
+    let (mut h, mut c) = (h0, c0);
+    let mut outputs = Vec::new();
+    for t in 0..x.dim(1)? {
+        let gates = (products.narrow(1, t, 1)?.squeeze(1)? + h.matmul(&weight_hh.t()?)?)?;
+        let gates = gates.chunk(4, 1)?;
+        let sigmoid = candle_nn::ops::sigmoid;
+        let (i, f) = (sigmoid(&gates[0])?, sigmoid(&gates[1])?);
+        let (g, o) = (gates[2].tanh()?, sigmoid(&gates[3])?);
+        c = ((f * c)? + (i * g)?)?;
+        h = (o * c.tanh()?)?;
+        outputs.push(h.clone());
+    }
+    Ok(LstmOutput {
+        outputs: Tensor::stack(&outputs, 1)?,
+        hidden: h,
+        cell: c,
+    })
+}
+
+/// What passes between the ops of one layer beside their tensors.
+#[derive(Default)]
+struct Shared {
+    /// Gates and cells of the forward.
+    saved: Option<(CpuStorage, CpuStorage)>,
+    /// The gradient of the last cells: [`LastCell`] depends on the outputs, so its backward runs before [`Lstm`]'s.
+    cell_gradient: Option<Tensor>,
+}
+
+fn locked(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The outputs of the sequences, the flat parameters and the first state.
+struct Lstm {
+    sizes: Sizes,
+    shared: Arc<Mutex<Shared>>,
+}
+
+impl Lstm {
+    fn forward<T: Element>(&self, x: &[T], flat: &[T], state: &[T]) -> CpuStorage {
+        let (outputs, saved) = lstm::forward(Path::best(), self.sizes, x, flat, state);
+        let Saved { gates, cells } = saved;
+        let store = T::to_cpu_storage_owned;
+        locked(&self.shared).saved = Some((store(gates), store(cells)));
+        store(outputs)
+    }
+
+    fn gradients<T: Element>(
+        &self,
+        [x, flat, state, outputs, dy]: [&Tensor; 5],
+    ) -> Result<[Option<Tensor>; 3]> {
+        let mut shared = locked(&self.shared);
+        let dc = match shared.cell_gradient.take() {
+            Some(gradient) => gradient.flatten_all()?.to_vec1::<T>()?,
+            None => Vec::new(),
+        };
+        let Some((gates, cells)) = &shared.saved else {
+            candle_core::bail!("lstm: the backward needs a forward first");
+        };
+        let done = Done {
+            sizes: self.sizes,
+            x: &elements::<T>(NAME, x)?,
+            flat: &elements::<T>(NAME, flat)?,
+            state: &elements::<T>(NAME, state)?,
+            outputs: &elements::<T>(NAME, outputs)?,
+            gates: gates.as_slice()?,
+            cells: cells.as_slice()?,
+        };
+        let dy = elements::<T>(NAME, dy)?;
+        let gradients = done.backward(Path::best(), &dy, &dc, x.track_op());
+        let wrap = |tensor: &Tensor, gradient: Vec<T>| {
+            let make = || Tensor::from_vec(gradient, tensor.shape(), tensor.device());
+            tensor.track_op().then(make).transpose()
+        };
+        Ok([
+            wrap(x, gradients.x)?,
+            wrap(flat, gradients.parameters)?,
+            wrap(state, gradients.state)?,
+        ])
+    }
+}
+
+impl CustomOp3 for Lstm {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        flat: &CpuStorage,
+        flat_layout: &Layout,
+        state: &CpuStorage,
+        state_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let outputs = with_element!(NAME, x.dtype(), T => self.forward::<T>(
+            slice(NAME, x, x_layout)?,
+            slice(NAME, flat, flat_layout)?,
+            slice(NAME, state, state_layout)?,
+        ));
+        let Sizes {
+            batch,
+            steps,
+            hidden,
+            ..
+        } = self.sizes;
+        Ok((outputs, (batch, steps, hidden).into()))
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        flat: &Tensor,
+        state: &Tensor,
+        outputs: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let all = [x, flat, state, outputs, &grad.contiguous()?];
+        let [dx, dflat, dstate] = with_element!(NAME, x.dtype(), T => self.gradients::<T>(all)?);
+        Ok((dx, dflat, dstate))
+    }
+}
+
+/// The last cells of the forward whose outputs it is applied to.
+struct LastCell {
+    sizes: Sizes,
+    shared: Arc<Mutex<Shared>>,
+}
+
+impl LastCell {
+    fn last<T: Element>(&self, cells: &CpuStorage) -> Result<CpuStorage> {
+        let (n, h) = (self.sizes.steps, self.sizes.hidden);
+        let cells = cells.as_slice::<T>()?.chunks_exact(n * h);
+        let last = cells.flat_map(|row| &row[(n - 1) * h..]).copied().collect();
+        Ok(T::to_cpu_storage_owned(last))
+    }
+}
+
+impl CustomOp1 for LastCell {
+    fn name(&self) -> &'static str {
+        "lstm-last-cell"
+    }
+
+    fn cpu_fwd(&self, outputs: &CpuStorage, _layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let shared = locked(&self.shared);
+        let Some((_, cells)) = &shared.saved else {
+            candle_core::bail!("lstm: the last cell needs a forward first");
+        };
+        let last = with_element!(NAME, outputs.dtype(), T => self.last::<T>(cells)?);
+        Ok((last, (self.sizes.batch, self.sizes.hidden).into()))
+    }
+
+    fn bwd(&self, outputs: &Tensor, _cell: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        locked(&self.shared).cell_gradient = Some(grad.contiguous()?);
+        // Nothing flows through the outputs, but their backward must run.
+        outputs.zeros_like().map(Some)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device, Var};
+
+    use super::*;
+    use crate::gradient_check::{assert_gradients, random};
+
+    /// x, both weights, both biases, h0, c0.
+    fn inputs([batch, steps, d, h]: [usize; 4], dtype: DType) -> Result<Vec<Tensor>> {
+        let shapes: [&[usize]; 7] = [
+            &[batch, steps, d],
+            &[4 * h, d],
+            &[4 * h, h],
+            &[4 * h],
+            &[4 * h],
+            &[batch, h],
+            &[batch, h],
+        ];
+        let random = |(seed, shape): (usize, &&[usize])| random(shape, dtype, seed as u64 + 1);
+        shapes.iter().enumerate().map(random).collect()
+    }
+
+    fn weights(t: &[Tensor]) -> LstmWeights<'_> {
+        LstmWeights {
+            weight_ih: &t[1],
+            weight_hh: &t[2],
+            biases: t.get(3).zip(t.get(4)),
+        }
+    }
+
+    /// All three results side by side, so that each has its own upstream gradient.
+    fn joined(output: &LstmOutput) -> Result<Tensor> {
+        let parts = [&output.outputs, &output.hidden, &output.cell];
+        let parts = parts.map(Tensor::flatten_all);
+        Tensor::cat(&parts.into_iter().collect::<Result<Vec<_>>>()?, 0)
+    }
+
+    #[test]
+    fn gradients_match_finite_differences() -> Result<()> {
+        for sizes in [[1, 1, 1, 1], [2, 3, 3, 5], [17, 2, 1, 2]] {
+            let all = inputs(sizes, DType::F64)?;
+            assert_gradients(&all, 1e-7, |t| {
+                joined(&lstm(&t[0], &weights(t), Some((&t[5], &t[6])))?)
+            });
+            assert_gradients(&all[..3], 1e-7, |t| {
+                Ok(lstm(&t[0], &weights(t), None)?.outputs)
+            });
+            assert_gradients(
+                &all[..5],
+                1e-7,
+                |t| Ok(lstm(&t[0], &weights(t), None)?.cell),
+            );
+        }
+        let mut all = inputs([2, 3, 4, 3], DType::F64)?;
+        all.truncate(5);
+        all[0] = all[0].transpose(0, 2)?.contiguous()?;
+        assert_gradients(&all, 1e-7, |t| {
+            Ok(lstm(&t[0].transpose(0, 2)?, &weights(t), None)?.hidden)
+        });
+        Ok(())
+    }
+
+    #[test]
+    fn two_layers_compose() -> Result<()> {
+        let first = inputs([2, 3, 2, 3], DType::F64)?;
+        let second = inputs([2, 3, 3, 2], DType::F64)?;
+        let all = [&first[..5], &second[1..5]].concat();
+        assert_gradients(&all, 1e-7, |t| {
+            let below = lstm(&t[0], &weights(&t[..5]), None)?;
+            let above = [std::slice::from_ref(&below.outputs), &t[5..]].concat();
+            joined(&lstm(&above[0], &weights(&above), None)?)
+        });
+        Ok(())
+    }
+
+    #[test]
+    fn every_path_matches_the_composed_form_at_f64() -> Result<()> {
+        for dims @ [batch, steps, inputs_, hidden] in
+            [[1, 2, 3, 1], [19, 7, 5, 11], [16, 51, 8, 16]]
+        {
+            let all = inputs(dims, DType::F64)?;
+            let vars = all
+                .iter()
+                .map(Var::from_tensor)
+                .collect::<Result<Vec<_>>>()?;
+            let t: Vec<Tensor> = vars.iter().map(|v| v.as_tensor().clone()).collect();
+            let expected = composed(
+                &t[0],
+                [&t[1], &t[2], &t[3], &t[4]],
+                t[5].clone(),
+                t[6].clone(),
+            )?;
+            let dy = random(&[batch, steps, hidden], DType::F64, 20)?;
+            let grads = (&expected.outputs * &dy)?.sum_all()?.backward()?;
+            let narrow = |t: &Tensor| t.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>();
+            let parts = |range: &[Tensor]| -> Result<Vec<f32>> {
+                Ok(range
+                    .iter()
+                    .map(narrow)
+                    .collect::<Result<Vec<_>>>()?
+                    .concat())
+            };
+            let (x, flat, state) = (narrow(&all[0])?, parts(&all[1..5])?, parts(&all[5..])?);
+            let sizes = Sizes {
+                batch,
+                steps,
+                inputs: inputs_,
+                hidden,
+            };
+            for path in Path::available() {
+                let (outputs, saved) = lstm::forward(path, sizes, &x, &flat, &state);
+                let wide: Vec<f64> = expected.outputs.flatten_all()?.to_vec1()?;
+                for (found, expected) in outputs.iter().zip(&wide) {
+                    assert!(
+                        (f64::from(*found) - expected).abs() < 1e-5,
+                        "{path:?} {dims:?}"
+                    );
+                }
+                let done = Done {
+                    sizes,
+                    x: &x,
+                    flat: &flat,
+                    state: &state,
+                    outputs: &outputs,
+                    gates: &saved.gates,
+                    cells: &saved.cells,
+                };
+                let found = done.backward(path, &narrow(&dy)?, &[], true);
+                let found = [found.x, found.parameters, found.state].concat();
+                let mut at = 0;
+                for var in &vars {
+                    let Some(grad) = grads.get(var) else {
+                        candle_core::bail!("no gradient");
+                    };
+                    let grad: Vec<f64> = grad.flatten_all()?.to_vec1()?;
+                    let scale = grad.iter().fold(1f64, |m, g| m.max(g.abs()));
+                    for expected in grad {
+                        let error = (f64::from(found[at]) - expected).abs();
+                        assert!(error < 1e-5 * scale, "{path:?} {dims:?} {error} {scale}");
+                        at += 1;
+                    }
+                }
+                assert_eq!(at, found.len());
+            }
+        }
+        Ok(())
+    }
+
+    /// The expected numbers are printed by `tests/reference/lstm.py` from the same formula for the weights.
+    #[test]
+    fn matches_pytorch() -> Result<()> {
+        let wave = |shape: &[usize], phase: f64| -> Result<Tensor> {
+            let count: usize = shape.iter().product();
+            let values: Vec<f64> = (0..count).map(|i| (i as f64 + phase).sin()).collect();
+            Tensor::from_vec(values, shape, &Device::Cpu)
+        };
+        let t = [
+            wave(&[2, 3, 2], 0.0)?,
+            wave(&[12, 2], 1.0)?,
+            wave(&[12, 3], 2.0)?,
+            wave(&[12], 3.0)?,
+            wave(&[12], 4.0)?,
+        ];
+        let found = lstm(&t[0], &weights(&t), None)?;
+        let found: Vec<f64> = joined(&found)?.to_vec1()?;
+        assert_eq!(found.len(), EXPECTED.len());
+        for (found, expected) in found.iter().zip(EXPECTED) {
+            assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+        }
+        Ok(())
+    }
+
+    const EXPECTED: [f64; 30] = [
+        0.206_616_2,
+        -0.065_768_7,
+        -0.126_928_0,
+        0.260_646_9,
+        -0.152_742_6,
+        -0.155_955_5,
+        -0.002_326_5,
+        -0.218_107_2,
+        -0.238_331_0,
+        0.100_466_3,
+        -0.069_351_0,
+        -0.173_983_8,
+        0.313_959_6,
+        -0.146_205_6,
+        -0.141_041_4,
+        -0.003_591_3,
+        -0.231_574_2,
+        -0.276_565_3,
+        -0.002_326_5,
+        -0.218_107_2,
+        -0.238_331_0,
+        -0.003_591_3,
+        -0.231_574_2,
+        -0.276_565_3,
+        -0.009_071_1,
+        -0.339_472_5,
+        -0.252_439_3,
+        -0.014_575_0,
+        -0.336_287_3,
+        -0.297_390_8,
+    ];
+
+    #[test]
+    fn misfits_are_errors_and_untracked_inputs_get_no_gradient() -> Result<()> {
+        let all = inputs([2, 3, 4, 5], DType::F32)?;
+        let run = |t: &[Tensor]| lstm(&t[0], &weights(t), Some((&t[5], &t[6])));
+        assert!(run(&all).is_ok());
+        for i in 0..7 {
+            let mut bad = all.clone();
+            bad[i] = bad[i].narrow(bad[i].rank() - 1, 0, 1)?;
+            assert!(run(&bad).is_err(), "input {i}");
+        }
+        let mut tracked = all.clone();
+        let var = Var::from_tensor(&all[1])?;
+        tracked[1] = var.as_tensor().clone();
+        let output = run(&tracked)?;
+        // Twice: what the forward saved is kept.
+        for _ in 0..2 {
+            let grads = output.cell.sum_all()?.backward()?;
+            assert!(grads.get(&var).is_some());
+            assert!(grads.get(&all[0]).is_none());
+        }
+        assert!(lstm(&all[0].narrow(1, 0, 0)?, &weights(&all), None).is_err());
+        Ok(())
+    }
+}
