@@ -139,21 +139,18 @@ fn decode_all(
             .map(|(_, path, reason)| SkippedFile { path, reason }),
     );
 
-    // Close the gaps in place.
-    let mut labels = Vec::with_capacity(entries.len());
-    for (slot, (_, label)) in entries.iter().enumerate() {
-        if !broken.contains(&slot) {
-            let start = slot * shape.len();
-            pixels.copy_within(start..start + shape.len(), labels.len() * shape.len());
-            labels.push(*label);
-        }
-    }
-    pixels.truncate(labels.len() * shape.len());
-    Ok(Images {
+    let mut images = Images {
         pixels,
-        labels,
+        labels: entries.iter().map(|(_, label)| *label).collect(),
         ..Images::empty(shape)
-    })
+    };
+    if !broken.is_empty() {
+        let whole: Vec<usize> = (0..entries.len())
+            .filter(|slot| !broken.contains(slot))
+            .collect();
+        images.keep(&whole);
+    }
+    Ok(images)
 }
 
 /// Reads an image folder, or nothing where the store holds no images. Classes are sorted by name. Without a

@@ -137,6 +137,21 @@ impl Images {
         chosen
     }
 
+    /// Drops all images but those at these ascending indices, without a copy of the rest.
+    ///
+    /// # Panics
+    /// When an index is not below [`Images::len`].
+    pub(crate) fn keep(&mut self, ascending: &[usize]) {
+        let size = self.shape().len();
+        for (to, &from) in ascending.iter().enumerate() {
+            self.pixels
+                .copy_within(from * size..(from + 1) * size, to * size);
+            self.labels[to] = self.labels[from];
+        }
+        self.pixels.truncate(ascending.len() * size);
+        self.labels.truncate(ascending.len());
+    }
+
     /// Mean and standard deviation of each channel over all images, for pixels scaled to 0..=1.
     /// A constant channel gets the deviation 1, so that normalising by it is harmless.
     pub fn channel_statistics(&self) -> (Vec<f32>, Vec<f32>) {
@@ -303,6 +318,19 @@ mod tests {
         changed[2].train.width = 1;
         for other in changed {
             assert_ne!(other.seal().source.fingerprint, data.source.fingerprint);
+        }
+    }
+
+    #[test]
+    fn keeping_is_selecting() {
+        let mut images = Images::empty(ImageShape::new(1, 1, 3));
+        for i in 0..6 {
+            images.push(&[i, i + 10, i + 20], u32::from(i));
+        }
+        for kept in [vec![], vec![0, 2, 5], vec![3], (0..6).collect()] {
+            let mut left = images.clone();
+            left.keep(&kept);
+            assert_eq!(left, images.select(&kept));
         }
     }
 

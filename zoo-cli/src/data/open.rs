@@ -148,6 +148,12 @@ mod tests {
             "{texts}"
         );
         assert!(texts.contains("give a CIFAR binary folder"), "{texts}");
+        #[cfg(unix)]
+        assert!(
+            open("/dev/null")
+                .unwrap_err()
+                .contains("neither a file nor a folder")
+        );
         assert!(error("texts/1.txt").contains("none of the known datasets"));
     }
 }

@@ -99,7 +99,7 @@ impl Parts {
         };
         let (train, test) = match (self.train.map(fit), self.test.map(fit)) {
             (Some(train), Some(test)) => (train, test),
-            (Some(all), None) => {
+            (Some(mut all), None) => {
                 let (kept, held) =
                     split::hold_out(&all.labels, options.held_out, options.split_seed);
                 source.notify(format!(
@@ -108,7 +108,9 @@ impl Parts {
                     held.len(),
                     all.len()
                 ));
-                (all.select(&kept), all.select(&held))
+                let test = all.select(&held);
+                all.keep(&kept);
+                (all, test)
             }
             (None, Some(test)) => {
                 source.notify(format!("`{}` has no training part", path.display()));

@@ -138,6 +138,12 @@ impl Store {
                 members,
             });
         }
+        if !metadata.is_file() {
+            return Err(DataError::UnknownFormat {
+                path: path.into(),
+                looked_for: "it is neither a file nor a folder".into(),
+            });
+        }
         let mut reader = input::open(path)?;
         let start = input::read_up_to(&mut reader, 512)
             .map_err(|reason| input::read_failed(path, reason))?;
