@@ -11,8 +11,8 @@ use models::Preprocessor;
 use models::classifier::Classifier;
 use rayon::prelude::*;
 
-use crate::data::augment::Normaliser;
 use crate::data::decode::preprocess;
+use crate::data::normalise::Normaliser;
 use crate::data::walk_images;
 use crate::train::session::load_classifier;
 

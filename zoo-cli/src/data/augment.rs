@@ -6,7 +6,7 @@
 use gmnm_core::rng::Philox;
 use serde::{Deserialize, Serialize};
 
-use super::ImageShape;
+use super::{ImageShape, normalise::Normaliser};
 
 /// Which images are mirrored left to right.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,57 +125,22 @@ impl Augmenter {
     }
 }
 
-/// Turns bytes into a network's input: `(byte / 255 − mean) / std`, per channel, from a table.
-#[derive(Debug, Clone)]
-pub(crate) struct Normaliser {
-    table: Vec<[f32; 256]>,
-}
-
-impl Normaliser {
-    /// One mean and one standard deviation a channel.
-    pub(crate) fn new(mean: &[f32], std: &[f32]) -> Self {
-        let entry = |byte: usize, mean: f32, std: f32| (byte as f32 / 255.0 - mean) / std;
-        Self {
-            table: mean
-                .iter()
-                .zip(std)
-                .map(|(&mean, &std)| std::array::from_fn(|byte| entry(byte, mean, std)))
-                .collect(),
-        }
-    }
-
-    /// Writes the normalised pixels, `[.., channels]`, to `output`, which has the same length.
-    pub(crate) fn apply(&self, pixels: &[u8], output: &mut [f32]) {
-        let channels = self.table.len();
-        for (from, to) in pixels
-            .chunks_exact(channels)
-            .zip(output.chunks_exact_mut(channels))
-        {
-            for ((table, &byte), value) in self.table.iter().zip(from).zip(to) {
-                *value = table[usize::from(byte)];
-            }
-        }
-    }
-
-    /// As [`Normaliser::apply`] for one `[height, width, channels]` image, varied. A cut-out is 0, the mean.
-    pub(crate) fn apply_varied(&self, pixels: &[u8], variation: &Variation, output: &mut [f32]) {
-        let channels = self.table.len();
-        let width = variation.columns.len();
-        let line = width * channels;
-        let [hole_rows, hole_columns] = &variation.hole;
-        for (y, (&row, output)) in variation
+impl Variation {
+    /// Writes the normalised pixels of one varied `[height, width, channels]` image to `output`, which has the
+    /// same length. A cut-out is 0, the mean.
+    pub(crate) fn apply(&self, pixels: &[u8], normaliser: &Normaliser, output: &mut [f32]) {
+        let channels = normaliser.channels();
+        let line = self.columns.len() * channels;
+        let [hole_rows, hole_columns] = &self.hole;
+        for (y, (&row, output)) in self
             .rows
             .iter()
             .zip(output.chunks_exact_mut(line))
             .enumerate()
         {
             let source = &pixels[row * line..(row + 1) * line];
-            for (&column, value) in variation
-                .columns
-                .iter()
-                .zip(output.chunks_exact_mut(channels))
-            {
-                self.apply(&source[column * channels..(column + 1) * channels], value);
+            for (&column, value) in self.columns.iter().zip(output.chunks_exact_mut(channels)) {
+                normaliser.apply(&source[column * channels..(column + 1) * channels], value);
             }
             if hole_rows.contains(&y) {
                 output[hole_columns.start * channels..hole_columns.end * channels].fill(0.0);
@@ -224,7 +189,7 @@ mod tests {
             hole: [2..4, 0..2],
         };
         let mut output = vec![f32::NAN; 20];
-        normaliser.apply_varied(&pixels, &variation, &mut output);
+        variation.apply(&pixels, &normaliser, &mut output);
         for y in 0..4 {
             for x in 0..5 {
                 let byte = f32::from(pixels[variation.rows[y] * 5 + variation.columns[x]]);
@@ -297,7 +262,11 @@ mod tests {
         };
         let variation = Augmenter::new(augmentation, ImageShape::new(1, 1, 3), 0, 0).draw(0);
         let mut output = [1.0; 3];
-        Normaliser::new(&[0.0; 3], &[1.0; 3]).apply_varied(&[255; 3], &variation, &mut output);
+        variation.apply(
+            &[255; 3],
+            &Normaliser::new(&[0.0; 3], &[1.0; 3]),
+            &mut output,
+        );
         assert_eq!(output, [0.0; 3]);
     }
 }

@@ -14,7 +14,8 @@ use rayon::prelude::*;
 
 use super::{
     Images,
-    augment::{Augmentation, Augmenter, Normaliser},
+    augment::{Augmentation, Augmenter},
+    normalise::Normaliser,
 };
 
 /// Batches that wait, ready, for the network.
@@ -176,8 +177,7 @@ impl Loader {
                 let image = self.images.image(index);
                 match &augmenter {
                     Some(augmenter) => {
-                        self.normaliser
-                            .apply_varied(image, &augmenter.draw(index), output);
+                        augmenter.draw(index).apply(image, &self.normaliser, output);
                     }
                     None => self.normaliser.apply(image, output),
                 }

@@ -25,6 +25,7 @@ pub mod idx;
 mod images;
 mod input;
 pub mod loader;
+pub mod normalise;
 mod open;
 mod parquet;
 mod parts;
