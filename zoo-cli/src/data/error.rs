@@ -1,6 +1,9 @@
 //! What can be wrong with data, in one sentence each.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 /// Why a dataset or an image cannot be used. Each message is one sentence that names the file or the
 /// dataset and says what to do next.
@@ -91,13 +94,28 @@ pub enum DataError {
         class: String,
     },
     /// A named dataset that could not be fetched.
-    #[error(
-        "cannot fetch the dataset `{dataset}` ({problem}); go online, or give its files with --data PATH"
-    )]
+    #[error("cannot fetch the dataset `{dataset}`: {problem}, or give its files with --data PATH")]
     Fetch {
         /// The name of the dataset.
         dataset: String,
-        /// What went wrong on the way.
+        /// What went wrong on the way, and what to do next.
         problem: String,
     },
+}
+
+impl DataError {
+    /// The file or directory that the error is about.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Missing { path }
+            | Self::Read { path, .. }
+            | Self::Empty { path }
+            | Self::UnknownFormat { path, .. }
+            | Self::Malformed { path, .. }
+            | Self::Label { path, .. }
+            | Self::Decode { path, .. }
+            | Self::TooLarge { path, .. } => Some(path),
+            Self::UnknownClass { .. } | Self::Fetch { .. } => None,
+        }
+    }
 }

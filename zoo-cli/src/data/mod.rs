@@ -29,6 +29,7 @@ pub mod normalise;
 mod open;
 mod parquet;
 mod parts;
+mod remote;
 mod resize;
 mod sample;
 pub mod split;

@@ -4,11 +4,20 @@ use std::path::Path;
 
 use models::preprocessor::Preprocessor;
 
-use super::{DataError, ImageDataset, cifar, fit, folder, idx, parquet, sample, store::Store};
+use super::{
+    DataError, ImageDataset, cifar, fit, folder, idx, parquet,
+    remote::{self, Known},
+    sample,
+    store::Store,
+};
+use crate::hub::{HubError, Progress, Settings};
+
+/// The name of the embedded sample.
+const SAMPLE: &str = "sample";
 
 /// How to open a dataset.
-#[derive(Debug, Clone)]
-pub struct OpenOptions {
+#[derive(Clone)]
+pub struct OpenOptions<'a> {
     /// Bring every image to the input of this model. Without it a dataset keeps its own size, and image
     /// folders, which have none, become 32×32 RGB.
     pub preprocessor: Option<Preprocessor>,
@@ -16,14 +25,20 @@ pub struct OpenOptions {
     pub held_out: f64,
     /// Seed of that choice. Training and evaluation must agree on it, so it is not the seed of the training.
     pub split_seed: u64,
+    /// Where named datasets come from. Without it, what the environment says.
+    pub hub: Option<&'a Settings>,
+    /// Watches a download.
+    pub progress: Option<&'a dyn Progress>,
 }
 
-impl Default for OpenOptions {
+impl Default for OpenOptions<'_> {
     fn default() -> Self {
         Self {
             preprocessor: None,
             held_out: 0.1,
             split_seed: 0,
+            hub: None,
+            progress: None,
         }
     }
 }
@@ -42,23 +57,68 @@ impl Default for OpenOptions {
 pub fn open_images(
     spec: Option<&str>,
     default: &str,
-    options: &OpenOptions,
+    options: &OpenOptions<'_>,
 ) -> Result<ImageDataset, DataError> {
     let data = match spec {
-        Some("sample") => open_sample(options)?,
-        None => {
-            let mut data = open_sample(options)?;
-            data.source.notify(format!(
-                "this is the embedded sample, because `{default}` could not be fetched"
-            ));
-            data
-        }
-        Some(path) => open_path(Path::new(path), options)?,
+        Some(SAMPLE) => open_sample(options)?,
+        Some(spec) => match remote::find(spec) {
+            Some(known) => {
+                open_known(known, options).map_err(|error| error.into_data_error(spec))?
+            }
+            None => open_path(Path::new(spec), options)?,
+        },
+        None if default == SAMPLE => open_sample(options)?,
+        None => open_default(default, options)?,
     };
     Ok(data.seal())
 }
 
-fn open_sample(options: &OpenOptions) -> Result<ImageDataset, DataError> {
+/// Why a known dataset is not there.
+enum Unavailable {
+    Fetch(HubError),
+    Read(DataError),
+}
+
+impl Unavailable {
+    fn into_data_error(self, dataset: &str) -> DataError {
+        match self {
+            Self::Fetch(error) => DataError::Fetch {
+                dataset: dataset.into(),
+                problem: error.to_string(),
+            },
+            Self::Read(error) => error,
+        }
+    }
+}
+
+fn open_known(known: &Known, options: &OpenOptions<'_>) -> Result<ImageDataset, Unavailable> {
+    let folder = known
+        .fetch(options.hub, options.progress)
+        .map_err(Unavailable::Fetch)?;
+    known.read(&folder, options).map_err(Unavailable::Read)
+}
+
+/// The dataset of a model, or the sample when the Hub cannot be reached.
+fn open_default(name: &str, options: &OpenOptions<'_>) -> Result<ImageDataset, DataError> {
+    let Some(known) = remote::find(name) else {
+        return Err(DataError::Fetch {
+            dataset: name.into(),
+            problem: "it has no home on the Hub; name one of cifar10, cifar100, mnist, fashion-mnist, sample".into(),
+        });
+    };
+    match open_known(known, options) {
+        Err(Unavailable::Fetch(error)) if error.is_unreachable() => {
+            let mut data = open_sample(options)?;
+            data.source.notify(format!(
+                "the embedded sample of Fashion-MNIST stands in for `{name}`, because {error}"
+            ));
+            Ok(data)
+        }
+        other => other.map_err(|error| error.into_data_error(name)),
+    }
+}
+
+fn open_sample(options: &OpenOptions<'_>) -> Result<ImageDataset, DataError> {
     let mut data = sample::load()?;
     if let Some(to) = &options.preprocessor {
         data.train = fit::fit(data.train, to);
@@ -68,7 +128,7 @@ fn open_sample(options: &OpenOptions) -> Result<ImageDataset, DataError> {
 }
 
 /// Opens the dataset at a path, whatever its format.
-fn open_path(path: &Path, options: &OpenOptions) -> Result<ImageDataset, DataError> {
+fn open_path(path: &Path, options: &OpenOptions<'_>) -> Result<ImageDataset, DataError> {
     let store = Store::open(path)?;
     let wish = options.preprocessor.as_ref();
     let parts = match cifar::read(&store)? {

@@ -73,7 +73,7 @@ impl Parts {
     pub(crate) fn finish(
         self,
         path: &Path,
-        options: &OpenOptions,
+        options: &OpenOptions<'_>,
     ) -> Result<ImageDataset, DataError> {
         if self.label_names.len() < 2 {
             return Err(DataError::Malformed {
