@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{Outcome, warn_about_data};
 use crate::cli::{EvalArgs, SummaryFormat};
 use crate::data::{OpenOptions, open_images};
-use crate::report::{Printer, Table, TrainingReport, thousands};
+use crate::report::{Printer, Table, TrainingReport, Transfer, thousands};
 use crate::resolve::{Resolved, resolve};
 use crate::train::recipe::Recipe;
 use crate::train::record::TrainingRecord;
@@ -30,31 +30,19 @@ pub(super) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<Outcome>
     });
     let trained_on = record.as_ref().and_then(|r| r.data.argument.as_deref());
     let default = registry::find(&model.model).map_or("cifar10", |entry| entry.default_data);
-    let mut data = open_images(
-        args.data.as_deref().or(trained_on),
-        default,
-        &OpenOptions::default(),
-    )?;
     let Some(input) = &model.preprocessor else {
         anyhow::bail!(
             "`{}` has no `preprocessor_config.json`, which says how images are normalised; add it",
             args.model
         );
     };
-    let shape = data.test.shape();
-    if (shape.height, shape.width, shape.channels) != (input.height, input.width, input.channels) {
-        anyhow::bail!(
-            "the images of `{}` are {}×{} with {} channels, `{}` takes {}×{} with {}; give data of that size",
-            data.source.name,
-            shape.height,
-            shape.width,
-            shape.channels,
-            args.model,
-            input.height,
-            input.width,
-            input.channels
-        );
-    }
+    let transfer = Transfer::new(printer, "downloading");
+    let options = OpenOptions {
+        preprocessor: Some(input.clone()),
+        progress: Some(&transfer),
+        ..OpenOptions::default()
+    };
+    let mut data = open_images(args.data.as_deref().or(trained_on), default, &options)?;
     data.align_labels(&model.labels)?;
     let source = data.source.clone();
     warn_about_data(printer, source.notice.as_deref(), &source.skipped);

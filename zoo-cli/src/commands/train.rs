@@ -8,7 +8,8 @@ use serde_json::json;
 
 use super::{Outcome, warn_about_data};
 use crate::cli::{SummaryFormat, TrainArgs};
-use crate::report::{Printer, Table, TrainingReport, thousands};
+use crate::data::OpenOptions;
+use crate::report::{Printer, Table, TrainingReport, Transfer, thousands};
 use crate::train::recipe::Overrides;
 use crate::train::run_dir::IfExists;
 use crate::train::session::{Output, Request, Session, SessionEnd, Summary};
@@ -21,7 +22,7 @@ static STOP: AtomicBool = AtomicBool::new(false);
 /// # Errors
 /// When the request is wrong or training fails.
 pub(super) fn run(args: &TrainArgs, printer: &Printer) -> anyhow::Result<Outcome> {
-    let session = open(args)?;
+    let session = open(args, printer)?;
     let record = session.record();
     warn_about_data(printer, record.data.notice.as_deref(), session.skipped());
     let skipped = !session.skipped().is_empty();
@@ -66,16 +67,26 @@ pub(super) fn run(args: &TrainArgs, printer: &Printer) -> anyhow::Result<Outcome
     }
 }
 
-fn open(args: &TrainArgs) -> anyhow::Result<Session> {
+fn open(args: &TrainArgs, printer: &Printer) -> anyhow::Result<Session> {
+    let transfer = Transfer::new(printer, "downloading");
+    let options = OpenOptions {
+        progress: Some(&transfer),
+        ..OpenOptions::default()
+    };
     if let Some(dir) = &args.resume {
-        return Session::resume(dir.clone(), args.model.as_deref(), args.data.as_deref());
+        return Session::resume(
+            dir.clone(),
+            args.model.as_deref(),
+            args.data.as_deref(),
+            &options,
+        );
     }
     let output = match &args.out {
         None => Output::Numbered,
         Some(dir) if args.overwrite => Output::At(dir.clone(), IfExists::Overwrite),
         Some(dir) => Output::At(dir.clone(), IfExists::Refuse),
     };
-    Session::new(&Request {
+    let request = Request {
         model: args.model.as_deref().unwrap_or_default(),
         data: args.data.as_deref(),
         seed: args.seed.unwrap_or(0),
@@ -85,7 +96,8 @@ fn open(args: &TrainArgs) -> anyhow::Result<Session> {
             epochs: args.epochs,
         },
         output,
-    })
+    };
+    Session::new(&request, &options)
 }
 
 fn print(summary: &Summary, format: SummaryFormat, printer: &Printer) -> std::io::Result<()> {

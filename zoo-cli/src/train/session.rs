@@ -87,12 +87,12 @@ pub enum SessionEnd {
 }
 
 impl Session {
-    /// Opens the data, resolves the recipe and makes the output directory of a new run, in this order: a wrong
+    /// Opens the data as `options` say, resolves the recipe and makes the output directory of a new run, in this order: a wrong
     /// request leaves no trace.
     ///
     /// # Errors
     /// One sentence that names what is wrong.
-    pub fn new(request: &Request<'_>) -> anyhow::Result<Self> {
+    pub fn new(request: &Request<'_>, options: &OpenOptions<'_>) -> anyhow::Result<Self> {
         let entry = registry::find(request.model)?;
         // Mistakes in the recipe need no data to be found, and data may be slow to come.
         recipe::resolve(
@@ -104,7 +104,7 @@ impl Session {
         if let Output::At(path, IfExists::Refuse) = &request.output {
             RunDir::check_free(path)?;
         }
-        let data = open_images(request.data, entry.default_data, &OpenOptions::default())?;
+        let data = open_images(request.data, entry.default_data, options)?;
         let dataset = if data.source.is_sample {
             "sample"
         } else {
@@ -146,7 +146,12 @@ impl Session {
     ///
     /// # Errors
     /// When there is no run, or its data has changed.
-    pub fn resume(dir: PathBuf, model: Option<&str>, data: Option<&str>) -> anyhow::Result<Self> {
+    pub fn resume(
+        dir: PathBuf,
+        model: Option<&str>,
+        data: Option<&str>,
+        options: &OpenOptions<'_>,
+    ) -> anyhow::Result<Self> {
         let dir = RunDir::open(&dir)?;
         let record = TrainingRecord::read(&dir)?;
         if let Some(model) = model
@@ -160,7 +165,7 @@ impl Session {
         }
         let entry = registry::find(&record.model)?;
         let argument = data.or(record.data.argument.as_deref());
-        let data = open_images(argument, entry.default_data, &OpenOptions::default())?;
+        let data = open_images(argument, entry.default_data, options)?;
         if data.source.fingerprint != record.data.fingerprint {
             bail!(
                 "the data of the run in `{}` was `{}` with another content; give the same data with `--data`",
