@@ -81,22 +81,23 @@ impl<F: Function, T: Real> Kernel<T> for Forward<'_, F, T> {
                 let normal = Normal::<V>::load(&self.view, c);
                 for ox in 0..g.ow {
                     let window = x.add(ox * g.kernel * g.c + c);
-                    let value = |at: *const T| {
-                        let x = load(at, count, zero);
-                        F::value(normal.scaled(normal.normalise(x)))
-                    };
-                    let (mut best, mut place) = (value(window), zero);
-                    for j in 1..g.kernel * g.kernel {
-                        let at = window.add(j / g.kernel * row + j % g.kernel * g.c);
-                        let candidate = value(at);
-                        let here = V::splat(T::from_f64(j as f64));
+                    let (mut best, mut place) = (value::<F, V>(&normal, window, count), zero);
+                    let (mut ky, mut kx) = (0, 1);
+                    let (one, mut here) = (V::splat(T::from_f64(1.0)), zero);
+                    for _ in 1..g.kernel * g.kernel {
+                        if kx == g.kernel {
+                            (ky, kx) = (ky + 1, 0);
+                        }
+                        let candidate =
+                            value::<F, V>(&normal, window.add(ky * row + kx * g.c), count);
+                        here = here.add(one);
                         place = candidate.select_gt(best, here, place);
                         best = candidate.select_gt(best, candidate, best);
-                        // A NaN wins over numbers, the last one over others.
-                        let number = candidate.sub(candidate);
-                        let one = V::splat(T::from_f64(1.0));
-                        best = one.select_gt(number, best, candidate);
-                        place = one.select_gt(number, place, here);
+                        // A NaN wins over numbers, the last one over others: only numbers equal themselves.
+                        let numbers = candidate.sub(candidate);
+                        best = one.select_gt(numbers, best, candidate);
+                        place = one.select_gt(numbers, place, here);
+                        kx += 1;
                     }
                     let to = ox * g.c + c;
                     if count == V::COUNT {
@@ -112,6 +113,20 @@ impl<F: Function, T: Real> Kernel<T> for Forward<'_, F, T> {
             }
             c += V::COUNT;
         }
+    }
+}
+
+/// The activation of the channels at `from`.
+#[inline(always)]
+unsafe fn value<F: Function, V: Lanes>(
+    normal: &Normal<V>,
+    from: *const V::Scalar,
+    count: usize,
+) -> V {
+    // SAFETY: the caller guarantees `count` elements.
+    unsafe {
+        let x = load(from, count, V::splat(V::Scalar::default()));
+        F::value(normal.scaled(normal.normalise(x)))
     }
 }
 
@@ -141,15 +156,14 @@ unsafe fn load_places<V: Lanes>(from: *const u8, count: usize) -> V {
     }
 }
 
-/// `then` where `place` is `j`, else zero.
+/// `then` where `place` is `here`, else zero.
 #[inline(always)]
-unsafe fn at_place<V: Lanes>(place: V, j: usize, then: V) -> V {
+unsafe fn at_place<V: Lanes>(place: V, here: V, then: V) -> V {
     // SAFETY: the caller checked the processor's features.
     unsafe {
-        let zero = V::splat(V::Scalar::default());
-        let d = place.sub(V::splat(V::Scalar::from_f64(j as f64)));
+        let d = place.sub(here);
         let half = V::splat(V::Scalar::from_f64(0.5));
-        half.select_gt(d.mul(d), then, zero)
+        half.select_gt(d.mul(d), then, V::splat(V::Scalar::default()))
     }
 }
 
@@ -237,26 +251,30 @@ impl<F: Function, T: Real> Kernel<T> for Sums<'_, F, T> {
     #[inline(always)]
     unsafe fn run<V: Lanes<Scalar = T>, const ROWS: usize, const COLS: usize>(self) {
         let g = self.g;
-        let mut c = 0;
-        while c < g.c {
-            let count = V::COUNT.min(g.c - c);
-            // SAFETY: windows lie inside the image; `count` channels are left.
-            unsafe {
-                let zero = V::splat(T::default());
-                let normal = Normal::<V>::load(&self.view, c);
-                let (mut shift, mut scale) = (zero, zero);
-                for i in 0..g.oh * g.ow {
-                    let window = Window::<V>::load(g, self.x, self.places, i, c, count);
-                    let n = normal.normalise(window.maximum(g));
-                    let dy = load(self.dy.as_ptr().add(i * g.c + c), count, zero);
-                    let dz = dy.mul(F::slope(normal.scaled(n)));
-                    shift = shift.add(dz);
-                    scale = dz.mul_add(n, scale);
+        for oy in 0..g.oh {
+            let mut c = 0;
+            while c < g.c {
+                let count = V::COUNT.min(g.c - c);
+                // SAFETY: windows lie inside the image; `count` channels are left.
+                unsafe {
+                    let zero = V::splat(T::default());
+                    let normal = Normal::<V>::load(&self.view, c);
+                    let (mut shift, mut scale) = (zero, zero);
+                    for i in oy * g.ow..(oy + 1) * g.ow {
+                        let window = Window::<V>::load(g, self.x, self.places, i, c, count);
+                        let n = normal.normalise(window.maximum(g));
+                        let dy = load(self.dy.as_ptr().add(i * g.c + c), count, zero);
+                        let dz = dy.mul(F::slope(normal.scaled(n)));
+                        shift = shift.add(dz);
+                        scale = dz.mul_add(n, scale);
+                    }
+                    let (shifts, scales) = self.sums.split_at_mut(g.c);
+                    let (to_shift, to_scale) = (shifts[c..].as_mut_ptr(), scales[c..].as_mut_ptr());
+                    store(shift.add(load(to_shift, count, zero)), to_shift, count);
+                    store(scale.add(load(to_scale, count, zero)), to_scale, count);
                 }
-                shift.store_partial(self.sums.as_mut_ptr().add(c), count);
-                scale.store_partial(self.sums.as_mut_ptr().add(g.c + c), count);
+                c += V::COUNT;
             }
-            c += V::COUNT;
         }
     }
 }
@@ -295,27 +313,22 @@ impl<V: Lanes> Window<V> {
         }
     }
 
-    /// The input at position `j` of the window.
-    #[inline(always)]
-    unsafe fn input(&self, g: &PoolGeometry, j: usize) -> V {
-        // SAFETY: the position lies inside the window.
-        unsafe {
-            let at = self.x.add(j / g.kernel * self.row + j % g.kernel * g.c);
-            load(at, self.count, V::splat(V::Scalar::default()))
-        }
-    }
-
     /// The input that the output came from.
     #[inline(always)]
     unsafe fn maximum(&self, g: &PoolGeometry) -> V {
         // SAFETY: all positions lie inside the window.
         unsafe {
-            let half = V::splat(V::Scalar::from_f64(0.5));
-            let mut x = self.input(g, 0);
-            for j in 1..g.kernel * g.kernel {
-                // Places count upward: a place beyond j − ½ is j or later.
-                let before = V::splat(V::Scalar::from_f64(j as f64)).sub(half);
-                x = self.place.select_gt(before, self.input(g, j), x);
+            let zero = V::splat(V::Scalar::default());
+            let one = V::splat(V::Scalar::from_f64(1.0));
+            // Places count upward: a place beyond j − ½ is j or later.
+            let mut before = V::splat(V::Scalar::from_f64(-0.5));
+            let mut x = zero;
+            for ky in 0..g.kernel {
+                for kx in 0..g.kernel {
+                    let candidate = load(self.x.add(ky * self.row + kx * g.c), self.count, zero);
+                    x = self.place.select_gt(before, candidate, x);
+                    before = before.add(one);
+                }
             }
             x
         }
@@ -334,20 +347,51 @@ struct InputGradient<'a, F, T> {
 }
 
 impl<F: Function, T: Real> InputGradient<'_, F, T> {
-    /// Positions outside every window.
+    /// A row of windows.
     #[inline(always)]
-    unsafe fn outside<V: Lanes<Scalar = T>>(
-        &self,
-        normal: &Normal<V>,
-        back: &Back<V>,
-        at: usize,
-        count: usize,
-    ) {
-        // SAFETY: the caller guarantees `count` channels at `at`.
+    unsafe fn windows<V: Lanes<Scalar = T>>(&self, oy: usize, c: usize, count: usize) {
+        let g = self.g;
+        // SAFETY: windows lie inside the image; `count` channels are left.
         unsafe {
             let zero = V::splat(T::default());
-            let n = normal.normalise(load(self.x.as_ptr().add(at), count, zero));
-            store(back.gradient(zero, n), self.dx.add(at), count);
+            let one = V::splat(T::from_f64(1.0));
+            let normal = Normal::<V>::load(&self.view, c);
+            let back = Back::load(&normal, self.means, c);
+            for ox in 0..g.ow {
+                let i = oy * g.ow + ox;
+                let window = Window::<V>::load(g, self.x, self.places, i, c, count);
+                let n = normal.normalise(window.maximum(g));
+                let dy = load(self.dy.as_ptr().add(i * g.c + c), count, zero);
+                let dz = dy.mul(F::slope(normal.scaled(n)));
+                let start = (oy * g.w + ox) * g.kernel * g.c + c;
+                let mut here = zero;
+                for ky in 0..g.kernel {
+                    for kx in 0..g.kernel {
+                        let at = start + (ky * g.w + kx) * g.c;
+                        let n = normal.normalise(load(self.x.as_ptr().add(at), count, zero));
+                        let dx = back.gradient(at_place(window.place, here, dz), n);
+                        store(dx, self.dx.add(at), count);
+                        here = here.add(one);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The positions of a row that no window reaches.
+    #[inline(always)]
+    unsafe fn outside<V: Lanes<Scalar = T>>(&self, y: usize, first: usize, c: usize, count: usize) {
+        let g = self.g;
+        // SAFETY: the positions lie inside the image; `count` channels are left.
+        unsafe {
+            let zero = V::splat(T::default());
+            let normal = Normal::<V>::load(&self.view, c);
+            let back = Back::load(&normal, self.means, c);
+            for x in first..g.w {
+                let at = (y * g.w + x) * g.c + c;
+                let n = normal.normalise(load(self.x.as_ptr().add(at), count, zero));
+                store(back.gradient(zero, n), self.dx.add(at), count);
+            }
         }
     }
 }
@@ -368,39 +412,29 @@ impl<F: Function, T: Real> Kernel<T> for InputGradient<'_, F, T> {
     #[inline(always)]
     unsafe fn run<V: Lanes<Scalar = T>, const ROWS: usize, const COLS: usize>(self) {
         let g = self.g;
-        let mut c = 0;
-        while c < g.c {
-            let count = V::COUNT.min(g.c - c);
-            // SAFETY: windows and what is left of rows and columns cover the image; `count` channels are left.
-            unsafe {
-                let zero = V::splat(T::default());
-                let normal = Normal::<V>::load(&self.view, c);
-                let back = Back::load(&normal, self.means, c);
-                for i in 0..g.oh * g.ow {
-                    let window = Window::<V>::load(g, self.x, self.places, i, c, count);
-                    let n = normal.normalise(window.maximum(g));
-                    let dy = load(self.dy.as_ptr().add(i * g.c + c), count, zero);
-                    let dz = dy.mul(F::slope(normal.scaled(n)));
-                    let start = (i / g.ow * g.w + i % g.ow) * g.kernel * g.c + c;
-                    for j in 0..g.kernel * g.kernel {
-                        let n = normal.normalise(window.input(g, j));
-                        let dx = back.gradient(at_place(window.place, j, dz), n);
-                        let at = start + j / g.kernel * g.w * g.c + j % g.kernel * g.c;
-                        store(dx, self.dx.add(at), count);
-                    }
-                }
-                for y in 0..g.h {
-                    let first = if y < g.oh * g.kernel {
-                        g.ow * g.kernel
-                    } else {
-                        0
-                    };
-                    for x in first..g.w {
-                        self.outside(&normal, &back, (y * g.w + x) * g.c + c, count);
-                    }
-                }
+        for oy in 0..g.oh {
+            let mut c = 0;
+            while c < g.c {
+                // SAFETY: the caller checked the features.
+                unsafe { self.windows::<V>(oy, c, V::COUNT.min(g.c - c)) };
+                c += V::COUNT;
             }
-            c += V::COUNT;
+        }
+        for y in 0..g.h {
+            let first = if y < g.oh * g.kernel {
+                g.ow * g.kernel
+            } else {
+                0
+            };
+            if first == g.w {
+                continue;
+            }
+            let mut c = 0;
+            while c < g.c {
+                // SAFETY: the caller checked the features.
+                unsafe { self.outside::<V>(y, first, c, V::COUNT.min(g.c - c)) };
+                c += V::COUNT;
+            }
         }
     }
 }

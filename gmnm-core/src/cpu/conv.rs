@@ -311,6 +311,13 @@ unsafe impl<T: Send> Send for Shared<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for Shared<T> {}
 
+impl<T> Shared<T> {
+    /// The place `offset` elements further, which must lie inside the allocation to be used.
+    pub(super) fn at(self, offset: usize) -> Self {
+        Self(self.0.wrapping_add(offset))
+    }
+}
+
 impl<T: Real> Plan<'_, T> {
     fn run(&self, x: &[T]) -> Vec<T> {
         assert_eq!(self.weight.len(), self.order.lanes * self.order.depth());
@@ -410,8 +417,7 @@ impl<T: Real> Plan<'_, T> {
                 task,
                 pass,
                 x: image.as_ptr(),
-                // SAFETY: image `i` lies inside the output.
-                y: unsafe { y.0.add(i * self.image_out) },
+                y: y.at(i * self.image_out).0,
                 range: start..end,
             });
             start = end;

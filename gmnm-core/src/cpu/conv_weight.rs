@@ -44,12 +44,6 @@ pub(crate) fn weight_gradient<T: Real>(path: Path, g: &Geometry, x: &[T], dy: &[
             sums
         })
         .collect();
-    let total = add_partials::<T>(&partials, len);
-    unpack(total.slice(len), order, count, cols)
-}
-
-/// The sum of `len` elements of all partials, added in order.
-pub(super) fn add_partials<T: Real>(partials: &[Aligned], len: usize) -> Aligned {
     const CHUNK: usize = 4096;
     let mut total = Aligned::zeros::<T>(len);
     total
@@ -57,14 +51,14 @@ pub(super) fn add_partials<T: Real>(partials: &[Aligned], len: usize) -> Aligned
         .par_chunks_mut(CHUNK)
         .enumerate()
         .for_each(|(i, total)| {
-            for partial in partials {
+            for partial in &partials {
                 let part = &partial.slice::<T>(len)[i * CHUNK..][..total.len()];
                 for (sum, &value) in total.iter_mut().zip(part) {
                     *sum += value;
                 }
             }
         });
-    total
+    unpack(total.slice(len), order, count, cols)
 }
 
 /// Adds the products of a range of output rows, counted over all images.

@@ -191,7 +191,7 @@ fn convolve<T: Real>(
                     count: tiles.len(),
                     x,
                     zeros,
-                    planes: inputs,
+                    planes: Shared(inputs.as_mut_ptr()),
                     plane: plane_in,
                 });
                 for p in 0..PLANES {
@@ -357,7 +357,8 @@ pub(super) struct TransformInput<'a, T> {
     pub(super) x: &'a [T],
     /// A position outside the image.
     pub(super) zeros: &'a [T],
-    pub(super) planes: &'a mut [T],
+    /// Where the first tile goes in the first plane; `plane` elements further in the next.
+    pub(super) planes: Shared<T>,
     pub(super) plane: usize,
 }
 
@@ -365,8 +366,7 @@ impl<T: Real> Kernel<T> for TransformInput<'_, T> {
     #[inline(always)]
     unsafe fn run<V: Lanes<Scalar = T>, const ROWS: usize, const COLS: usize>(self) {
         let t = self.tiling;
-        assert!(self.zeros.len() >= t.input && self.planes.len() >= PLANES * self.plane);
-        assert!(self.count * t.input <= self.plane);
+        assert!(self.zeros.len() >= t.input && self.count * t.input <= self.plane);
         let mut from = [self.zeros.as_ptr(); PLANES];
         for tile in 0..self.count {
             let (image, y0, x0) = t.place(self.first + tile);
@@ -398,7 +398,7 @@ impl<T: Real> Kernel<T> for TransformInput<'_, T> {
                             half[i][j] = d[i];
                         }
                     }
-                    let to = self.planes.as_mut_ptr().add(tile * t.input + c);
+                    let to = self.planes.0.add(tile * t.input + c);
                     for i in 0..IN {
                         let v = input_1d(half[i]);
                         for j in 0..IN {
@@ -476,7 +476,8 @@ pub(super) struct TransformGradient<'a, T> {
     pub(super) dy: &'a [T],
     /// A position outside the image.
     pub(super) zeros: &'a [T],
-    pub(super) planes: &'a mut [T],
+    /// Where the first tile goes in the first plane; `plane` elements further in the next.
+    pub(super) planes: Shared<T>,
     pub(super) plane: usize,
 }
 
@@ -500,8 +501,7 @@ impl<T: Real> Kernel<T> for TransformGradient<'_, T> {
     #[inline(always)]
     unsafe fn run<V: Lanes<Scalar = T>, const ROWS: usize, const COLS: usize>(self) {
         let t = self.tiling;
-        assert!(self.zeros.len() >= t.out && self.planes.len() >= PLANES * self.plane);
-        assert!(self.count * t.out <= self.plane);
+        assert!(self.zeros.len() >= t.out && self.count * t.out <= self.plane);
         let mut from = [self.zeros.as_ptr(); OUT * OUT];
         for tile in 0..self.count {
             let (image, y0, x0) = t.place(self.first + tile);
@@ -532,7 +532,7 @@ impl<T: Real> Kernel<T> for TransformGradient<'_, T> {
                             half[i][j] = d[i];
                         }
                     }
-                    let to = self.planes.as_mut_ptr().add(tile * t.out + c);
+                    let to = self.planes.0.add(tile * t.out + c);
                     for i in 0..IN {
                         let v = gradient_1d(half[i]);
                         for j in 0..IN {

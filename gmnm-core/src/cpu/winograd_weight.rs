@@ -5,127 +5,145 @@
 
 use rayon::prelude::*;
 
-use super::conv::{Geometry, Grid, Run};
-use super::conv_weight::{Sweep, add_partials};
+use super::conv::{Geometry, Grid, Run, Shared};
+use super::conv_weight::Sweep;
 use super::dispatch::{Kernel, Path};
 use super::lanes::{Lanes, Real};
-use super::pack::{WeightOrder, padded, unpack};
-use super::scratch::{Aligned, with_scratch};
+use super::pack::{blocks, padded};
+use super::scratch::Aligned;
 use super::winograd::{IN, PLANES, SKEW, Tiling, TransformGradient, TransformInput, constant};
 
-/// Partial sums may take this much memory.
-const PARTIALS: usize = 48 << 20;
-/// Tiles per sweep over the sums.
+/// Both sides' planes of a round stay within this much memory, a share of the last-level cache.
+const CACHED: usize = 12 << 20;
+/// Tiles that a task transforms, and that pass between two visits to the sums.
 const STEP: usize = 64;
 
 /// The gradient of the weight, `[out, input, 3, 3]`.
+///
+/// Rounds of tiles are transformed on all threads, then each plane adds its products to its own sums on one thread: the
+/// order of additions does not depend on the number of threads.
 pub(super) fn weight_gradient<T: Real>(path: Path, g: &Geometry, x: &[T], dy: &[T]) -> Vec<T> {
     let t = Tiling::forward(g);
     let (count, cols) = path.shape::<T>();
     assert!(padded(g.out, count, cols) == g.out && g.input.is_multiple_of(count));
-    let plane = g.out * g.input;
-    let len = PLANES * plane;
-    let tiles = t.tiles();
-    let parts = (PARTIALS / (len * size_of::<T>())).clamp(2, 16).min(tiles);
+    assert!(x.len() == g.input_len() && dy.len() == g.output_len());
     let zeros = Aligned::zeros::<T>(g.input.max(g.out));
     let zeros = zeros.slice::<T>(g.input.max(g.out));
-    let partials: Vec<Aligned> = (0..parts)
-        .into_par_iter()
-        .map(|part| {
-            let mut sums = Aligned::zeros::<T>(len);
-            let end = (part + 1) * tiles / parts;
-            let mut first = part * tiles / parts;
-            while first < end {
-                let count = STEP.min(end - first);
-                accumulate(path, &t, first, count, (x, dy, zeros), sums.slice_mut(len));
-                first += count;
-            }
-            sums
-        })
-        .collect();
-    let total = add_partials::<T>(&partials, len);
+    let tiles = t.tiles();
+    let bytes = PLANES * (g.input + g.out) * size_of::<T>();
+    let round = ((CACHED / bytes).max(STEP) / STEP * STEP).min(tiles);
+    let (plane_in, plane_out) = (round * g.input + SKEW, round * g.out + SKEW);
+    let mut inputs = Aligned::zeros::<T>(PLANES * plane_in);
+    let mut gradients = Aligned::zeros::<T>(PLANES * plane_out);
+    let plane = g.out * g.input;
+    let mut sums = Aligned::zeros::<T>(PLANES * plane);
+    let mut first = 0;
+    while first < tiles {
+        let count = round.min(tiles - first);
+        let to_inputs = Shared(inputs.slice_mut::<T>(PLANES * plane_in).as_mut_ptr());
+        let to_gradients = Shared(gradients.slice_mut::<T>(PLANES * plane_out).as_mut_ptr());
+        (0..count.div_ceil(STEP)).into_par_iter().for_each(|i| {
+            let (start, count) = (i * STEP, STEP.min(count - i * STEP));
+            path.run(TransformInput {
+                tiling: &t,
+                first: first + start,
+                count,
+                x,
+                zeros,
+                planes: to_inputs.at(start * g.input),
+                plane: plane_in,
+            });
+            path.run(TransformGradient {
+                tiling: &t,
+                first: first + start,
+                count,
+                dy,
+                zeros,
+                planes: to_gradients.at(start * g.out),
+                plane: plane_out,
+            });
+        });
+        sums.slice_mut::<T>(PLANES * plane)
+            .par_chunks_mut(plane)
+            .zip(inputs.slice::<T>(PLANES * plane_in).par_chunks(plane_in))
+            .zip(
+                gradients
+                    .slice::<T>(PLANES * plane_out)
+                    .par_chunks(plane_out),
+            )
+            .for_each(|((sums, inputs), gradients)| {
+                add_products(path, &t, count, inputs, gradients, sums);
+            });
+        first += count;
+    }
     let mut packed = Aligned::zeros::<T>(9 * plane);
     let taps = packed.slice_mut::<T>(9 * plane);
     path.run(BackWeights {
-        planes: total.slice(len),
+        planes: sums.slice(PLANES * plane),
         taps,
         plane,
     });
     from_taps(taps, g, path)
 }
 
-/// Adds the products of a range of tiles to the sums of every plane.
-fn accumulate<T: Real>(
+/// Adds the products of `count` tiles of one plane to its sums.
+fn add_products<T: Real>(
     path: Path,
     t: &Tiling,
-    first: usize,
     count: usize,
-    (x, dy, zeros): (&[T], &[T], &[T]),
+    inputs: &[T],
+    gradients: &[T],
     sums: &mut [T],
 ) {
-    let (plane_in, plane_out) = (STEP * t.input + SKEW, STEP * t.out + SKEW);
     let runs = [Run {
         x: 0,
         k: 0,
         len: t.input,
     }];
-    with_scratch(PLANES * (plane_in + plane_out), |scratch: &mut [T]| {
-        let (inputs, gradients) = scratch.split_at_mut(PLANES * plane_in);
-        path.run(TransformInput {
-            tiling: t,
-            first,
-            count,
-            x,
-            zeros,
-            planes: inputs,
-            plane: plane_in,
-        });
-        path.run(TransformGradient {
-            tiling: t,
-            first,
-            count,
-            dy,
-            zeros,
-            planes: gradients,
-            plane: plane_out,
-        });
-        let plane = t.input * t.out;
-        for p in 0..PLANES {
-            path.run(Sweep {
-                runs: &runs,
-                depth: t.input,
-                lanes: t.out,
-                x: &inputs[p * plane_in..][..count * t.input],
-                dy: &gradients[p * plane_out..][..count * t.out],
-                grid: Grid {
-                    height: 1,
-                    width: count,
-                    x_start: 0,
-                    x_row: 0,
-                    x_col: t.input,
-                    y_start: 0,
-                    y_row: 0,
-                    y_col: t.out,
-                },
-                first: 0,
+    for start in (0..count).step_by(STEP) {
+        let count = STEP.min(count - start);
+        path.run(Sweep {
+            runs: &runs,
+            depth: t.input,
+            lanes: t.out,
+            x: &inputs[start * t.input..][..count * t.input],
+            dy: &gradients[start * t.out..][..count * t.out],
+            grid: Grid {
                 height: 1,
-                sums: &mut sums[p * plane..(p + 1) * plane],
-            });
-        }
-    });
+                width: count,
+                x_start: 0,
+                x_row: 0,
+                x_col: t.input,
+                y_start: 0,
+                y_row: 0,
+                y_col: t.out,
+            },
+            first: 0,
+            height: 1,
+            sums: &mut *sums,
+        });
+    }
 }
 
 /// `[tap][block][inner][lane]` to `[out, input, 3, 3]`.
 fn from_taps<T: Real>(taps: &[T], g: &Geometry, path: Path) -> Vec<T> {
     let (count, cols) = path.shape::<T>();
     let plane = g.out * g.input;
-    let order = WeightOrder::forward(g.out, g.input, 1);
     let mut weight = vec![T::default(); 9 * plane];
-    for tap in 0..9 {
-        let values = unpack(&taps[tap * plane..(tap + 1) * plane], order, count, cols);
-        for (weight, value) in weight[tap..].iter_mut().step_by(9).zip(values) {
-            *weight = value;
-        }
+    for (start, registers) in blocks(g.out, count, cols) {
+        let width = registers * count;
+        let weight = &mut weight[start * g.input * 9..][..width * g.input * 9];
+        weight
+            .par_chunks_mut(g.input * 9)
+            .enumerate()
+            .for_each(|(lane, weight)| {
+                for (inner, weight) in weight.chunks_exact_mut(9).enumerate() {
+                    let at = start * g.input + inner * width + lane;
+                    for (tap, weight) in weight.iter_mut().enumerate() {
+                        *weight = taps[tap * plane + at];
+                    }
+                }
+            });
     }
     weight
 }
