@@ -118,6 +118,41 @@ fn convolution_agrees_with_f64_on_every_path() {
     }
 }
 
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn convolution_of_any_shape_agrees_with_f64(
+        (n, h, w) in (1usize..4, 1usize..12, 1usize..12),
+        channels in (1usize..40, 1usize..40),
+        kernel in (1usize..5, 1usize..5),
+        (stride, padding, dilation) in (1usize..4, 0usize..5, 1usize..4),
+    ) {
+        let fits = |size: usize, taps: usize| size + 2 * padding > dilation * (taps - 1);
+        proptest::prop_assume!(fits(h, kernel.0) && fits(w, kernel.1));
+        let g = geometry((n, h, w), channels, kernel, (stride, padding, dilation));
+        for path in Path::available() {
+            for error in convolution_errors::<f32>(path, &g) {
+                proptest::prop_assert!(error < 2e-6, "{:?} {:?}: {:e}", path, g, error);
+            }
+        }
+    }
+
+    #[test]
+    fn tiled_convolution_of_any_size_agrees_with_f64(
+        (n, h, w) in (8usize..12, 10usize..18, 10usize..18),
+        (input, out) in (2usize..4, 2usize..4),
+        padding in 0usize..3,
+    ) {
+        let g = geometry((n, h, w), (input * 16, out * 16), (3, 3), (1, padding, 1));
+        for path in Path::available() {
+            for error in convolution_errors::<f32>(path, &g) {
+                proptest::prop_assert!(error < 2e-5, "{:?} {:?}: {:e}", path, g, error);
+            }
+        }
+    }
+}
+
 #[test]
 fn winograd_agrees_with_f64_on_every_path() {
     for path in Path::available() {
