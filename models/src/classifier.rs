@@ -1,5 +1,27 @@
 //! The image classifier of the paper's Figure 4: convolution stages with a channel mixer after each, an optional
 //! attention layer, and a linear head on the mean over all pixels.
+//!
+//! # Where the mixture stands
+//!
+//! What was found on held-out training images of CIFAR-10 (a JPEG copy) with a smaller network of the same form in
+//! PyTorch: widths 32, 64, 128 on 2×2 pixels folded into channels, M = width, R = 1, AdamW at 0.004, one seed each.
+//! "Scale" multiplies the initial output weights of the mixer.
+//!
+//! | mixer | scale | 20,000 images, 6 epochs | 20,000 images, 8 epochs | 6,000 images, 8 epochs |
+//! |---|---|---|---|---|
+//! | none (291k parameters) | | 73.4% | 75.5% | 63.1% |
+//! | mixture, residual (356k) | 1 | | 75.6% | |
+//! | mixture, residual | 0.1 | | | 63.6% |
+//! | mixture, gate on pooled channels | 1 | 72.2% | | |
+//! | mixture, gate on pooled channels | 0.1 | 74.1% | | 63.4% |
+//! | mixture, in the activation's place | 1 | 72.4% | | |
+//! | perceptron, residual (335k) | 1 | | 75.1% | |
+//! | perceptron, gate on pooled channels | 1 | | | 62.2% |
+//!
+//! A start near the identity is the one difference that stands out of the noise (a standard error of about 0.45 points
+//! with 10,000 held-out images, 0.6 with 6,000); all mixers therefore start at scale 0.1. Whether the residual or the
+//! pooled gate is better, and whether either beats a plain network or a perceptron at the same scale and size, these
+//! runs do not show. The default is the residual.
 
 use candle_core::{Module, Result, Tensor};
 use candle_nn::{Init, VarBuilder};
