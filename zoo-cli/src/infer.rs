@@ -54,9 +54,12 @@ pub type Input = Result<PathBuf, (PathBuf, String)>;
 
 fn walk(path: PathBuf) -> impl Iterator<Item = Input> + Send {
     let found = walk_images(std::slice::from_ref(&path));
-    found
-        .into_iter()
-        .map(move |file| file.map_err(|error| (path.clone(), error.to_string())))
+    found.into_iter().map(move |file| {
+        file.map_err(|error| {
+            let at = error.path().unwrap_or(&path).to_path_buf();
+            (at, error.to_string())
+        })
+    })
 }
 
 /// The images that `paths` stand for: files, folders (walked), or `-` for one path a line on stdin, read as they are

@@ -7,6 +7,7 @@
 use std::{
     fs::File,
     io::{Cursor, Read},
+    panic::catch_unwind,
     path::Path,
 };
 
@@ -70,14 +71,30 @@ pub(crate) fn read_image_bytes(path: &Path, reader: &mut dyn Read) -> Result<Vec
     Ok(bytes)
 }
 
-/// Whether a JPEG stream ends: its last end marker stands behind its last scan. The decoder would fill what is
-/// missing with grey and say nothing.
+/// Whether a JPEG stream has its end marker. The decoder would fill what is missing with grey and say nothing.
+/// Segments are stepped over by their length, because a thumbnail in one of them ends too; what follows the end,
+/// as the film of a motion photo, does not matter.
 fn jpeg_is_complete(bytes: &[u8]) -> bool {
-    let last = |marker: [u8; 2]| bytes.windows(2).rposition(|pair| pair == marker);
-    match last([0xff, 0xd9]) {
-        Some(end) => !bytes[end..].windows(2).any(|pair| pair == [0xff, 0xda]),
-        None => false,
+    let mut at = 2;
+    while let Some(offset) = bytes
+        .get(at..)
+        .and_then(|rest| rest.iter().position(|&byte| byte == 0xff))
+    {
+        at += offset + 1;
+        at += match bytes.get(at) {
+            None => return false,
+            Some(0xd9) => return true,
+            // Another fill byte.
+            Some(0xff) => 0,
+            // An escaped 0xff among the pixels, a restart, or another marker without a length.
+            Some(0x00 | 0x01 | 0xd0..=0xd8) => 1,
+            Some(_) => match bytes.get(at + 1..at + 3) {
+                Some(&[high, low]) => 1 + usize::from(u16::from_be_bytes([high, low])),
+                _ => return false,
+            },
+        };
     }
+    false
 }
 
 /// Lays pixels of `CHANNELS` colours and one alpha over white.
@@ -204,7 +221,9 @@ pub fn preprocess_bytes(
     bytes: &[u8],
     to: &Preprocessor,
 ) -> Result<Vec<u8>, DataError> {
-    decode_bytes(path, bytes)?.fit(path, to)
+    // A decoder that panics at a damaged image costs this image, not the others.
+    catch_unwind(|| decode_bytes(path, bytes)?.fit(path, to))
+        .unwrap_or_else(|_| Err(undecodable(path, "the decoder failed")))
 }
 
 /// As [`preprocess_bytes`], for a file.

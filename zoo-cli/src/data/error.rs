@@ -32,6 +32,12 @@ pub enum DataError {
         /// The empty file or directory.
         path: PathBuf,
     },
+    /// A directory whose files are no images, by their names.
+    #[error("`{path}` holds no images; give a folder with .png, .jpg or .webp files")]
+    NoImages {
+        /// The directory.
+        path: PathBuf,
+    },
     /// A path whose content is none of the known formats.
     #[error(
         "`{path}` is none of the known datasets ({looked_for}); give a CIFAR binary folder, IDX files, parquet files, an image folder `class/*.png|jpg|webp`, or a .tar or .tar.gz of one"
@@ -110,6 +116,7 @@ impl DataError {
             Self::Missing { path }
             | Self::Read { path, .. }
             | Self::Empty { path }
+            | Self::NoImages { path }
             | Self::UnknownFormat { path, .. }
             | Self::Malformed { path, .. }
             | Self::Label { path, .. }

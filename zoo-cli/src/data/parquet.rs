@@ -3,6 +3,7 @@
 
 use std::{
     fs::File,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
 };
 
@@ -10,7 +11,10 @@ use ::parquet::{
     column::reader::{ColumnReader, ColumnReaderImpl},
     data_type::{ByteArray, DataType},
     errors::ParquetError,
-    file::reader::{FileReader, SerializedFileReader},
+    file::{
+        metadata::ColumnChunkMetaData,
+        reader::{FileReader, SerializedFileReader},
+    },
 };
 use models::preprocessor::Preprocessor;
 use rayon::prelude::*;
@@ -54,7 +58,11 @@ struct Shard {
 impl Shard {
     fn open(path: PathBuf) -> Result<Self, DataError> {
         let file = File::open(&path).map_err(|reason| input::read_failed(&path, reason))?;
-        if file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
+        let size = file
+            .metadata()
+            .map_err(|reason| input::read_failed(&path, reason))?
+            .len();
+        if size == 0 {
             return Err(DataError::Empty { path });
         }
         let reader = SerializedFileReader::new(file).map_err(|error| damaged(&path, &error))?;
@@ -80,6 +88,34 @@ impl Shard {
                 ),
             ));
         };
+        // The parquet library panics at column chunks that begin before the file or end behind it.
+        let within = |chunk: &ColumnChunkMetaData| {
+            let start = chunk
+                .dictionary_page_offset()
+                .unwrap_or_else(|| chunk.data_page_offset());
+            let end = start.checked_add(chunk.compressed_size());
+            let offsets = [
+                start,
+                chunk.data_page_offset(),
+                chunk.compressed_size(),
+                chunk.num_values(),
+            ];
+            offsets.iter().all(|&offset| offset >= 0)
+                && end
+                    .and_then(|end| u64::try_from(end).ok())
+                    .is_some_and(|end| end <= size)
+        };
+        let groups = reader.metadata().row_groups();
+        if !groups.iter().all(|group| {
+            [image, label]
+                .iter()
+                .all(|&column| within(group.column(column)))
+        }) {
+            return Err(malformed(
+                &path,
+                "its footer points outside of it; fetch the file again".into(),
+            ));
+        }
         let label_names = metadata
             .key_value_metadata()
             .into_iter()
@@ -287,6 +323,28 @@ fn is_test(file: &Path) -> bool {
     starts(file.file_name()) || starts(file.parent().and_then(Path::file_name))
 }
 
+/// Reads one file and gives the names of its classes. The parquet library panics at some damaged files: that is an
+/// error like any other.
+fn read_shard(
+    path: PathBuf,
+    to: Option<&Preprocessor>,
+    images: &mut Option<Images>,
+    skipped: &mut Vec<SkippedFile>,
+) -> Result<Option<Vec<String>>, DataError> {
+    let named = path.clone();
+    catch_unwind(AssertUnwindSafe(|| {
+        let shard = Shard::open(path)?;
+        shard.read(to, images, skipped)?;
+        Ok(shard.label_names)
+    }))
+    .unwrap_or_else(|_| {
+        Err(malformed(
+            &named,
+            "it is damaged; fetch the file again".into(),
+        ))
+    })
+}
+
 /// Reads the parquet files of a folder, or nothing where there are none.
 ///
 /// # Errors
@@ -323,9 +381,8 @@ pub(crate) fn read(
             .iter()
             .filter(|&&member| is_test(&store.members()[member]) == test)
         {
-            let shard = Shard::open(store.path(member))?;
-            shard.read(to, &mut images, &mut parts.skipped)?;
-            names = names.or(shard.label_names);
+            let label_names = read_shard(store.path(member), to, &mut images, &mut parts.skipped)?;
+            names = names.or(label_names);
             any = true;
         }
         let images = images.filter(|images| any && !images.is_empty());

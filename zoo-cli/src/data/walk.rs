@@ -25,71 +25,81 @@ pub(crate) fn has_image_name(path: &Path) -> bool {
 }
 
 /// All files below a directory for which `keep` holds, sorted by path. Symbolic links are followed, each
-/// directory is entered once.
+/// directory is entered once. A link that leads nowhere is left out.
 ///
 /// # Errors
-/// When a directory cannot be read. A link that leads nowhere is left out.
+/// When a directory cannot be read.
 pub(crate) fn files_below(
     directory: &Path,
     keep: &dyn Fn(&Path) -> bool,
 ) -> Result<Vec<PathBuf>, DataError> {
     let mut found = Vec::new();
-    visit(directory, keep, &mut HashSet::new(), 0, &mut found)?;
-    Ok(found)
+    visit(directory, keep, &mut HashSet::new(), 0, &mut found);
+    found.into_iter().collect()
 }
 
+/// Adds the files below a directory to `found`, and each directory that cannot be read as an error.
 fn visit(
     directory: &Path,
     keep: &dyn Fn(&Path) -> bool,
     entered: &mut HashSet<PathBuf>,
     depth: usize,
-    found: &mut Vec<PathBuf>,
-) -> Result<(), DataError> {
-    let real =
-        fs::canonicalize(directory).map_err(|reason| input::read_failed(directory, reason))?;
-    if depth > MAX_DEPTH || !entered.insert(real) {
-        return Ok(());
-    }
-    let failed = |reason| input::read_failed(directory, reason);
-    let mut entries = fs::read_dir(directory)
-        .map_err(failed)?
-        .map(|entry| entry.and_then(|entry| Ok((entry.path(), entry.file_type()?))))
-        .collect::<io::Result<Vec<_>>>()
-        .map_err(failed)?;
-    entries.sort_by(|(a, _), (b, _)| a.cmp(b));
-    for (path, kind) in entries {
-        let (is_directory, is_file) = if kind.is_symlink() {
-            let target = fs::metadata(&path);
-            target.map_or((false, false), |target| (target.is_dir(), target.is_file()))
-        } else {
-            (kind.is_dir(), kind.is_file())
-        };
-        if is_directory {
-            visit(&path, keep, entered, depth + 1, found)?;
-        } else if is_file && keep(&path) {
-            found.push(path);
+    found: &mut Vec<Result<PathBuf, DataError>>,
+) {
+    match entries(directory, entered) {
+        Err(reason) => found.push(Err(input::read_failed(directory, reason))),
+        Ok(entries) => {
+            for (path, is_directory) in entries {
+                if is_directory && depth < MAX_DEPTH {
+                    visit(&path, keep, entered, depth + 1, found);
+                } else if !is_directory && keep(&path) {
+                    found.push(Ok(path));
+                }
+            }
         }
     }
-    Ok(())
+}
+
+/// The files (`false`) and directories (`true`) in a directory, sorted; none when it was entered before.
+fn entries(directory: &Path, entered: &mut HashSet<PathBuf>) -> io::Result<Vec<(PathBuf, bool)>> {
+    if !entered.insert(fs::canonicalize(directory)?) {
+        return Ok(Vec::new());
+    }
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let (path, mut kind) = (entry.path(), entry.file_type()?);
+        if kind.is_symlink() {
+            match fs::metadata(&path) {
+                Ok(target) => kind = target.file_type(),
+                Err(_) => continue,
+            }
+        }
+        if kind.is_dir() || kind.is_file() {
+            entries.push((path, kind.is_dir()));
+        }
+    }
+    entries.sort();
+    Ok(entries)
 }
 
 /// The images that these paths stand for, in their order. A file is taken as it is, whatever its name; a
 /// directory stands for the files below it whose names end in `.png`, `.jpg`, `.jpeg` or `.webp`, sorted.
-/// Symbolic links are followed, loops are not. A path that is missing, cannot be read, or is a directory
-/// without images gives an error in its place.
+/// Symbolic links are followed, loops are not. A path that is missing, a directory that cannot be read, and one
+/// without images each give an error in their place.
 pub fn walk_images(paths: &[PathBuf]) -> Vec<Result<PathBuf, DataError>> {
     let mut images = Vec::new();
     for path in paths {
         match fs::metadata(path) {
             Err(reason) => images.push(Err(input::read_failed(path, reason))),
             Ok(metadata) if !metadata.is_dir() => images.push(Ok(path.clone())),
-            Ok(_) => match files_below(path, &has_image_name) {
-                Ok(found) if found.is_empty() => {
-                    images.push(Err(DataError::Empty { path: path.clone() }))
+            Ok(_) => {
+                let before = images.len();
+                visit(path, &has_image_name, &mut HashSet::new(), 0, &mut images);
+                if images.len() == before {
+                    images.push(Err(DataError::NoImages { path: path.clone() }));
                 }
-                Ok(found) => images.extend(found.into_iter().map(Ok)),
-                Err(error) => images.push(Err(error)),
-            },
+            }
         }
     }
     images
@@ -138,7 +148,7 @@ mod tests {
             ["b/1.jpg", "b/2.PNG", "b/deep/3.webp", "b/notes.txt"]
         );
         assert!(shown[4].contains("absent` does not exist"));
-        assert!(shown[5].contains("none` is empty"));
+        assert!(shown[5].contains("none` holds no images"));
         assert_eq!(shown[6], "a.jpeg");
         assert_eq!(shown.len(), 7);
     }

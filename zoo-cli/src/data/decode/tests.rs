@@ -202,6 +202,8 @@ fn a_truncated_photo_with_a_thumbnail_is_noticed() {
     let plain = encode(photo(), ImageFormat::Jpeg);
     let whole = [&plain[..2], &segment, &plain[2..]].concat();
     assert!(run(&whole, &to(8, 3)).is_ok());
+    // A film behind the photo, with bytes that look like the start of a scan.
+    assert!(run(&[whole.as_slice(), &[0xff, 0xda, 7, 7]].concat(), &to(8, 3)).is_ok());
     for missing in [1, 2, 20] {
         assert!(run(&whole[..whole.len() - missing], &to(8, 3)).is_err());
     }
