@@ -243,9 +243,62 @@ class Generator(nn.Module):
         return self.decode(self.encode(images))
 
 
+class Spline(nn.Module):
+    """A learned function on every edge: b silu(x) + sum_j c_j B_j(x), cubic B-splines on a uniform grid."""
+
+    def __init__(self, inputs, outputs, grid):
+        super().__init__()
+        self.low, self.intervals = grid["low"], grid["intervals"]
+        self.step = (grid["high"] - grid["low"]) / grid["intervals"]
+        self.base_weight = nn.Parameter(torch.zeros(outputs, inputs))
+        self.spline_weight = nn.Parameter(torch.zeros(outputs, inputs, self.intervals + 3))
+
+    def basis(self, x):
+        """B_j(x) for all j by the recursion of Cox and de Boor."""
+        knots = self.low + self.step * torch.arange(-3, self.intervals + 4, dtype=x.dtype)
+        x = x[..., None]
+        b = ((x >= knots[:-1]) & (x < knots[1:])).to(x.dtype)
+        for k in range(1, 4):
+            left = (x - knots[: -k - 1]) / (knots[k:-1] - knots[: -k - 1])
+            right = (knots[k + 1 :] - x) / (knots[k + 1 :] - knots[1:-k])
+            b = left * b[..., :-1] + right * b[..., 1:]
+        return b
+
+    def forward(self, x):
+        splines = torch.einsum("nij,oij->no", self.basis(x), self.spline_weight)
+        return F.linear(F.silu(x), self.base_weight) + splines
+
+
+class Field(nn.Module):
+    """Points [n, 2] to numbers [n, 1]."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.tanh = config["function"] == "mlp"
+        widths = [2, *config["hidden"], 1]
+        pairs = list(zip(widths, widths[1:]))
+        if config["function"] == "gmnm":
+            shapes = zip(pairs, config["components"], config["projections"])
+            layers = [Gmnm(*pair, m, r, config["aggregation"]) for pair, m, r in shapes]
+        elif config["function"] == "mlp":
+            layers = [nn.Linear(*pair) for pair in pairs]
+        else:
+            layers = [Spline(*pair, grid) for pair, grid in zip(pairs, config["grids"])]
+        self.layers = nn.ModuleList(layers)
+
+    def forward(self, x):
+        for i, layer in enumerate(self.layers):
+            x = layer(x)
+            if self.tanh and i + 1 < len(self.layers):
+                x = torch.tanh(x)
+        return x
+
+
 ARCHITECTURES = {
     "classifier": Classifier,
     "generator": Generator,
+    "surface": Field,
+    "poisson": Field,
 }
 
 

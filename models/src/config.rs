@@ -9,6 +9,7 @@ use gmnm_core::ops::Activation;
 use serde::{Deserialize, Serialize};
 
 use crate::classifier::{Classifier, ClassifierConfig};
+use crate::field::{Field, FieldConfig};
 use crate::generator::{Generator, GeneratorConfig};
 
 /// Why a configuration cannot describe a network.
@@ -71,6 +72,10 @@ pub enum ModelConfig {
     Classifier(ClassifierConfig),
     /// An autoencoder of images.
     Generator(GeneratorConfig),
+    /// A network from the plane to a number, fitted to a surface.
+    Surface(FieldConfig),
+    /// A network from the plane to a number that solves a Poisson equation.
+    Poisson(FieldConfig),
 }
 
 impl ModelConfig {
@@ -83,6 +88,7 @@ impl ModelConfig {
         match self {
             Self::Classifier(config) => config.validate(),
             Self::Generator(config) => config.validate(),
+            Self::Surface(config) | Self::Poisson(config) => config.validate(),
         }
     }
 
@@ -90,7 +96,7 @@ impl ModelConfig {
     pub fn classes(&self) -> Option<usize> {
         match self {
             Self::Classifier(config) => Some(config.classes),
-            Self::Generator(_) => None,
+            Self::Generator(_) | Self::Surface(_) | Self::Poisson(_) => None,
         }
     }
 
@@ -99,6 +105,7 @@ impl ModelConfig {
         match self {
             Self::Classifier(config) => Some(config.channels),
             Self::Generator(config) => Some(config.channels),
+            Self::Surface(_) | Self::Poisson(_) => None,
         }
     }
 
@@ -110,6 +117,7 @@ impl ModelConfig {
         match self {
             Self::Classifier(config) => Classifier::new(config, vb).map(drop),
             Self::Generator(config) => Generator::new(config, vb).map(drop),
+            Self::Surface(config) | Self::Poisson(config) => Field::new(config, vb).map(drop),
         }
     }
 

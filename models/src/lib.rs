@@ -4,9 +4,12 @@
 //! [`model_dir`]: `config.json`, `model.safetensors` and, for images, `preprocessor_config.json`. Image batches are
 //! channels-last, `[batch, height, width, channels]`.
 
+pub mod cholesky;
 pub mod classifier;
 pub mod config;
+pub mod field;
 pub mod generator;
+pub mod jet;
 pub mod layers;
 pub mod model_dir;
 pub mod preprocessor;

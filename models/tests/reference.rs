@@ -8,9 +8,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device, Module, Tensor};
 use gmnm_core::{ParamStore, gradient_check::random, rng::Philox};
 use models::classifier::{Classifier, ClassifierConfig};
+use models::field::Field;
 use models::generator::Generator;
 use models::layers::{MixFunction, Placement};
 use models::model_dir::{ModelDir, Storage, load, save};
@@ -79,6 +80,12 @@ fn peer(python: &Path, dir: &Path, input: &Tensor) -> Tensor {
     candle_core::safetensors::load(outputs, &Device::Cpu).unwrap()["output"].clone()
 }
 
+/// Says that a comparison was left out, past the test harness, which hides what a passing test prints.
+fn skipped(name: &str) {
+    let text = format!("SKIPPED {name}: no Python with torch and safetensors in ZOO_PYTHON\n");
+    std::io::stderr().write_all(text.as_bytes()).unwrap();
+}
+
 /// Saves, loads, and compares with PyTorch to 1e-4 of the largest output (at least 1).
 fn assert_equal_to_pytorch(
     name: &str,
@@ -87,10 +94,7 @@ fn assert_equal_to_pytorch(
     forward: impl Fn(&ModelDir) -> candle_core::Result<Tensor>,
 ) {
     let Some(python) = python() else {
-        let skipped =
-            format!("SKIPPED {name}: no Python with torch and safetensors in ZOO_PYTHON\n");
-        // Written past the test harness, which hides what a passing test prints.
-        std::io::stderr().write_all(skipped.as_bytes()).unwrap();
+        skipped(name);
         return;
     };
     let dir = tempfile::tempdir().unwrap();
@@ -154,6 +158,48 @@ fn generators_equal_pytorch() {
                 let store = model.store(DType::F32, &Device::Cpu)?;
                 Generator::new(&config, store.detached().var_builder())?.forward(&input, false)
             });
+        }
+    }
+}
+
+/// In f64, so that the two agree to 1e-10 of the largest output.
+#[test]
+fn fields_equal_pytorch() {
+    let Some(python) = python() else {
+        skipped("fields");
+        return;
+    };
+    let input = random(&[50, 2], DType::F64, 9).unwrap();
+    for entry in registry::entries() {
+        let (ModelConfig::Surface(config) | ModelConfig::Poisson(config)) = entry.config() else {
+            continue;
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let store = ParamStore::new(11, DType::F64, &Device::Cpu);
+        let field = Field::new(&config, store.var_builder()).unwrap();
+        let model = ModelDir {
+            model: entry.name.to_string(),
+            config: entry.config(),
+            labels: Vec::new(),
+            preprocessor: None,
+            tensors: store.tensors(),
+        };
+        save(dir.path(), &model, Storage::Full).unwrap();
+        let reloaded = load(dir.path()).unwrap();
+        let loaded = reloaded.store(DType::F64, &Device::Cpu).unwrap();
+        let ours = Field::new(&config, loaded.var_builder()).unwrap();
+        let ours = ours.forward(&input).unwrap();
+        let bytes = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f64>().unwrap();
+        assert_eq!(bytes(&ours), bytes(&field.forward(&input).unwrap()));
+        let theirs = peer(&python, dir.path(), &input);
+        assert_eq!(ours.dims(), theirs.dims(), "{}", entry.name);
+        let largest = bytes(&theirs).iter().fold(1f64, |m, v| m.max(v.abs()));
+        for (a, b) in bytes(&ours).iter().zip(bytes(&theirs)) {
+            assert!(
+                (a - b).abs() <= 1e-10 * largest,
+                "{}: {a} against {b}",
+                entry.name
+            );
         }
     }
 }

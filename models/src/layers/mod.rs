@@ -4,7 +4,11 @@ mod attention;
 mod batch_norm;
 mod channel_mixer;
 mod conv;
+pub mod kan;
 mod linear;
+pub mod mixture;
+pub mod mlp;
+pub mod spline;
 
 pub use attention::{Attention, AttentionConfig};
 pub use batch_norm::BatchNorm;
