@@ -110,7 +110,7 @@ impl FieldConfig {
     }
 
     /// Input, hidden and output widths.
-    fn widths(&self) -> Vec<usize> {
+    pub fn widths(&self) -> Vec<usize> {
         let (Self::Gmnm { hidden, .. } | Self::Mlp { hidden } | Self::Kan { hidden, .. }) = self;
         let ends = (std::iter::once(DIM), std::iter::once(1));
         ends.0.chain(hidden.iter().copied()).chain(ends.1).collect()

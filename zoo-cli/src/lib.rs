@@ -2,8 +2,10 @@
 
 pub mod cli;
 pub mod commands;
+pub mod compare;
 pub mod data;
 pub mod examples;
+pub mod field;
 pub mod hub;
 pub mod infer;
 pub mod report;

@@ -1,0 +1,234 @@
+//! Surfaces and equations.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::time::Instant;
+
+use models::registry::{self, Task};
+
+use super::{Case, Contrast, Measure, Plan, Results, RunOutcome, run_dir};
+use crate::field::{FieldRecipe, Problem, RecipeError, RunOptions, UnknownProblem, train};
+use crate::report::plot::{Figure, LineChart, Scale};
+
+/// `surfaces` or `poisson`: every model of the family on every problem.
+#[derive(Debug)]
+pub struct FieldPlan {
+    task: Task,
+    problems: Vec<Problem>,
+    recipe: FieldRecipe,
+}
+
+const fn error(name: &'static str) -> Measure {
+    Measure {
+        name,
+        larger_is_better: false,
+        contrast: Contrast::Ratio,
+    }
+}
+
+const SURFACES: &[Measure] = &[error("test_rmse"), error("train_rmse")];
+const EQUATIONS: &[Measure] = &[
+    error("squared_l2"),
+    error("boundary_mse"),
+    error("residual_mse"),
+];
+
+/// Why a plan cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The recipe's override is wrong.
+    #[error(transparent)]
+    Recipe(#[from] RecipeError),
+    /// There is no such problem.
+    #[error(transparent)]
+    Problem(#[from] UnknownProblem),
+}
+
+impl FieldPlan {
+    /// The plan of `task` (surfaces unless it is Poisson) on the problem `data`, or on all, by the family's recipe
+    /// with `set` over it.
+    ///
+    /// # Errors
+    /// When there is no such problem, or no such key of the recipe.
+    pub fn new(task: Task, data: Option<&str>, set: &[String]) -> Result<Self, PlanError> {
+        let (task, recipe) = match task {
+            Task::Poisson => (task, "poisson-solver"),
+            _ => (Task::Fitting, "surface-fitter"),
+        };
+        let problems = match data {
+            Some(name) => vec![Problem::find(task, name)?],
+            None => Problem::all(task),
+        };
+        Ok(Self {
+            task,
+            problems,
+            recipe: FieldRecipe::resolve(recipe, None, set, None)?,
+        })
+    }
+
+    fn models(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let task = self.task;
+        let entries = registry::entries().iter().filter(move |e| e.task == task);
+        entries.map(|e| e.name)
+    }
+
+    /// The measure `column` over the iterations: of all seeds the median, with the range between the best and worst.
+    fn curve(&self, dir: &Path, results: &Results, case: &Case, column: usize) -> Curve {
+        let seeds = results.of(case).into_iter().map(|run| run.seed);
+        let curves: Vec<Vec<(f64, f64)>> = seeds
+            .filter_map(|seed| {
+                std::fs::read_to_string(run_dir(dir, case, seed).join("metrics.csv")).ok()
+            })
+            .map(|text| {
+                let rows = text.lines().skip(1).filter_map(|line| {
+                    let cells: Vec<&str> = line.split(',').collect();
+                    Some((
+                        cells.first()?.parse().ok()?,
+                        cells.get(3 + column)?.parse().ok()?,
+                    ))
+                });
+                rows.collect()
+            })
+            .collect();
+        let longest = curves
+            .iter()
+            .max_by_key(|c| c.len())
+            .cloned()
+            .unwrap_or_default();
+        let mut curve = Curve::default();
+        for (i, (x, _)) in longest.iter().enumerate() {
+            let mut values: Vec<f64> = curves
+                .iter()
+                .filter_map(|c| c.get(i).map(|p| p.1))
+                .collect();
+            values.sort_by(f64::total_cmp);
+            curve.median.push((*x, values[values.len() / 2]));
+            curve.range.push((*x, values[0], values[values.len() - 1]));
+        }
+        curve
+    }
+}
+
+#[derive(Default)]
+struct Curve {
+    median: Vec<(f64, f64)>,
+    range: Vec<(f64, f64, f64)>,
+}
+
+impl Plan for FieldPlan {
+    fn name(&self) -> &'static str {
+        match self.task {
+            Task::Poisson => "poisson",
+            _ => "surfaces",
+        }
+    }
+
+    fn about(&self) -> String {
+        let r = &self.recipe;
+        format!(
+            "{} in f64 by one recipe for all models: {} random points{}, {} iterations of Adam, {} of L-BFGS, {} of \
+             Levenberg-Marquardt.",
+            match self.task {
+                Task::Poisson => "−Δu = f on [−1, 1]² with u = 0 on the boundary,",
+                _ => "Surfaces over [−1, 1]²,",
+            },
+            r.points,
+            match self.task {
+                Task::Poisson => format!(" and {} on the boundary", r.boundary_points),
+                _ => String::new(),
+            },
+            r.adam_iterations,
+            r.lbfgs_iterations,
+            r.levenberg_marquardt_iterations
+        )
+    }
+
+    fn settings(&self) -> serde_json::Value {
+        let problems: Vec<&str> = self.problems.iter().map(Problem::name).collect();
+        serde_json::json!({"problems": problems, "recipe": self.recipe})
+    }
+
+    fn cases(&self) -> Vec<Case> {
+        let case = |problem: &Problem, model: &str| Case {
+            problem: problem.name().to_string(),
+            model: model.to_string(),
+        };
+        let problems = self.problems.iter();
+        problems
+            .flat_map(|p| self.models().map(move |m| case(p, m)))
+            .collect()
+    }
+
+    fn measures(&self) -> &[Measure] {
+        match self.task {
+            Task::Poisson => EQUATIONS,
+            _ => SURFACES,
+        }
+    }
+
+    fn run(
+        &self,
+        case: &Case,
+        seed: u64,
+        dir: &Path,
+        progress: &mut dyn FnMut(f64) -> bool,
+    ) -> anyhow::Result<Option<RunOutcome>> {
+        let entry = registry::find(&case.model)?;
+        let options = RunOptions {
+            entry,
+            problem: Problem::find(self.task, &case.problem)?,
+            recipe: self.recipe.clone(),
+            seed,
+            dir: dir.to_path_buf(),
+            overwrite: true,
+        };
+        let (total, mut steps) = (self.recipe.iterations().max(1), 0);
+        let started = Instant::now();
+        let fit = train(&options, &mut |iteration, _| {
+            steps = iteration;
+            match progress(iteration as f64 / total as f64) {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            }
+        })?;
+        if fit.interrupted {
+            return Ok(None);
+        }
+        Ok(Some(RunOutcome {
+            parameters: entry.config().parameter_count()?,
+            step_ms: started.elapsed().as_secs_f64() * 1e3 / steps.max(1) as f64,
+            values: fit.measures.iter().map(|(_, value)| *value).collect(),
+        }))
+    }
+
+    fn figures(&self, dir: &Path, results: &Results) -> Vec<(String, String)> {
+        let columns: &[usize] = match self.task {
+            Task::Poisson => &[0, 1, 2],
+            _ => &[0],
+        };
+        let title = format!(
+            "{}: median over the seeds, shaded from the best to the worst",
+            self.name()
+        );
+        let mut figure = Figure::new(title, 3).panel_size(390.0, 300.0);
+        for problem in &self.problems {
+            for column in columns {
+                let name = self.measures()[*column].name.replace('_', " ");
+                let mut chart = LineChart::new(format!("{}: {name}", problem.name()))
+                    .x_label("iteration")
+                    .y_scale(Scale::Log);
+                for model in self.models() {
+                    let case = Case {
+                        problem: problem.name().to_string(),
+                        model: model.to_string(),
+                    };
+                    let curve = self.curve(dir, results, &case, *column);
+                    let short = model.split_once('.').map_or("GMNM", |(_, variant)| variant);
+                    chart = chart.line(short, curve.median).band(curve.range);
+                }
+                figure = figure.panel(chart);
+            }
+        }
+        vec![("curves.svg".to_string(), figure.svg())]
+    }
+}

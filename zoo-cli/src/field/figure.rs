@@ -1,0 +1,71 @@
+//! The figures of a run.
+
+use models::field::FieldConfig;
+
+use super::problem::midpoints;
+use super::{Fit, Problem, Row};
+use crate::report::plot::{ColorMap, Figure, HeatMap, LineChart, Scale};
+
+/// Cells along a side of a picture.
+const SIDE: usize = 100;
+
+fn measure_of(rows: &[Row], name: &str) -> Vec<(f64, f64)> {
+    let value = |row: &Row| {
+        row.measures
+            .iter()
+            .find(|(n, _)| *n == name)
+            .map(|(_, v)| *v)
+    };
+    rows.iter()
+        .filter_map(|row| Some((row.iteration as f64, value(row)?)))
+        .collect()
+}
+
+fn label(measure: &str) -> String {
+    match measure {
+        "test_rmse" => "test RMSE".into(),
+        "train_rmse" => "training RMSE".into(),
+        "squared_l2" => "squared L2 error".into(),
+        "boundary_mse" => "boundary MSE".into(),
+        "residual_mse" => "residual MSE".into(),
+        other => other.replace('_', " "),
+    }
+}
+
+/// The measures over the iterations, on a logarithmic axis.
+pub fn curves(title: &str, problem: &Problem, fit: &Fit) -> LineChart {
+    let mut chart = LineChart::new(title)
+        .x_label("iteration")
+        .y_label("error")
+        .y_scale(Scale::Log);
+    for name in problem.measure_names() {
+        chart = chart.line(label(name), measure_of(&fit.history, name));
+    }
+    chart
+}
+
+/// The truth, the network's values, their difference, and the errors over the iterations.
+pub fn picture(title: &str, problem: &Problem, config: &FieldConfig, fit: &Fit) -> Figure {
+    let network = config.jets();
+    let points = midpoints(SIDE);
+    let truth: Vec<f64> = points.iter().map(|p| problem.exact(*p)).collect();
+    let values: Vec<f64> = points
+        .iter()
+        .map(|p| network.value(&fit.parameters, *p))
+        .collect();
+    let error = values.iter().zip(&truth).map(|(v, t)| v - t).collect();
+    let finite = truth.iter().filter(|v| v.is_finite());
+    let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| {
+        (l.min(*v), h.max(*v))
+    });
+    let (exact, found) = match problem {
+        Problem::Surface(_) => ("surface", "fit"),
+        Problem::Equation(_) => ("exact solution", "solution"),
+    };
+    Figure::new(title, 2)
+        .panel_size(380.0, 300.0)
+        .panel(HeatMap::new(exact, truth, SIDE).range(low, high))
+        .panel(HeatMap::new(found, values, SIDE).range(low, high))
+        .panel(HeatMap::new("error", error, SIDE).colors(ColorMap::Diverging))
+        .panel(curves("errors in training", problem, fit))
+}

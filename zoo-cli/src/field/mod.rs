@@ -1,0 +1,17 @@
+//! Networks over the plane: surfaces to fit and Poisson equations to solve, in f64, every step over all points.
+//!
+//! A problem becomes conditions on the network's jets ([`minimize::Condition`]), which three minimisers meet one after
+//! the other: Adam, L-BFGS and Levenberg-Marquardt. The same seed gives the same bytes on one machine.
+
+mod figure;
+mod fit;
+pub mod minimize;
+mod problem;
+mod recipe;
+mod run;
+
+pub use figure::{curves, picture};
+pub use fit::{Fit, Row, fit, initial};
+pub use problem::{EQUATIONS, Equation, Measures, Problem, SURFACES, Surface, UnknownProblem};
+pub use recipe::{FieldRecipe, RecipeError};
+pub use run::{RunError, RunOptions, RunRecord, numbered, parameters, train};
