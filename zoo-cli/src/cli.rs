@@ -33,6 +33,9 @@ pub enum Command {
     Eval(EvalArgs),
     /// Label images, folders of images, or a list of paths on stdin.
     Infer(InferArgs),
+    /// Train a layer and its baselines by one recipe and write a table, every run, and figures; goes on where it
+    /// stopped.
+    Compare(CompareArgs),
     /// Fetch a model from the Hub into the shared cache, each byte checked; prints where it lies.
     Download(DownloadArgs),
     /// Check a model directory and publish it on the Hub with its card; prints the URL and the commit.
@@ -124,6 +127,35 @@ pub struct EvalArgs {
     /// How to print the summary.
     #[arg(long, value_enum, default_value_t = SummaryFormat::Table)]
     pub format: SummaryFormat,
+}
+
+/// What `zoo compare` compares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CompareTask {
+    /// `surface-fitter` and its baselines on every surface.
+    Surfaces,
+    /// `poisson-solver` and its baselines on every equation.
+    Poisson,
+}
+
+/// Arguments of `zoo compare`.
+#[derive(Debug, Args)]
+pub struct CompareArgs {
+    /// What to compare.
+    #[arg(value_enum)]
+    pub task: CompareTask,
+    /// Runs of every model, under seeds 0, 1, …
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub seeds: u64,
+    /// One problem or dataset only (left out: all).
+    #[arg(long, value_name = "DATA")]
+    pub data: Option<String>,
+    /// Where to write, and where to go on (left out: `comparisons/TASK`).
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+    /// Overrides one key of the recipe of all models.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
 }
 
 /// Arguments of `zoo infer`.

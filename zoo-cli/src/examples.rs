@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device, Module, Tensor};
 use gmnm_core::rng::Philox;
 use models::ModelConfig;
 use models::classifier::Classifier;
+use models::field::Field;
 use models::generator::Generator;
 use models::model_dir::ModelDir;
 use safetensors::{Dtype, SafeTensors};
@@ -115,6 +116,7 @@ fn input_shape(model: &ModelDir) -> Vec<usize> {
             vec![2, height, width, config.channels]
         }
         ModelConfig::Generator(config) => vec![2, config.height, config.width, config.channels],
+        ModelConfig::Surface(_) | ModelConfig::Poisson(_) => vec![2, 2],
     }
 }
 
@@ -126,5 +128,8 @@ fn forward(model: &ModelDir, input: &Tensor) -> candle_core::Result<Tensor> {
     match &model.config {
         ModelConfig::Classifier(config) => Classifier::new(config, weights)?.forward(input, false),
         ModelConfig::Generator(config) => Generator::new(config, weights)?.forward(input, false),
+        ModelConfig::Surface(config) | ModelConfig::Poisson(config) => {
+            Field::new(config, weights)?.forward(input)
+        }
     }
 }

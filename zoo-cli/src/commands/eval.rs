@@ -24,6 +24,9 @@ use crate::train::{RunDir, evaluate};
 /// When model and data cannot be had, or do not fit each other.
 pub(super) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<Outcome> {
     let Resolved { model, dir } = resolve(&args.model)?;
+    if super::field::entry(&model.model).is_some() {
+        return super::field::eval(args, &model, dir.as_deref(), printer);
+    }
     let record = dir.as_deref().and_then(|dir| {
         let dir = RunDir::existing(dir);
         TrainingRecord::read(&dir).ok()

@@ -1,12 +1,18 @@
 //! The subcommands, one file each. No logic that a user of the library would miss.
 
+mod compare;
 mod download;
 mod eval;
+mod field;
 mod infer;
 mod list;
 mod train;
 mod upload;
 mod verify;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context;
 
 use crate::cli::{Cli, Command, HubArgs};
 use crate::data::SkippedFile;
@@ -44,6 +50,18 @@ pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     })
 }
 
+/// A flag that Ctrl-C sets; a second Ctrl-C ends the process at once.
+fn stop_on_ctrl_c() -> anyhow::Result<&'static AtomicBool> {
+    static STOP: AtomicBool = AtomicBool::new(false);
+    ctrlc::set_handler(|| {
+        if STOP.swap(true, Ordering::Relaxed) {
+            std::process::exit(i32::from(Outcome::Interrupted.exit_code()));
+        }
+    })
+    .context("cannot listen for Ctrl-C")?;
+    Ok(&STOP)
+}
+
 /// The settings of the Hub after flags, environment and files.
 fn hub_settings(args: &HubArgs) -> Result<Settings, HubError> {
     Settings::resolve(&Overrides {
@@ -72,6 +90,7 @@ pub fn run(cli: Cli, printer: &Printer) -> anyhow::Result<Outcome> {
         Command::Train(args) => train::run(&args, printer),
         Command::Eval(args) => eval::run(&args, printer),
         Command::Infer(args) => infer::run(&args, printer),
+        Command::Compare(args) => compare::run(&args, printer),
         Command::Download(args) => download::run(&args, printer),
         Command::Upload(args) => upload::run(&args, printer),
         Command::Verify(args) => verify::run(&args, printer),

@@ -1,8 +1,5 @@
 //! `zoo train`.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
-use anyhow::Context;
 use candle_core::Device;
 use serde_json::json;
 
@@ -15,13 +12,14 @@ use crate::train::run_dir::IfExists;
 use crate::train::session::{Output, Request, Session, SessionEnd, Summary};
 use crate::train::tasks::classification;
 
-static STOP: AtomicBool = AtomicBool::new(false);
-
 /// Trains a model, or goes on with a run that was stopped.
 ///
 /// # Errors
 /// When the request is wrong or training fails.
 pub(super) fn run(args: &TrainArgs, printer: &Printer) -> anyhow::Result<Outcome> {
+    if let Some(entry) = args.model.as_deref().and_then(super::field::entry) {
+        return super::field::train(args, entry, printer);
+    }
     let session = open(args, printer)?;
     let record = session.record();
     warn_about_data(printer, record.data.notice.as_deref(), session.skipped());
@@ -38,15 +36,9 @@ pub(super) fn run(args: &TrainArgs, printer: &Printer) -> anyhow::Result<Outcome
         record.seed,
         dir.display()
     ));
-    // A second Ctrl-C does not wait for the step.
-    ctrlc::set_handler(|| {
-        if STOP.swap(true, Ordering::Relaxed) {
-            std::process::exit(i32::from(Outcome::Interrupted.exit_code()));
-        }
-    })
-    .context("cannot listen for Ctrl-C")?;
+    let stop = super::stop_on_ctrl_c()?;
     let report = TrainingReport::new(printer, classification::MEASURES);
-    let ended = session.train(&Device::Cpu, &report, &STOP)?;
+    let ended = session.train(&Device::Cpu, &report, stop)?;
     drop(report);
     match ended {
         SessionEnd::Finished(summary) => {

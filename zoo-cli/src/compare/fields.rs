@@ -9,6 +9,8 @@ use models::registry::{self, Task};
 use super::{Case, Contrast, Measure, Plan, Results, RunOutcome, run_dir};
 use crate::field::{FieldRecipe, Problem, RecipeError, RunOptions, UnknownProblem, train};
 use crate::report::plot::{Figure, LineChart, Scale};
+use crate::train::RunDir;
+use crate::train::run_dir::{IfExists, METRICS_CSV};
 
 /// `surfaces` or `poisson`: every model of the family on every problem.
 #[derive(Debug)]
@@ -77,7 +79,7 @@ impl FieldPlan {
         let seeds = results.of(case).into_iter().map(|run| run.seed);
         let curves: Vec<Vec<(f64, f64)>> = seeds
             .filter_map(|seed| {
-                std::fs::read_to_string(run_dir(dir, case, seed).join("metrics.csv")).ok()
+                std::fs::read_to_string(run_dir(dir, case, seed).join(METRICS_CSV)).ok()
             })
             .map(|text| {
                 let rows = text.lines().skip(1).filter_map(|line| {
@@ -179,8 +181,7 @@ impl Plan for FieldPlan {
             problem: Problem::find(self.task, &case.problem)?,
             recipe: self.recipe.clone(),
             seed,
-            dir: dir.to_path_buf(),
-            overwrite: true,
+            dir: RunDir::create(dir, IfExists::Overwrite)?,
         };
         let (total, mut steps) = (self.recipe.iterations().max(1), 0);
         let started = Instant::now();

@@ -14,4 +14,4 @@ pub use figure::{curves, picture};
 pub use fit::{Fit, Row, fit, initial};
 pub use problem::{EQUATIONS, Equation, Measures, Problem, SURFACES, Surface, UnknownProblem};
 pub use recipe::{FieldRecipe, RecipeError};
-pub use run::{RunError, RunOptions, RunRecord, numbered, parameters, train};
+pub use run::{PICTURE, RunError, RunOptions, RunRecord, parameters, train};

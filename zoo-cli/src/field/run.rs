@@ -1,15 +1,19 @@
 //! One run and its directory.
 
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
 
 use models::field::FieldConfig;
-use models::model_dir::{self, Storage, replace_file};
+use models::model_dir::{self, Storage};
 use models::registry::{Entry, Task};
 use models::{ModelConfig, ModelDir};
 use serde::{Deserialize, Serialize};
 
 use super::{FieldRecipe, Fit, Problem, UnknownProblem, curves, fit, picture};
+use crate::train::run_dir::{CARD, CURVES, METRICS_CSV, TRAINING};
+use crate::train::{RunDir, TrainError};
+
+/// The picture of what was learned.
+pub const PICTURE: &str = "picture.svg";
 
 /// Why a run failed.
 #[derive(Debug, thiserror::Error)]
@@ -20,17 +24,12 @@ pub enum RunError {
     /// The model is trained by another command path.
     #[error("`{0}` is no network over the plane")]
     Model(String),
-    /// The output directory is in use.
-    #[error("output directory `{}` is not empty; choose another or give --overwrite", .0.display())]
-    NotEmpty(PathBuf),
-    /// A file could not be written.
-    #[error("cannot write `{}`: {source}", path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        source: std::io::Error,
-    },
+    /// The directory cannot be used.
+    #[error(transparent)]
+    Directory(#[from] Box<TrainError>),
+    /// The record could not be put into words.
+    #[error("cannot write `{TRAINING}`: {0}")]
+    Record(#[from] serde_json::Error),
     /// The model could not be saved.
     #[error(transparent)]
     Save(#[from] model_dir::ModelDirError),
@@ -50,10 +49,8 @@ pub struct RunOptions<'a> {
     pub recipe: FieldRecipe,
     /// The seed of every random choice.
     pub seed: u64,
-    /// The directory.
-    pub dir: PathBuf,
-    /// Whether files that are there may be replaced.
-    pub overwrite: bool,
+    /// The directory, made before anything is trained.
+    pub dir: RunDir,
 }
 
 /// `training.json`.
@@ -108,21 +105,11 @@ pub fn parameters(model: &ModelDir) -> Result<(&FieldConfig, Task, Vec<f64>), Ru
 /// A run that `watch` interrupts is written as well, marked so in its card.
 ///
 /// # Errors
-/// When the directory is in use or cannot be written (before anything is trained), or training fails.
+/// When training fails or the directory cannot be written.
 pub fn train(
     options: &RunOptions,
     watch: &mut dyn FnMut(usize, f64) -> ControlFlow<()>,
 ) -> Result<Fit, RunError> {
-    let dir = &options.dir;
-    let failed = |source| RunError::Write {
-        path: dir.clone(),
-        source,
-    };
-    std::fs::create_dir_all(dir).map_err(failed)?;
-    let used = std::fs::read_dir(dir).map_err(failed)?.next().is_some();
-    if used && !options.overwrite {
-        return Err(RunError::NotEmpty(dir.clone()));
-    }
     let model_config = options.entry.config();
     let Some(config) = field_config(&model_config) else {
         return Err(RunError::Model(options.entry.name.to_string()));
@@ -135,17 +122,14 @@ pub fn train(
         watch,
     )?;
     let write = |name: &str, text: &str| {
-        let path = dir.join(name);
-        replace_file(&path, text.as_bytes()).map_err(|source| RunError::Write { path, source })
+        let written = options.dir.write(name, text.as_bytes());
+        written.map_err(Box::new)
     };
     let title = format!("{} on {}", options.entry.name, options.problem.name());
-    write("metrics.csv", &csv(&options.problem, &trained))?;
+    write(METRICS_CSV, &csv(&options.problem, &trained))?;
+    write(CURVES, &curves(&title, &options.problem, &trained).svg())?;
     write(
-        "curves.svg",
-        &curves(&title, &options.problem, &trained).svg(),
-    )?;
-    write(
-        "picture.svg",
+        PICTURE,
         &picture(&title, &options.problem, config, &trained).svg(),
     )?;
     let record = RunRecord {
@@ -163,9 +147,9 @@ pub fn train(
             .map(|(name, stop)| ((*name).to_string(), stop.describe().to_string()))
             .collect(),
     };
-    let text = serde_json::to_string_pretty(&record).map_err(|e| failed(e.into()))?;
-    write("training.json", &format!("{text}\n"))?;
-    write("README.md", &card(options, config, &trained))?;
+    let text = serde_json::to_string_pretty(&record)?;
+    write(TRAINING, &format!("{text}\n"))?;
+    write(CARD, &card(options, config, &trained))?;
     let model = ModelDir {
         model: options.entry.name.to_string(),
         config: model_config.clone(),
@@ -173,7 +157,7 @@ pub fn train(
         preprocessor: None,
         tensors: trained.tensors(config)?,
     };
-    model_dir::save(dir, &model, Storage::Full)?;
+    model_dir::save(options.dir.path(), &model, Storage::Full)?;
     Ok(trained)
 }
 
@@ -215,31 +199,12 @@ fn card(options: &RunOptions, config: &FieldConfig, fit: &Fit) -> String {
     text
 }
 
-/// The first free directory `parent/NAME-N`.
-///
-/// # Errors
-/// When it cannot be made.
-pub fn numbered(parent: &Path, name: &str) -> Result<PathBuf, RunError> {
-    let failed = |path: &Path| {
-        let path = path.to_path_buf();
-        move |source| RunError::Write { path, source }
-    };
-    std::fs::create_dir_all(parent).map_err(failed(parent))?;
-    let mut n = 1u32;
-    loop {
-        let path = parent.join(format!("{name}-{n}"));
-        match std::fs::create_dir(&path) {
-            Ok(()) => return Ok(path),
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => n += 1,
-            Err(e) => return Err(failed(&path)(e)),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::run_dir::IfExists;
     use models::registry;
+    use std::path::Path;
 
     fn options(dir: &Path) -> RunOptions<'static> {
         let set = [
@@ -254,8 +219,7 @@ mod tests {
             recipe: FieldRecipe::resolve("surface-fitter", None, &set.map(String::from), None)
                 .unwrap(),
             seed: 1,
-            dir: dir.to_path_buf(),
-            overwrite: false,
+            dir: RunDir::create(dir, IfExists::Refuse).unwrap(),
         }
     }
 
@@ -267,16 +231,8 @@ mod tests {
         let (config, task, loaded) = parameters(&model).unwrap();
         assert_eq!((loaded, task), (fit.parameters, Task::Fitting));
         assert_eq!(config.parameter_count(), 200);
-        for name in [
-            "metrics.csv",
-            "curves.svg",
-            "picture.svg",
-            "training.json",
-            "README.md",
-        ] {
+        for name in [METRICS_CSV, CURVES, PICTURE, TRAINING, CARD] {
             assert!(dir.path().join(name).is_file(), "{name}");
         }
-        let again = train(&options(dir.path()), &mut |_, _| ControlFlow::Continue(()));
-        assert!(matches!(again, Err(RunError::NotEmpty(_))));
     }
 }

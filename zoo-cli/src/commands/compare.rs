@@ -1,0 +1,89 @@
+//! `zoo compare`.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use models::registry::Task;
+
+use super::Outcome;
+use crate::cli::{CompareArgs, CompareTask};
+use crate::compare::{Case, FieldPlan, Measure, Plan, RunOutcome, Watch, compare};
+use crate::report::{Printer, Progress};
+
+/// Carries out what is missing of a comparison and prints its table.
+///
+/// # Errors
+/// When the request is wrong, the directory holds something else, or a run fails.
+pub(super) fn run(args: &CompareArgs, printer: &Printer) -> anyhow::Result<Outcome> {
+    let plan: Box<dyn Plan> = match args.task {
+        CompareTask::Surfaces => Box::new(FieldPlan::new(
+            Task::Fitting,
+            args.data.as_deref(),
+            &args.set,
+        )?),
+        CompareTask::Poisson => Box::new(FieldPlan::new(
+            Task::Poisson,
+            args.data.as_deref(),
+            &args.set,
+        )?),
+    };
+    let default = || Path::new("comparisons").join(plan.name());
+    let dir: PathBuf = args.out.clone().unwrap_or_else(default);
+    let runs = plan.cases().len() as u64 * args.seeds;
+    printer.info(&format!(
+        "comparing {} in {runs} runs, into `{}`",
+        plan.name(),
+        dir.display()
+    ));
+    let mut watch = Printed {
+        progress: printer.progress("runs", runs * PARTS, "thousandths"),
+        printer,
+        stop: super::stop_on_ctrl_c()?,
+    };
+    let (_, complete) = compare(plan.as_ref(), args.seeds, &dir, &mut watch)?;
+    drop(watch);
+    if !complete {
+        printer.warn(&format!(
+            "stopped, finished runs are saved in `{}`; the same command goes on",
+            dir.display()
+        ));
+        return Ok(Outcome::Interrupted);
+    }
+    let table = std::fs::read_to_string(dir.join("table.md"))?;
+    printer.result(table.trim_end())?;
+    Ok(Outcome::Done)
+}
+
+/// Steps of the bar for each run.
+const PARTS: u64 = 1000;
+
+struct Printed<'a> {
+    progress: Progress,
+    printer: &'a Printer,
+    stop: &'static AtomicBool,
+}
+
+impl Watch for Printed<'_> {
+    fn at(&mut self, done: usize, _: usize, case: &Case, seed: u64, part: f64) -> bool {
+        self.progress
+            .set(done as u64 * PARTS + (part * PARTS as f64) as u64);
+        self.progress
+            .note(format!("{} on {}, seed {seed}", case.model, case.problem));
+        !self.stop.load(Ordering::Relaxed)
+    }
+
+    fn finished(&mut self, case: &Case, seed: u64, measures: &[Measure], outcome: &RunOutcome) {
+        let values: Vec<String> = measures
+            .iter()
+            .zip(&outcome.values)
+            .map(|(m, v)| format!("{} {v:.3e}", m.name))
+            .collect();
+        let line = format!(
+            "{} on {}, seed {seed}: {}",
+            case.model,
+            case.problem,
+            values.join(", ")
+        );
+        self.printer.info(&line);
+    }
+}
