@@ -11,11 +11,14 @@ use models::model_dir::ModelDir;
 use models::registry;
 use serde::Deserialize;
 
-use super::HubError;
+use super::{HubError, RepoId};
 
 /// A card with this line is written anew on upload; a card without it is its owner's.
 pub const GENERATED: &str =
     "<!-- written by zoo: remove this line to keep your own words on the next upload -->";
+
+/// The Hub's identifier for a model whose owner has not chosen a licence.
+pub const NO_LICENSE: &str = "unknown";
 
 /// What a card says of the training, read from `training.json`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -26,6 +29,8 @@ pub struct Training {
     pub seed: Option<u64>,
     /// The data.
     pub data: Option<TrainingData>,
+    /// The resolved recipe.
+    pub recipe: Option<TrainingRecipe>,
     /// What came of it.
     pub result: Option<TrainingResult>,
 }
@@ -41,6 +46,13 @@ pub struct TrainingData {
     pub fingerprint: Option<String>,
     /// Why it is not the data that was to be expected, if so.
     pub notice: Option<String>,
+}
+
+/// What a card repeats of the recipe; `training.json` has the rest.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct TrainingRecipe {
+    /// Passes over the training examples.
+    pub epochs: Option<usize>,
 }
 
 /// Measures of the test part.
@@ -113,12 +125,17 @@ pub(crate) fn problem(text: &str) -> Option<String> {
         .map(|key| format!("has no `{key}` in its front matter; add one"))
 }
 
-/// Writes the card of a model. `place` is the repository (or the directory) that its examples
-/// name, `license` an identifier of the Hub, as in `mit` or `unknown`.
-pub fn render(model: &ModelDir, training: &Training, license: &str, place: &str) -> String {
+/// Writes the card of a model. `license` is an identifier of the Hub, as in `mit` or
+/// [`NO_LICENSE`]; the examples of use name `repo`, or the directory that the card lies in.
+pub fn render(
+    model: &ModelDir,
+    training: &Training,
+    license: &str,
+    repo: Option<&RepoId>,
+) -> String {
     let mut card = front_matter(model, training, license);
     // Writing to a string cannot fail.
-    let _ = body(&mut card, model, training, place);
+    let _ = body(&mut card, model, training, repo);
     card
 }
 
@@ -212,7 +229,12 @@ fn quoted(text: &str) -> String {
     }
 }
 
-fn body(card: &mut String, model: &ModelDir, training: &Training, place: &str) -> std::fmt::Result {
+fn body(
+    card: &mut String,
+    model: &ModelDir,
+    training: &Training,
+    repo: Option<&RepoId>,
+) -> std::fmt::Result {
     let name = &model.model;
     writeln!(card, "{GENERATED}\n\n# {name}\n")?;
     let summary = registry::find(name).map_or("a network of the zoo", |entry| entry.summary);
@@ -230,7 +252,7 @@ fn body(card: &mut String, model: &ModelDir, training: &Training, place: &str) -
     }
     measures(card, training)?;
     origin(card, model, training)?;
-    usage(card, model, place)
+    usage(card, model, repo)
 }
 
 fn measures(card: &mut String, training: &Training) -> std::fmt::Result {
@@ -261,9 +283,11 @@ fn origin(card: &mut String, model: &ModelDir, training: &Training) -> std::fmt:
         None => String::new(),
     };
     let seed = training.seed.unwrap_or(0);
+    let epochs = training.recipe.as_ref().and_then(|recipe| recipe.epochs);
+    let epochs = epochs.map_or_else(String::new, |epochs| format!(" --epochs {epochs}"));
     writeln!(
         card,
-        "```\nzoo train {}{argument} --seed {seed}\n```\n",
+        "```\nzoo train {}{argument}{epochs} --seed {seed}\n```\n",
         model.model
     )?;
     if let Some(notice) = &data.notice {
@@ -279,27 +303,35 @@ fn origin(card: &mut String, model: &ModelDir, training: &Training) -> std::fmt:
     writeln!(card, "\n")
 }
 
-fn usage(card: &mut String, model: &ModelDir, place: &str) -> std::fmt::Result {
+fn usage(card: &mut String, model: &ModelDir, repo: Option<&RepoId>) -> std::fmt::Result {
     let (command, take) = match architecture(model).as_str() {
         "classifier" => ("infer", " photo.jpg"),
         "generator" => ("generate", " photo.jpg"),
         "forecaster" => ("forecast", " series.csv"),
         _ => ("verify", ""),
     };
+    let (place, dir, fetched) = match repo {
+        Some(repo) => (
+            repo.to_string(),
+            "model",
+            format!(", after `zoo download {repo} --out model`"),
+        ),
+        None => (".".to_owned(), ".", ", in this directory".to_owned()),
+    };
     writeln!(
         card,
         "## Use\n\n\
          On the command line:\n\n\
          ```\nzoo {command} {place}{take}\n```\n\n\
-         In Rust, with the crate `models` of the zoo, after `zoo download {place} --out model`:\n\n\
+         In Rust, with the crate `models` of the zoo{fetched}:\n\n\
          ```rust\n\
-         let model = models::model_dir::load(std::path::Path::new(\"model\"))?;\n\
+         let model = models::model_dir::load(std::path::Path::new(\"{dir}\"))?;\n\
          let weights = model.store(candle_core::DType::F32, &candle_core::Device::Cpu)?;\n\
          ```\n\n\
-         In Python, with PyTorch and safetensors, in the same directory:\n\n\
+         In Python, with PyTorch, safetensors and the zoo's `modeling_gmnm.py`:\n\n\
          ```python\n\
          from modeling_gmnm import load\n\n\
-         model, config = load(\"model\")\n\
+         model, config = load(\"{dir}\")\n\
          ```"
     )
 }

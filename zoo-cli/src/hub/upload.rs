@@ -109,7 +109,7 @@ impl UploadPlan {
         }
         let text = match card::owned(dir)? {
             Some(text) => text,
-            None => card::render(&model, &Training::read(dir)?, license, &repo.to_string()),
+            None => card::render(&model, &Training::read(dir)?, license, Some(repo)),
         };
         files.push(PlannedFile::made(CARD, text.into_bytes()));
         files.push(PlannedFile::made(

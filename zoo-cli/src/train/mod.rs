@@ -4,7 +4,6 @@
 //! choice is a function of (seed, epoch, example). Another thread count, another CPU (another kernel is chosen) or
 //! another version may round sums differently.
 
-pub mod card;
 pub mod checkpoint;
 pub mod early_stopping;
 pub mod ema;

@@ -19,8 +19,9 @@ use super::run_dir::{CARD, IfExists};
 use super::tasks::classification::Classification;
 use super::tasks::{Part, Task};
 use super::trainer::{self, Run, Trained, Watch};
-use super::{Ended, RunDir, card};
+use super::{Ended, RunDir};
 use crate::data::{ImageDataset, OpenOptions, SkippedFile, open_images};
+use crate::hub::card::{self, Training};
 
 /// Where a new run goes.
 #[derive(Debug, Clone)]
@@ -279,8 +280,9 @@ impl Session {
             test: named.zip(trained.test.iter().copied()).collect(),
         });
         model_dir::save(self.dir.path(), &model, Storage::Full)?;
-        self.dir
-            .write(CARD, card::render(&model, &self.record).as_bytes())?;
+        let training: Training = serde_json::from_value(serde_json::to_value(&self.record)?)?;
+        let text = card::render(&model, &training, card::NO_LICENSE, None);
+        self.dir.write(CARD, text.as_bytes())?;
         self.record.write(&self.dir)?;
         Checkpoint::remove_all(&self.dir)?;
         Ok(())
