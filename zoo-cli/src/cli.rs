@@ -105,9 +105,9 @@ pub struct TrainArgs {
     /// Replaces what the output directory holds.
     #[arg(long)]
     pub overwrite: bool,
-    /// Never use the network.
-    #[arg(long)]
-    pub offline: bool,
+    /// How to reach the Hub.
+    #[command(flatten)]
+    pub hub: HubArgs,
     /// How to print the summary.
     #[arg(long, value_enum, default_value_t = SummaryFormat::Table)]
     pub format: SummaryFormat,
@@ -121,9 +121,9 @@ pub struct EvalArgs {
     /// A dataset: a path or a name (left out: the one that the model was trained on).
     #[arg(long, value_name = "DATA")]
     pub data: Option<String>,
-    /// Never use the network.
-    #[arg(long)]
-    pub offline: bool,
+    /// How to reach the Hub.
+    #[command(flatten)]
+    pub hub: HubArgs,
     /// How to print the summary.
     #[arg(long, value_enum, default_value_t = SummaryFormat::Table)]
     pub format: SummaryFormat,
@@ -175,9 +175,9 @@ pub struct InferArgs {
     /// Images a forward pass.
     #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub batch_size: u32,
-    /// Never use the network.
-    #[arg(long)]
-    pub offline: bool,
+    /// How to reach the Hub.
+    #[command(flatten)]
+    pub hub: HubArgs,
 }
 
 /// How to reach the Hugging Face Hub.

@@ -6,7 +6,7 @@ use candle_core::Device;
 use models::registry;
 use serde_json::json;
 
-use super::{Outcome, warn_about_data};
+use super::{Outcome, hub_settings, warn_about_data};
 use crate::cli::{EvalArgs, SummaryFormat};
 use crate::data::{OpenOptions, open_images};
 use crate::report::{Printer, Table, TrainingReport, Transfer, thousands};
@@ -23,7 +23,9 @@ use crate::train::{RunDir, evaluate};
 /// # Errors
 /// When model and data cannot be had, or do not fit each other.
 pub(super) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<Outcome> {
-    let Resolved { model, dir } = resolve(&args.model)?;
+    let settings = hub_settings(&args.hub)?;
+    let transfer = Transfer::new(printer, "downloading");
+    let Resolved { model, dir } = resolve(&args.model, &settings, &transfer)?;
     if super::field::entry(&model.model).is_some() {
         return super::field::eval(args, &model, dir.as_deref(), printer);
     }
@@ -39,9 +41,9 @@ pub(super) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<Outcome>
             args.model
         );
     };
-    let transfer = Transfer::new(printer, "downloading");
     let options = OpenOptions {
         preprocessor: Some(input.clone()),
+        hub: Some(&settings),
         progress: Some(&transfer),
         ..OpenOptions::default()
     };

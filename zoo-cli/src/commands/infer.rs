@@ -6,10 +6,10 @@ use std::time::Instant;
 use candle_core::Device;
 use serde_json::json;
 
-use super::Outcome;
+use super::{Outcome, hub_settings};
 use crate::cli::{InferArgs, RowFormat};
 use crate::infer::{Labelled, Labeller, inputs};
-use crate::report::{Printer, peak_memory_mib, thousands};
+use crate::report::{Printer, Transfer, peak_memory_mib, thousands};
 use crate::resolve::resolve;
 use crate::train::metrics::csv_field;
 
@@ -18,7 +18,9 @@ use crate::train::metrics::csv_field;
 /// # Errors
 /// When the model cannot be had, there are no inputs, or stdout cannot be written.
 pub(super) fn run(args: &InferArgs, printer: &Printer) -> anyhow::Result<Outcome> {
-    let resolved = resolve(&args.model)?;
+    let settings = hub_settings(&args.hub)?;
+    let transfer = Transfer::new(printer, "downloading");
+    let resolved = resolve(&args.model, &settings, &transfer)?;
     let labeller = Labeller::new(&resolved.model, &Device::Cpu)?;
     let started = Instant::now();
     let progress = printer.progress("images", 0, "images");

@@ -3,7 +3,7 @@
 use candle_core::Device;
 use serde_json::json;
 
-use super::{Outcome, warn_about_data};
+use super::{Outcome, hub_settings, warn_about_data};
 use crate::cli::{SummaryFormat, TrainArgs};
 use crate::data::OpenOptions;
 use crate::report::{Printer, Table, TrainingReport, Transfer, thousands};
@@ -61,7 +61,9 @@ pub(super) fn run(args: &TrainArgs, printer: &Printer) -> anyhow::Result<Outcome
 
 fn open(args: &TrainArgs, printer: &Printer) -> anyhow::Result<Session> {
     let transfer = Transfer::new(printer, "downloading");
+    let settings = hub_settings(&args.hub)?;
     let options = OpenOptions {
+        hub: Some(&settings),
         progress: Some(&transfer),
         ..OpenOptions::default()
     };

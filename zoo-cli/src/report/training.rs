@@ -14,7 +14,8 @@ pub struct TrainingReport<'a> {
     printer: &'a Printer,
     measures: &'static [Measure],
     epochs: RefCell<usize>,
-    bar: RefCell<Option<Progress>>,
+    /// The bar that is drawn, and the part that it evaluates, if it does not train.
+    bar: RefCell<Option<(Option<Part>, Progress)>>,
 }
 
 impl<'a> TrainingReport<'a> {
@@ -42,11 +43,11 @@ impl Watch for TrainingReport<'_> {
             .printer
             .progress(&format!("epoch {epoch}/{epochs}"), steps, "steps");
         bar.advance(done);
-        *self.bar.borrow_mut() = Some(bar);
+        *self.bar.borrow_mut() = Some((None, bar));
     }
 
     fn step(&self, loss: f64) {
-        if let Some(bar) = self.bar.borrow().as_ref() {
+        if let Some((_, bar)) = self.bar.borrow().as_ref() {
             bar.note(format!("loss {loss:.4}"));
             bar.advance(1);
         }
@@ -69,12 +70,17 @@ impl Watch for TrainingReport<'_> {
     }
 
     fn evaluated(&self, part: Part, done: usize, total: usize) {
-        let mut bar = self.bar.borrow_mut();
-        let bar = bar.get_or_insert_with(|| {
-            self.printer
-                .progress(&format!("{} part", part.name()), total as u64, "examples")
-        });
-        bar.set(done as u64);
+        let mut drawn = self.bar.borrow_mut();
+        if !matches!(&*drawn, Some((Some(of), _)) if *of == part) {
+            // The bar before ends first: two would be drawn otherwise.
+            drawn.take();
+            let label = format!("{} part", part.name());
+            let bar = self.printer.progress(&label, total as u64, "examples");
+            *drawn = Some((Some(part), bar));
+        }
+        if let Some((_, bar)) = &*drawn {
+            bar.set(done as u64);
+        }
     }
 }
 

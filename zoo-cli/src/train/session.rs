@@ -88,8 +88,8 @@ pub enum SessionEnd {
 }
 
 impl Session {
-    /// Opens the data as `options` say, resolves the recipe and makes the output directory of a new run, in this order: a wrong
-    /// request leaves no trace.
+    /// Opens the data as `options` say, resolves the recipe and makes the output directory of a new run, in this
+    /// order: a wrong request leaves no trace.
     ///
     /// # Errors
     /// One sentence that names what is wrong.
