@@ -2,3 +2,4 @@
 
 #[cfg(feature = "hub")]
 pub mod hub_server;
+pub mod zoo;

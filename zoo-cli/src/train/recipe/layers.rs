@@ -67,8 +67,10 @@ impl Layers {
     /// Lays a whole file over what is there: its top level, then its section for `dataset`.
     fn file(&mut self, origin: &str, text: &str, dataset: &str) -> Result<(), RecipeError> {
         let mut table: Table = text.parse().map_err(|e: toml::de::Error| {
-            let line = e.span().map(|span| text[..span.start].lines().count());
-            let at = line.map_or(String::new(), |line| format!("line {}: ", line.max(1)));
+            let line = |at: usize| 1 + text[..at].matches('\n').count();
+            let at = e
+                .span()
+                .map_or(String::new(), |span| format!("line {}: ", line(span.start)));
             RecipeError::Syntax {
                 origin: origin.to_string(),
                 problem: format!("{at}{}", one_line(e.message())),

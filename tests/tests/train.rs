@@ -1,0 +1,337 @@
+//! `zoo train`, `zoo eval` and `zoo list` from outside.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use end_to_end::zoo::{TINY, Workspace};
+use serde_json::Value;
+
+const MODEL: &str = "cifar-classifier.plain";
+
+fn arguments<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let mut args = vec![
+        "train", MODEL, "--data", "digits", "--out", out, "--seed", "3",
+    ];
+    args.extend(TINY);
+    args.extend(["--format", "json"]);
+    args.extend(more);
+    args
+}
+
+fn workspace(root: &Path) -> Workspace {
+    let zoo = Workspace::new(root);
+    zoo.write_digits("digits", 40, 20);
+    zoo
+}
+
+fn read(zoo: &Workspace, path: &str) -> Vec<u8> {
+    fs::read(zoo.path(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
+}
+
+const OUTPUTS: &[&str] = &[
+    "config.json",
+    "model.safetensors",
+    "preprocessor_config.json",
+    "metrics.csv",
+    "metrics.jsonl",
+    "curves.svg",
+    "training.json",
+    "README.md",
+];
+
+#[track_caller]
+fn assert_same_bytes(zoo: &Workspace, one: &str, other: &str) {
+    for name in OUTPUTS {
+        let of = |dir: &str| read(zoo, &format!("{dir}/{name}"));
+        assert!(
+            of(one) == of(other),
+            "{name} differs between {one} and {other}"
+        );
+    }
+    assert!(!zoo.path(one).join("checkpoints").exists());
+    assert!(!zoo.path(other).join("checkpoints").exists());
+}
+
+#[test]
+fn a_trained_model_evaluates_to_the_accuracy_that_training_printed() {
+    let root = tempfile::tempdir().unwrap();
+    let zoo = workspace(root.path());
+    let ran = zoo.zoo(&arguments("run", &["--epochs", "8"])).expect(0);
+    let trained: Value = serde_json::from_str(&ran.stdout).unwrap();
+    let keys: Vec<&String> = trained.as_object().unwrap().keys().collect();
+    assert_eq!(
+        keys,
+        [
+            "accuracy",
+            "data",
+            "dir",
+            "examples",
+            "images_per_second",
+            "loss",
+            "model",
+            "parameters",
+            "seconds"
+        ]
+    );
+    assert_eq!(trained["model"], MODEL);
+    assert_eq!(trained["dir"], "run");
+    for name in OUTPUTS {
+        assert!(zoo.path("run").join(name).exists(), "{name}");
+    }
+    let ran = zoo
+        .zoo(&["eval", "run", "--data", "digits", "--format", "json"])
+        .expect(0);
+    let evaluated: Value = serde_json::from_str(&ran.stdout).unwrap();
+    for key in ["accuracy", "loss", "parameters", "model", "data"] {
+        assert_eq!(evaluated[key], trained[key], "{key}");
+    }
+    assert_eq!(evaluated["examples"], 20);
+    let metrics = String::from_utf8(read(&zoo, "run/metrics.jsonl")).unwrap();
+    let last: Value = serde_json::from_str(metrics.lines().last().unwrap()).unwrap();
+    assert_eq!(last["test_accuracy"], trained["accuracy"]);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_and_another_seed_others() {
+    let root = tempfile::tempdir().unwrap();
+    let zoo = workspace(root.path());
+    for out in ["a", "b"] {
+        zoo.zoo(&arguments(out, &["--epochs", "2"])).expect(0);
+    }
+    assert_same_bytes(&zoo, "a", "b");
+    let mut args = arguments("c", &["--epochs", "2"]);
+    let seed = args.iter().position(|a| *a == "3").unwrap();
+    args[seed] = "4";
+    zoo.zoo(&args).expect(0);
+    let weights = |dir: &str| read(&zoo, &format!("{dir}/model.safetensors"));
+    assert!(weights("a") != weights("c"));
+}
+
+/// Starts a run, kills it once it has saved `steps` steps, and goes on with it.
+fn kill_and_resume(more: &[&str], steps: u64) {
+    let root = tempfile::tempdir().unwrap();
+    let zoo = workspace(root.path());
+    let mut settings = vec!["--epochs", "12", "--set", "ema.decay=0.9"];
+    settings.extend(more);
+    zoo.zoo(&arguments("whole", &settings)).expect(0);
+    let mut child = zoo
+        .command(&arguments("broken", &settings))
+        .spawn()
+        .unwrap();
+    let started = Instant::now();
+    loop {
+        let saved = fs::read_dir(zoo.path("broken/checkpoints"))
+            .into_iter()
+            .flatten()
+            .filter_map(|e| {
+                let name = e.ok()?.file_name().into_string().ok()?;
+                name.strip_prefix("step-")?.parse::<u64>().ok()
+            })
+            .max();
+        if saved.is_some_and(|saved| saved >= steps) {
+            break;
+        }
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "it ended before the kill"
+        );
+        assert!(started.elapsed() < Duration::from_secs(120));
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!zoo.path("broken/model.safetensors").exists());
+    zoo.zoo(&["train", "--resume", "broken"]).expect(0);
+    assert_same_bytes(&zoo, "whole", "broken");
+    // A finished run has nothing to go on with, and says again what came of it.
+    let again = zoo
+        .zoo(&["train", "--resume", "broken", "--format", "json"])
+        .expect(0);
+    let again: Value = serde_json::from_str(&again.stdout).unwrap();
+    assert_eq!(again["seconds"], 0.0);
+    assert_same_bytes(&zoo, "whole", "broken");
+}
+
+#[test]
+fn a_run_killed_between_epochs_resumes_to_the_same_bytes() {
+    kill_and_resume(&[], 1);
+}
+
+#[test]
+fn a_run_killed_within_an_epoch_resumes_to_the_same_bytes() {
+    // Four or five steps an epoch: a state of step 2 lies within the first.
+    kill_and_resume(&["--set", "checkpoint.every_steps=1"], 2);
+}
+
+#[test]
+fn early_stopping_and_both_optimizers_resume_to_the_same_bytes() {
+    let settings = [
+        "--set",
+        "optimizer.rule=sgd",
+        "--set",
+        "optimizer.learning_rate=0.05",
+        "--set",
+        "optimizer.clip_norm=1",
+        "--set",
+        "early_stopping.patience=5",
+        "--set",
+        "validation.fraction=0.2",
+    ];
+    kill_and_resume(&settings, 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_saves_and_says_how_to_go_on() {
+    let root = tempfile::tempdir().unwrap();
+    let zoo = workspace(root.path());
+    let settings = ["--epochs", "40", "--set", "checkpoint.every_steps=1"];
+    zoo.zoo(&arguments("whole", &settings)).expect(0);
+    let child = zoo
+        .command(&arguments("broken", &settings))
+        .spawn()
+        .unwrap();
+    let started = Instant::now();
+    while !zoo.path("broken/checkpoints").exists() {
+        assert!(started.elapsed() < Duration::from_secs(120));
+        std::thread::yield_now();
+    }
+    let pid = child.id().to_string();
+    let sent = std::process::Command::new("kill")
+        .args(["-INT", &pid])
+        .status();
+    assert!(sent.unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    assert!(stderr.contains("zoo train --resume broken"), "{stderr}");
+    zoo.zoo(&["train", "--resume", "broken"]).expect(0);
+    assert_same_bytes(&zoo, "whole", "broken");
+}
+
+#[test]
+fn a_diverging_run_stops_and_keeps_its_last_good_state() {
+    let root = tempfile::tempdir().unwrap();
+    let zoo = workspace(root.path());
+    let settings = [
+        "--epochs",
+        "50",
+        "--set",
+        "optimizer.rule=sgd",
+        "--set",
+        "optimizer.learning_rate=1e18",
+        "--set",
+        "checkpoint.every_steps=1",
+        "--set",
+        "schedule.warmup=0.9",
+    ];
+    zoo.zoo(&arguments("run", &settings)).refused(&[
+        "NaN",
+        "step",
+        "optimizer.learning_rate=",
+        "optimizer.clip_norm=1",
+    ]);
+    assert!(!zoo.path("run/model.safetensors").exists());
+}
+
+#[test]
+fn wrong_requests_are_refused_in_one_sentence_and_leave_no_trace() {
+    let root = tempfile::tempdir().unwrap();
+    let zoo = workspace(root.path());
+    let refused = |more: &[&str], parts: &[&str]| {
+        zoo.zoo(&arguments("never", more)).refused(parts);
+        assert!(!zoo.path("never").exists(), "{more:?} left a directory");
+    };
+    refused(&["--epochs", "0"], &["epochs", "at least 1"]);
+    for value in ["-0.1", "nan", "0", "inf"] {
+        let set = format!("optimizer.learning_rate={value}");
+        refused(&["--set", &set], &["optimizer.learning_rate", "above 0"]);
+    }
+    refused(
+        &["--set", "optimizer.learning_rat=1"],
+        &[
+            "`optimizer.learning_rat`",
+            "did you mean `optimizer.learning_rate`",
+        ],
+    );
+    refused(&["--set", "epochs=many"], &["epochs", "a whole number"]);
+    refused(&["--set", "epochs"], &["key=value"]);
+    refused(&["--recipe", "none.toml"], &["none.toml"]);
+    refused(
+        &["--set", "model.classes=7"],
+        &["model.classes", "2 classes"],
+    );
+    refused(
+        &["--set", "model.widths=[4,4,4,4,4]"],
+        &["8×8", "model.widths"],
+    );
+    zoo.zoo(&["train", "cifar-clasifier", "--data", "digits"])
+        .refused(&["`cifar-clasifier`", "did you mean `cifar-classifier`"]);
+    zoo.zoo(&["train", MODEL, "--data", "nowhere", "--out", "never"])
+        .refused(&["`nowhere`"]);
+    fs::create_dir(zoo.path("empty")).unwrap();
+    zoo.zoo(&["train", MODEL, "--data", "empty", "--out", "never"])
+        .refused(&["`empty`"]);
+    assert!(!zoo.path("never").exists());
+    zoo.zoo(&["train", "--resume", "empty"])
+        .refused(&["`empty`", "no run"]);
+    zoo.zoo(&["eval", "empty", "--data", "digits"])
+        .refused(&["config.json"]);
+    zoo.zoo(&["eval", "cifar-clasifier", "--data", "digits"])
+        .refused(&["did you mean `cifar-classifier`"]);
+    zoo.zoo(&["list", "nothing-*"]).refused(&["nothing-*"]);
+    // The parser's own refusals are longer, but have the same exit code.
+    assert_eq!(zoo.zoo(&["train", MODEL, "--epochs", "-1"]).code, 2);
+    assert_eq!(zoo.zoo(&["trian"]).code, 2);
+}
+
+#[test]
+fn an_output_directory_is_never_mixed_up() {
+    let root = tempfile::tempdir().unwrap();
+    let zoo = workspace(root.path());
+    fs::create_dir(zoo.path("used")).unwrap();
+    fs::write(zoo.path("used/mine.txt"), "mine").unwrap();
+    zoo.zoo(&arguments("used", &["--epochs", "1"]))
+        .refused(&["`used`", "--resume", "--overwrite"]);
+    assert_eq!(fs::read_dir(zoo.path("used")).unwrap().count(), 1);
+    zoo.zoo(&arguments("used", &["--epochs", "1", "--overwrite"]))
+        .expect(0);
+    assert_eq!(read(&zoo, "used/mine.txt"), b"mine");
+    assert!(zoo.path("used/model.safetensors").exists());
+    // A wrong request does not cost the earlier run.
+    zoo.zoo(&arguments("used", &["--epochs", "0", "--overwrite"]))
+        .refused(&["epochs"]);
+    assert!(zoo.path("used/model.safetensors").exists());
+    fs::write(zoo.path("file"), "").unwrap();
+    zoo.zoo(&arguments("file", &[])).refused(&["`file`"]);
+    zoo.zoo(&arguments("file/below", &[]))
+        .refused(&["`file/below`"]);
+    // Left out, the directory is numbered.
+    let mut args = arguments("out", &["--epochs", "1"]);
+    let at = args.iter().position(|a| *a == "--out").unwrap();
+    args.drain(at..at + 2);
+    let ran = zoo.zoo(&args).expect(0);
+    let summary: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(summary["dir"], "runs/cifar-classifier-plain-1");
+}
+
+#[test]
+fn the_list_names_models_and_takes_wildcards() {
+    let root = tempfile::tempdir().unwrap();
+    let zoo = Workspace::new(root.path());
+    let all = zoo.zoo(&["list"]).expect(0).stdout;
+    assert!(
+        all.contains("cifar-classifier.plain") && all.contains("parameters"),
+        "{all}"
+    );
+    let some = zoo
+        .zoo(&["list", "*.plain", "--format", "json"])
+        .expect(0)
+        .stdout;
+    let some: Value = serde_json::from_str(&some).unwrap();
+    for entry in some.as_array().unwrap() {
+        assert!(entry["model"].as_str().unwrap().ends_with(".plain"));
+        assert!(entry["parameters"].as_u64().unwrap() > 0);
+    }
+}
