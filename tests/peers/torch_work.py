@@ -1,6 +1,6 @@
 """Times one unit of work in PyTorch on the CPU and prints one JSON object.
 
-The names are those of `zoo bench`. Usage:
+A name holds its shapes, as in `mixture-ROWS-FEATURES-COMPONENTS-PROJECTIONS` or `lstm-STEPS-HIDDEN-BATCH`. Usage:
 
     python tests/peers/torch_work.py WORK [--layout nchw|nhwc] [--dtype f32|bf16] [--threads N] [--runs N]
 
@@ -108,7 +108,7 @@ def lstm(steps, hidden, batch):
 
 
 def work(name, layout, dtype):
-    """The function to time; the shapes stand in the name, as in `zoo bench`."""
+    """The function to time; the shapes stand in the name."""
     if name.startswith("cnn-train"):
         return cnn_train(layout, dtype)
     kind, *numbers = name.removeprefix("cnn-").split("-")
