@@ -211,9 +211,9 @@ mod tests {
         let set = [
             "points=200",
             "boundary_points=40",
-            "adam_iterations=40",
-            "lbfgs_iterations=20",
-            "levenberg_marquardt_iterations=20",
+            "adam_iterations=200",
+            "lbfgs_iterations=40",
+            "levenberg_marquardt_iterations=60",
         ];
         let set = set.map(String::from);
         FieldRecipe::resolve("poisson-solver", None, &set, None).unwrap()
