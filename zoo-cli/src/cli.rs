@@ -42,6 +42,8 @@ pub enum Command {
     Upload(UploadArgs),
     /// Check hashes, shapes, configuration, card and stored example outputs of a model.
     Verify(VerifyArgs),
+    /// Time the paths that matter on this machine.
+    Bench(BenchArgs),
 }
 
 /// How the summary of a command is printed.
@@ -258,4 +260,35 @@ pub struct VerifyArgs {
     /// Where from.
     #[command(flatten)]
     pub hub: HubArgs,
+}
+
+/// How `zoo bench` prints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum BenchFormat {
+    /// For people.
+    Table,
+    /// One JSON object a line.
+    Jsonl,
+}
+
+/// Arguments of `zoo bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// What to time, as in `cnn-train-f32`, `cnn-forward-BATCH`, `mixture-ROWS-FEATURES-COMPONENTS-PROJECTIONS`,
+    /// `lstm-STEPS-HIDDEN-BATCH`, `classifier-train` or `classifier-plain-train` (left out: all).
+    #[arg(value_name = "WORK")]
+    pub works: Vec<String>,
+    /// Seconds that each work is repeated for; five times at least.
+    #[arg(long, default_value_t = 4.0, value_name = "S", value_parser = seconds)]
+    pub seconds: f64,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = BenchFormat::Table)]
+    pub format: BenchFormat,
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(s) if (0.0..=3600.0).contains(&s) => Ok(s),
+        _ => Err("give seconds from 0 to 3600".to_string()),
+    }
 }

@@ -1,5 +1,6 @@
 //! Train, evaluate, label and share small GMNM networks.
 
+pub mod bench;
 pub mod cli;
 pub mod commands;
 pub mod compare;

@@ -1,5 +1,6 @@
 //! The subcommands, one file each. No logic that a user of the library would miss.
 
+mod bench;
 mod compare;
 mod download;
 mod eval;
@@ -94,6 +95,7 @@ pub fn run(cli: Cli, printer: &Printer) -> anyhow::Result<Outcome> {
         Command::Download(args) => download::run(&args, printer),
         Command::Upload(args) => upload::run(&args, printer),
         Command::Verify(args) => verify::run(&args, printer),
+        Command::Bench(args) => bench::run(&args, printer),
     }
 }
 

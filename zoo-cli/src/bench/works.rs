@@ -1,0 +1,269 @@
+//! The works by name, each a closure that runs it once.
+
+use std::str::FromStr;
+
+use candle_core::{
+    CpuStorage, CustomOp1, DType, Device, Layout, Module, Result, Shape, Tensor, Var,
+};
+use candle_nn::VarBuilder;
+use gmnm_core::ops::{self, Activation, BatchNormConfig, Conv2dConfig, LstmWeights};
+use gmnm_core::rng::Philox;
+use gmnm_core::{Aggregation, ParamStore};
+use models::classifier::Classifier;
+use models::layers::{BatchNorm, Conv2d, Linear};
+use models::{ModelConfig, registry};
+
+use super::BenchError;
+use crate::train::optimizer::{Optimizer, OptimizerConfig};
+
+/// The works that `zoo bench` measures when none is named.
+pub(super) const NAMES: &[&str] = &[
+    "cnn-train-f32",
+    "cnn-forward-128",
+    "cnn-forward-1",
+    "mixture-4096-64-64-1",
+    "mixture-4096-64-64-4",
+    "mixture-65536-64-64-1",
+    "mixture-65536-64-64-4",
+    "lstm-96-128-64",
+    "classifier-train",
+    "classifier-plain-train",
+];
+
+/// The work that needs matrix products in bf16.
+const BF16: &str = "cnn-train-bf16";
+
+/// Images in one training step.
+const BATCH: usize = 128;
+
+/// Outputs of the mixture works.
+const OUTPUTS: usize = 64;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    CnnTrain,
+    CnnForward([usize; 1]),
+    Mixture([usize; 4]),
+    Lstm([usize; 3]),
+    ClassifierTrain(&'static str),
+}
+
+/// One unit of work with its shapes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Work {
+    name: String,
+    kind: Kind,
+}
+
+/// The works of `zoo bench` without arguments.
+pub fn standard() -> Vec<Work> {
+    NAMES.iter().filter_map(|name| name.parse().ok()).collect()
+}
+
+impl FromStr for Work {
+    type Err = BenchError;
+
+    /// `cnn-train-f32`, `cnn-forward-BATCH`, `mixture-ROWS-FEATURES-COMPONENTS-PROJECTIONS`,
+    /// `lstm-STEPS-HIDDEN-BATCH`, `classifier-train` or `classifier-plain-train`.
+    fn from_str(name: &str) -> std::result::Result<Self, BenchError> {
+        let kind = match name {
+            "cnn-train-f32" => Some(Kind::CnnTrain),
+            BF16 => return Err(BenchError::Bf16),
+            "classifier-train" => Some(Kind::ClassifierTrain("cifar-classifier")),
+            "classifier-plain-train" => Some(Kind::ClassifierTrain("cifar-classifier.plain")),
+            _ => None,
+        };
+        let kind = kind
+            .or_else(|| sizes(name, "cnn-forward-").map(Kind::CnnForward))
+            .or_else(|| sizes(name, "mixture-").map(Kind::Mixture))
+            .or_else(|| sizes(name, "lstm-").map(Kind::Lstm))
+            .ok_or_else(|| BenchError::Unknown(name.to_string()))?;
+        Ok(Self {
+            name: name.to_string(),
+            kind,
+        })
+    }
+}
+
+/// Exactly N positive sizes between dashes after `prefix`.
+fn sizes<const N: usize>(name: &str, prefix: &str) -> Option<[usize; N]> {
+    let numbers = name.strip_prefix(prefix)?.split('-');
+    let sizes: Option<Vec<usize>> = numbers
+        .map(|n| n.parse().ok().filter(|n| (1..=1 << 24).contains(n)))
+        .collect();
+    sizes?.try_into().ok()
+}
+
+type Run = Box<dyn FnMut() -> Result<()>>;
+
+impl Work {
+    /// The name it was asked for by.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Builds networks and inputs; the closure does the work once.
+    ///
+    /// # Errors
+    /// When a network cannot be built.
+    pub fn prepare(&self) -> Result<Run> {
+        match self.kind {
+            Kind::CnnTrain => {
+                let store = ParamStore::new(0, DType::F32, &Device::Cpu);
+                let cnn = Cnn::new(store.var_builder())?;
+                train(&store, move |x| cnn.forward(x, true))
+            }
+            Kind::CnnForward([batch]) => {
+                let store = ParamStore::new(0, DType::F32, &Device::Cpu);
+                Cnn::new(store.var_builder())?;
+                let cnn = Cnn::new(store.detached().var_builder())?;
+                let x = normal(&[batch, 32, 32, 3], 1.0)?;
+                Ok(Box::new(move || cnn.forward(&x, false).map(drop)))
+            }
+            Kind::Mixture(sizes) => mixture(sizes),
+            Kind::Lstm(sizes) => lstm(sizes),
+            Kind::ClassifierTrain(name) => {
+                let entry = registry::find(name).map_err(candle_core::Error::wrap)?;
+                let ModelConfig::Classifier(config) = entry.config() else {
+                    candle_core::bail!("`{name}` is not a classifier");
+                };
+                let store = ParamStore::new(0, DType::F32, &Device::Cpu);
+                let network = Classifier::new(&config, store.var_builder())?;
+                train(&store, move |x| network.forward(x, true))
+            }
+        }
+    }
+}
+
+/// Normal numbers of standard deviation `scale`.
+fn normal(shape: &[usize], scale: f64) -> Result<Tensor> {
+    let mut rng = Philox::named(1, "bench");
+    let values: Vec<f32> = (0..shape.iter().product())
+        .map(|_| (scale * rng.normal()) as f32)
+        .collect();
+    Tensor::from_vec(values, shape, &Device::Cpu)
+}
+
+fn variable(shape: &[usize], scale: f64) -> Result<Var> {
+    Var::from_tensor(&normal(shape, scale)?)
+}
+
+/// One step of AdamW on [`BATCH`] images of 3×32×32 and ten classes.
+fn train(store: &ParamStore, forward: impl Fn(&Tensor) -> Result<Tensor> + 'static) -> Result<Run> {
+    let x = normal(&[BATCH, 32, 32, 3], 1.0)?;
+    let labels: Vec<u32> = (0..BATCH as u32).map(|i| i % 10).collect();
+    let y = Tensor::from_vec(labels, BATCH, &Device::Cpu)?;
+    let mut optimizer = Optimizer::new(store, OptimizerConfig::default())?;
+    Ok(Box::new(move || {
+        let loss = ops::cross_entropy(&forward(&x)?, &y, 0.0)?;
+        optimizer.step(&loss.backward()?, 1e-3).map(drop)
+    }))
+}
+
+/// The plain network of the `cnn-*` works: 64, 64, pool, 128, 128, pool, 256, mean, linear.
+struct Cnn {
+    blocks: Vec<(Conv2d, BatchNorm)>,
+    head: Linear,
+}
+
+impl Cnn {
+    fn new(vb: VarBuilder) -> Result<Self> {
+        let plan = [
+            (3, 64, None),
+            (64, 64, Some(2)),
+            (64, 128, None),
+            (128, 128, Some(2)),
+            (128, 256, None),
+        ];
+        let same = Conv2dConfig {
+            padding: 1,
+            ..Conv2dConfig::default()
+        };
+        let blocks = plan
+            .iter()
+            .enumerate()
+            .map(|(i, &(inputs, outputs, pool))| {
+                let vb = vb.pp(i);
+                let norm = BatchNormConfig {
+                    activation: Activation::Relu,
+                    pool,
+                    ..BatchNormConfig::default()
+                };
+                let init = gmnm_core::init::uniform_fan_in(9 * inputs);
+                Ok((
+                    Conv2d::new(inputs, outputs, 3, same, init, vb.pp("conv"))?,
+                    BatchNorm::new(outputs, norm, vb.pp("bn"))?,
+                ))
+            })
+            .collect::<Result<_>>()?;
+        Ok(Self {
+            blocks,
+            head: Linear::new(256, 10, vb.pp("head"))?,
+        })
+    }
+
+    fn forward(&self, x: &Tensor, train: bool) -> Result<Tensor> {
+        let mut x = x.clone();
+        for (conv, norm) in &self.blocks {
+            x = norm.forward(&conv.forward(&x)?, train)?;
+        }
+        self.head.forward(&ops::global_mean(&x)?)
+    }
+}
+
+/// Forward and backward of the mixture from random inputs and an upstream gradient of random numbers.
+fn mixture([rows, features, components, projections]: [usize; 4]) -> Result<Run> {
+    let x = variable(&[rows, features], 1.0)?;
+    let centers = variable(&[components, features], 1.0)?;
+    let scale = 1.0 / ((2 * features * projections) as f64).sqrt();
+    let weights = variable(&[components, projections, features], scale)?;
+    let pi = variable(&[OUTPUTS, components], 1.0 / (components as f64).sqrt())?;
+    let bias = variable(&[OUTPUTS], 0.0)?;
+    let upstream = normal(&[rows, OUTPUTS], 1.0)?;
+    Ok(Box::new(move || {
+        let out = ops::mixture(&x, &centers, &weights, &pi, Some(&bias), Aggregation::Norm)?;
+        backward(out, &upstream)
+    }))
+}
+
+/// Forward and backward of one LSTM layer over a whole sequence, features = hidden.
+fn lstm([steps, hidden, batch]: [usize; 3]) -> Result<Run> {
+    let scale = 1.0 / (hidden as f64).sqrt();
+    let x = variable(&[batch, steps, hidden], 1.0)?;
+    let weight_ih = variable(&[4 * hidden, hidden], scale)?;
+    let weight_hh = variable(&[4 * hidden, hidden], scale)?;
+    let bias_ih = variable(&[4 * hidden], scale)?;
+    let bias_hh = variable(&[4 * hidden], scale)?;
+    let upstream = normal(&[batch, steps, hidden], 1.0)?;
+    Ok(Box::new(move || {
+        let weights = LstmWeights {
+            weight_ih: &weight_ih,
+            weight_hh: &weight_hh,
+            biases: Some((&bias_ih, &bias_hh)),
+        };
+        backward(ops::lstm(&x, &weights, None)?.outputs, &upstream)
+    }))
+}
+
+/// The gradients of `out` under the gradient `upstream` of its elements, as PyTorch's `out.backward(upstream)`.
+fn backward(out: Tensor, upstream: &Tensor) -> Result<()> {
+    let upstream = upstream.clone();
+    out.apply_op1(Upstream(upstream))?.backward().map(drop)
+}
+
+/// Stands for whatever comes after its input: gives that input a known gradient.
+struct Upstream(Tensor);
+
+impl CustomOp1 for Upstream {
+    fn name(&self) -> &'static str {
+        "upstream"
+    }
+
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        Ok((CpuStorage::F32(vec![0.0]), Shape::from(())))
+    }
+
+    fn bwd(&self, _: &Tensor, _: &Tensor, _: &Tensor) -> Result<Option<Tensor>> {
+        Ok(Some(self.0.clone()))
+    }
+}

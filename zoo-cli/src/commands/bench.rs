@@ -1,0 +1,77 @@
+//! `zoo bench`: this machine's numbers for the paths that matter.
+
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::Context;
+
+use super::Outcome;
+use crate::bench::{Timing, Work, measure, standard};
+use crate::cli::{BenchArgs, BenchFormat};
+use crate::report::{Printer, Table};
+
+/// Measures the named works, or all.
+///
+/// # Errors
+/// When a name is unknown or a work fails.
+pub(super) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<Outcome> {
+    let works = if args.works.is_empty() {
+        standard()
+    } else {
+        args.works
+            .iter()
+            .map(|name| name.parse())
+            .collect::<Result<Vec<Work>, _>>()?
+    };
+    let budget = Duration::from_secs_f64(args.seconds);
+    let mut table = Table::new(["work", "milliseconds", "minimum", "peak MiB", "threads"]);
+    let progress = printer.progress("bench", works.len() as u64, "works");
+    for work in &works {
+        // Each work in a process of its own, so that its peak memory is its own.
+        let timing = match works.as_slice() {
+            [_] => measure(work, budget)?,
+            _ => in_child(work, args.seconds)?,
+        };
+        match args.format {
+            BenchFormat::Jsonl => printer.result(&serde_json::to_string(&timing)?)?,
+            BenchFormat::Table => table.row([
+                timing.work,
+                format!("{:.2}", timing.milliseconds),
+                format!("{:.2}", timing.minimum),
+                timing
+                    .peak_mib
+                    .map_or_else(|| "-".into(), |m| m.to_string()),
+                timing.threads.to_string(),
+            ]),
+        }
+        progress.advance(1);
+    }
+    drop(progress);
+    if args.format == BenchFormat::Table {
+        printer.result(&table.to_string())?;
+    }
+    Ok(Outcome::Done)
+}
+
+fn in_child(work: &Work, seconds: f64) -> anyhow::Result<Timing> {
+    let program = std::env::current_exe().context("the path of `zoo` itself is not known")?;
+    let output = Command::new(program)
+        .args([
+            "--quiet",
+            "--threads",
+            &rayon::current_num_threads().to_string(),
+        ])
+        .args(["bench", work.name(), "--format", "jsonl"])
+        .args(["--seconds", &seconds.to_string()])
+        .stderr(Stdio::inherit())
+        .output()
+        .context("`zoo bench` could not start itself")?;
+    anyhow::ensure!(
+        output.status.success(),
+        "the work `{}` failed; run `zoo bench {}` alone to see why",
+        work.name(),
+        work.name()
+    );
+    serde_json::from_slice(&output.stdout)
+        .with_context(|| format!("the work `{}` printed no timing", work.name()))
+}
