@@ -1,13 +1,17 @@
 //! Pretrained model directories as bytes inside the binary, with the SHA-256 of every file.
 //!
-//! Each directory beside `src` is one model, named as in the registry. `SHA256SUMS` lists every file; after a change
-//! write it anew with
+//! Each directory beside `src` is one model, named as in the registry, with its card, the record of its training and
+//! example outputs. `SHA256SUMS` lists every file. The example `ship` of `zoo-cli` puts a finished run here and writes
+//! the list anew:
 //!
 //! ```text
-//! cd weights && sha256sum */config.json */model.safetensors ... | sort -k 2 > SHA256SUMS
+//! zoo train surface-fitter --out run
+//! cargo run --release -p zoo-cli --example ship -- run
 //! ```
 //!
-//! `sha256sum --check SHA256SUMS` and this crate's tests compare it with the files. Nothing is imported and nothing
+//! For weights in 16 bits, names of data and notes see `--help` of it. Then build, and
+//! `zoo verify NAME` and `zoo eval NAME --data DATA` must say what the card says.
+//! `sha256sum --check SHA256SUMS` and this crate's tests compare the list with the files. Nothing is imported and nothing
 //! is computed here; whoever loads a model checks its files against [`File::sha256`].
 
 /// One file of a model directory.

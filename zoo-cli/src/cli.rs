@@ -38,7 +38,7 @@ pub enum Command {
     Compare(CompareArgs),
     /// Fetch a model from the Hub into the shared cache, each byte checked; prints where it lies.
     Download(DownloadArgs),
-    /// Check a model directory and publish it on the Hub with its card; prints the URL and the commit.
+    /// Check a model and publish it on the Hub with its card; prints the URL and the commit.
     Upload(UploadArgs),
     /// Check hashes, shapes, configuration, card and stored example outputs of a model.
     Verify(VerifyArgs),
@@ -219,9 +219,9 @@ pub struct DownloadArgs {
 /// Arguments of `zoo upload`.
 #[derive(Debug, Args)]
 pub struct UploadArgs {
-    /// A model directory.
-    #[arg(value_name = "DIR")]
-    pub dir: PathBuf,
+    /// A model directory, a name, or `owner/name[@revision]` to copy.
+    #[arg(value_name = "MODEL")]
+    pub model: String,
     /// `owner/name`; it is created if it does not exist.
     #[arg(value_name = "REPO")]
     pub repo: String,
@@ -240,7 +240,7 @@ pub struct UploadArgs {
     /// Proposes the commit as a pull request.
     #[arg(long)]
     pub create_pr: bool,
-    /// Lists what would go, and uses no network.
+    /// Lists what would go, and sends nothing.
     #[arg(long)]
     pub dry_run: bool,
     /// Where to.
@@ -251,7 +251,7 @@ pub struct UploadArgs {
 /// Arguments of `zoo verify`.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
-    /// A model directory, or `owner/name[@revision]`.
+    /// A name, a model directory, or `owner/name[@revision]`.
     #[arg(value_name = "MODEL")]
     pub model: String,
     /// How to print.

@@ -9,6 +9,7 @@ pub mod examples;
 pub mod field;
 pub mod hub;
 pub mod infer;
+pub mod model_files;
 pub mod report;
 pub mod resolve;
 pub mod train;

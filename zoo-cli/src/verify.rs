@@ -1,11 +1,9 @@
-//! Whether a model directory is what it claims to be.
-
-use std::path::Path;
-
-use models::model_dir;
+//! Whether the files of a model are what they claim to be.
 
 use crate::examples;
-use crate::hub::{HubError, card, sums};
+use crate::hub::{HubError, card};
+use crate::model_files::ModelFiles;
+use crate::train::run_dir::CARD;
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,24 +27,25 @@ pub enum CheckOutcome {
 
 use CheckOutcome::{Failed, Passed, Skipped};
 
-/// Checks the hashes in `SHA256SUMS`, the configuration and weights, the model card, and the stored
-/// examples, in this order. Nothing in the directory changes.
+/// Checks the hashes in `SHA256SUMS` (or, of a pretrained model, in the manifest), the configuration and weights, the
+/// model card, and the stored examples, in this order. Nothing in a directory changes.
 ///
 /// # Errors
 ///
-/// [`HubError::Io`] when the directory can't be read at all.
-pub fn verify(dir: &Path) -> Result<Vec<Check>, HubError> {
-    std::fs::read_dir(dir).map_err(HubError::io(dir))?;
+/// [`HubError::Io`] when a directory can't be read at all.
+pub fn verify(files: &ModelFiles) -> Result<Vec<Check>, HubError> {
+    let place = files.path("");
+    files.names().map_err(HubError::io(&place))?;
     let check = |name, outcome| Check { name, outcome };
-    let hashes = match sums::check(dir) {
-        Ok(None) => Skipped(format!("there is no `{}`", sums::FILE)),
+    let hashes = match files.check_hashes() {
+        Ok(None) => Skipped("there is no `SHA256SUMS`".to_owned()),
         Ok(Some(problems)) if problems.is_empty() => {
-            Passed(format!("every file is as `{}` says", sums::FILE))
+            Passed("every listed file has its SHA-256".to_owned())
         }
         Ok(Some(problems)) => Failed(problems.join("; ")),
         Err(error) => Failed(error.to_string()),
     };
-    let model = model_dir::load(dir);
+    let model = files.load();
     let loaded = match &model {
         Ok(model) => Passed(format!(
             "`{}`, {} tensors of the right shapes",
@@ -55,26 +54,25 @@ pub fn verify(dir: &Path) -> Result<Vec<Check>, HubError> {
         )),
         Err(error) => Failed(error.to_string()),
     };
-    let readme = dir.join("README.md");
-    let front = match std::fs::read_to_string(&readme) {
-        Ok(text) => match card::problem(&text) {
+    let failed =
+        |name: &str, problem: &str| Failed(format!("`{}` {problem}", files.path(name).display()));
+    let front = match files.read(CARD) {
+        Ok(Some(text)) => match card::problem(&String::from_utf8_lossy(&text)) {
             None => Passed("its front matter has a license, a library and a task".to_owned()),
-            Some(problem) => Failed(format!("`{}` {problem}", readme.display())),
+            Some(problem) => failed(CARD, &problem),
         },
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            Skipped("there is no `README.md`".to_owned())
-        }
-        Err(error) => Failed(format!("`{}`: {error}", readme.display())),
+        Ok(None) => Skipped(format!("there is no `{CARD}`")),
+        Err(error) => failed(CARD, &format!("cannot be read: {error}")),
     };
-    let path = dir.join(examples::FILE);
-    let outputs = match &model {
-        _ if !path.exists() => Skipped(format!("there is no `{}`", examples::FILE)),
-        Err(_) => Skipped("the network can't be loaded".to_owned()),
-        Ok(model) => match examples::check(model, &path) {
+    let outputs = match (files.read(examples::FILE), &model) {
+        (Ok(None), _) => Skipped(format!("there is no `{}`", examples::FILE)),
+        (Err(error), _) => failed(examples::FILE, &format!("cannot be read: {error}")),
+        (_, Err(_)) => Skipped("the network can't be loaded".to_owned()),
+        (Ok(Some(bytes)), Ok(model)) => match examples::check(model, &bytes) {
             Ok(difference) => Passed(format!(
                 "the outputs are the stored ones (relative difference {difference:.1e})"
             )),
-            Err(problem) => Failed(format!("`{}` {problem}", path.display())),
+            Err(problem) => failed(examples::FILE, &problem),
         },
     };
     Ok(vec![

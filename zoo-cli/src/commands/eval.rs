@@ -1,5 +1,6 @@
 //! `zoo eval`.
 
+use std::path::Path;
 use std::time::Instant;
 
 use candle_core::Device;
@@ -8,15 +9,15 @@ use serde_json::json;
 
 use super::{Outcome, hub_settings, warn_about_data};
 use crate::cli::{EvalArgs, SummaryFormat};
-use crate::data::{OpenOptions, open_images};
+use crate::data::{OpenOptions, is_dataset_name, open_images};
 use crate::report::{Printer, Table, TrainingReport, Transfer, thousands};
-use crate::resolve::{Resolved, resolve};
+use crate::resolve::{ESSENTIAL, locate};
+use crate::train::evaluate;
 use crate::train::recipe::Recipe;
 use crate::train::record::TrainingRecord;
 use crate::train::session::{classifier, load_classifier};
 use crate::train::tasks::classification::{Classification, MEASURES};
 use crate::train::tasks::{Part, Task};
-use crate::train::{RunDir, evaluate};
 
 /// Measures a model on the test part of a dataset.
 ///
@@ -25,15 +26,17 @@ use crate::train::{RunDir, evaluate};
 pub(super) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<Outcome> {
     let settings = hub_settings(&args.hub)?;
     let transfer = Transfer::new(printer, "downloading");
-    let Resolved { model, dir } = resolve(&args.model, &settings, &transfer)?;
+    let files = locate(&args.model, ESSENTIAL, &settings, &transfer)?;
+    let (model, dir) = (files.load()?, files.dir());
+    let record = files.training();
     if super::field::entry(&model.model).is_some() {
-        return super::field::eval(args, &model, dir.as_deref(), printer);
+        return super::field::eval(args, &model, record.as_deref(), printer);
     }
-    let record = dir.as_deref().and_then(|dir| {
-        let dir = RunDir::existing(dir);
-        TrainingRecord::read(&dir).ok()
-    });
+    let record: Option<TrainingRecord> = record.and_then(|text| serde_json::from_str(&text).ok());
     let trained_on = record.as_ref().and_then(|r| r.data.argument.as_deref());
+    // A path in the record of a model that was trained elsewhere means nothing here.
+    let trained_on =
+        trained_on.filter(|data| Path::new(&args.model).is_dir() || is_dataset_name(data));
     let default = registry::find(&model.model).map_or("cifar10", |entry| entry.default_data);
     let Some(input) = &model.preprocessor else {
         anyhow::bail!(
@@ -45,6 +48,7 @@ pub(super) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<Outcome>
         preprocessor: Some(input.clone()),
         hub: Some(&settings),
         progress: Some(&transfer),
+        unseen: is_unseen(args.data.as_deref(), trained_on),
         ..OpenOptions::default()
     };
     let mut data = open_images(args.data.as_deref().or(trained_on), default, &options)?;
@@ -101,4 +105,46 @@ pub(super) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<Outcome>
     } else {
         Outcome::SomeFailed
     })
+}
+
+/// Whether `given` is data that a model trained on `trained_on` has not seen. When that cannot be told, it is not.
+fn is_unseen(given: Option<&str>, trained_on: Option<&str>) -> bool {
+    let (Some(given), Some(trained_on)) = (given, trained_on) else {
+        return given.is_some();
+    };
+    let place = |path: &str| Path::new(path).canonicalize().ok();
+    match (place(given), is_dataset_name(trained_on)) {
+        (given, true) => given.is_some(),
+        (Some(given), false) => place(trained_on).is_some_and(|known| known != given),
+        (None, false) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_of_the_training_is_not_unseen() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().to_str().unwrap();
+        let same = format!("{path}/.");
+        let other = dir.path().parent().unwrap().to_str().unwrap();
+        for (given, trained_on, unseen) in [
+            (None, None, false),
+            (None, Some(path), false),
+            (Some(path), None, true),
+            (Some(path), Some("cifar10"), true),
+            (Some("mnist"), Some("cifar10"), false),
+            (Some(same.as_str()), Some(path), false),
+            (Some(path), Some(other), true),
+            (Some(path), Some("/moved/away"), false),
+        ] {
+            assert_eq!(
+                is_unseen(given, trained_on),
+                unseen,
+                "{given:?} {trained_on:?}"
+            );
+        }
+    }
 }

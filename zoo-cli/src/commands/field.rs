@@ -14,7 +14,7 @@ use crate::cli::{EvalArgs, SummaryFormat, TrainArgs};
 use crate::field::{self, FieldRecipe, Measures, Problem, RunOptions, RunRecord};
 use crate::report::{Printer, Table};
 use crate::train::RunDir;
-use crate::train::run_dir::{IfExists, TRAINING};
+use crate::train::run_dir::IfExists;
 
 /// The entry called `name`, if its network is over the plane.
 pub(super) fn entry(name: &str) -> Option<&'static Entry> {
@@ -106,12 +106,10 @@ pub(super) fn train(
 pub(super) fn eval(
     args: &EvalArgs,
     model: &ModelDir,
-    dir: Option<&Path>,
+    record: Option<&str>,
     printer: &Printer,
 ) -> anyhow::Result<Outcome> {
-    let record: Option<RunRecord> = dir
-        .and_then(|dir| std::fs::read_to_string(dir.join(TRAINING)).ok())
-        .and_then(|text| serde_json::from_str(&text).ok());
+    let record: Option<RunRecord> = record.and_then(|text| serde_json::from_str(text).ok());
     let (config, task, parameters) = field::parameters(model)?;
     let default = entry(&model.model).map_or("", |e| e.default_data);
     let trained_on = record.as_ref().map(|r| r.problem.as_str());

@@ -5,6 +5,8 @@ use serde_json::json;
 
 use super::Outcome;
 use crate::cli::{ListArgs, SummaryFormat};
+use crate::hub::card::Training;
+use crate::model_files::ModelFiles;
 use crate::report::{Printer, Table, thousands};
 
 /// Lists the models whose names match.
@@ -20,14 +22,22 @@ pub(super) fn run(args: &ListArgs, printer: &Printer) -> anyhow::Result<Outcome>
     if entries.is_empty() {
         anyhow::bail!("no model matches `{pattern}`; `zoo list` shows all");
     }
-    let mut table = Table::new(["model", "parameters", "data", "about"]);
+    let mut table = Table::new(["model", "parameters", "data", "pretrained", "about"]);
     let mut objects = Vec::new();
     for entry in entries {
         let parameters = entry.config().parameter_count()?;
+        let pretrained = match ModelFiles::embedded(entry.name) {
+            Some(files) => Some(Training::read(&files)?),
+            None => None,
+        };
+        let trained_on = pretrained
+            .as_ref()
+            .and_then(|training| training.data.as_ref());
         table.row([
             entry.name.to_string(),
             thousands(parameters),
             entry.default_data.to_string(),
+            trained_on.map_or("", |data| &data.name).to_string(),
             entry.summary.to_string(),
         ]);
         objects.push(json!({
@@ -35,6 +45,10 @@ pub(super) fn run(args: &ListArgs, printer: &Printer) -> anyhow::Result<Outcome>
             "task": entry.task.name(),
             "parameters": parameters,
             "data": entry.default_data,
+            "pretrained": pretrained.map(|training| json!({
+                "data": training.data.map(|data| data.name),
+                "test": training.result.map(|result| result.test),
+            })),
             "about": entry.summary,
         }));
     }

@@ -4,7 +4,7 @@ use crate::cli::UploadArgs;
 use crate::commands::Outcome;
 use crate::report::Printer;
 
-/// Checks and publishes a model directory, and prints the URL and the commit.
+/// Checks and publishes a model, and prints the URL and the commit.
 #[cfg(feature = "hub")]
 pub(super) fn run(args: &UploadArgs, printer: &Printer) -> anyhow::Result<Outcome> {
     use std::sync::Arc;
@@ -12,10 +12,15 @@ pub(super) fn run(args: &UploadArgs, printer: &Printer) -> anyhow::Result<Outcom
     use crate::commands::hub_settings;
     use crate::hub::{self, RepoId, Target, UploadPlan};
     use crate::report::Transfer;
+    use crate::resolve::locate;
 
     let repo: RepoId = args.repo.parse()?;
     let revision = args.revision.parse()?;
-    let plan = UploadPlan::new(&args.dir, &repo, &args.license)?;
+    // A dry run of a directory uses no network, nor does a pretrained model.
+    let settings = hub_settings(&args.hub)?;
+    let transfer = Transfer::new(printer, "downloading");
+    let files = locate(&args.model, &[], &settings, &transfer)?;
+    let plan = UploadPlan::new(&files, &repo, &args.license)?;
     if !plan.left_out().is_empty() {
         printer.info(&format!("left out: {}", plan.left_out().join(", ")));
     }
@@ -36,7 +41,6 @@ pub(super) fn run(args: &UploadArgs, printer: &Printer) -> anyhow::Result<Outcom
         message: &message,
         create_pr: args.create_pr,
     };
-    let settings = hub_settings(&args.hub)?;
     let progress = Arc::new(Transfer::new(printer, "uploading"));
     let uploaded = hub::upload(plan, &target, &settings, progress)?;
     printer.result(&uploaded.url)?;

@@ -1,19 +1,19 @@
 //! `zoo verify`.
 
-use std::path::{Path, PathBuf};
-
 use serde_json::json;
 
 use crate::cli::{SummaryFormat, VerifyArgs};
 use crate::commands::{Outcome, hub_settings};
-use crate::hub::{self, RepoId, RepoKind, Request};
 use crate::report::{Printer, Table, Transfer};
+use crate::resolve::locate;
 use crate::verify::{CheckOutcome, verify};
 
-/// Checks a model directory, or a repository's after fetching it.
+/// Checks a pretrained model, a directory, or a repository after fetching all of it.
 pub(super) fn run(args: &VerifyArgs, printer: &Printer) -> anyhow::Result<Outcome> {
-    let dir = directory(args, printer)?;
-    let checks = verify(&dir)?;
+    let settings = hub_settings(&args.hub)?;
+    let transfer = Transfer::new(printer, "downloading");
+    let files = locate(&args.model, &[], &settings, &transfer)?;
+    let checks = verify(&files)?;
     let failed = checks
         .iter()
         .any(|check| matches!(check.outcome, CheckOutcome::Failed(_)));
@@ -32,7 +32,7 @@ pub(super) fn run(args: &VerifyArgs, printer: &Printer) -> anyhow::Result<Outcom
                     json!({"check": check, "result": result, "detail": detail})
                 })
                 .collect();
-            let summary = json!({"dir": dir, "passed": !failed, "checks": checks});
+            let summary = json!({"dir": files.dir(), "passed": !failed, "checks": checks});
             printer.result(&summary.to_string())?;
         }
         SummaryFormat::Table => {
@@ -47,26 +47,4 @@ pub(super) fn run(args: &VerifyArgs, printer: &Printer) -> anyhow::Result<Outcom
         true => Outcome::SomeFailed,
         false => Outcome::Done,
     })
-}
-
-fn directory(args: &VerifyArgs, printer: &Printer) -> anyhow::Result<PathBuf> {
-    let path = Path::new(&args.model);
-    if path.is_dir() {
-        return Ok(path.to_owned());
-    }
-    let Ok((repo, revision)) = RepoId::parse_with_revision(&args.model) else {
-        anyhow::bail!(
-            "`{}` is neither a directory nor a repository; give a model directory or `owner/name`",
-            args.model.escape_debug()
-        );
-    };
-    let request = Request {
-        repo: &repo,
-        kind: RepoKind::Model,
-        revision: &revision,
-        patterns: &[],
-    };
-    let settings = hub_settings(&args.hub)?;
-    let snapshot = hub::download(&request, &settings, &Transfer::new(printer, "downloading"))?;
-    Ok(snapshot.dir)
 }

@@ -25,6 +25,9 @@ pub struct OpenOptions<'a> {
     pub held_out: f64,
     /// Seed of that choice. Training and evaluation must agree on it, so it is not the seed of the training.
     pub split_seed: u64,
+    /// Take a dataset without a test part for a test part as a whole, instead of holding images out: no model has
+    /// learned from it.
+    pub unseen: bool,
     /// Where named datasets come from. Without it, what the environment says.
     pub hub: Option<&'a Settings>,
     /// Watches a download.
@@ -37,6 +40,7 @@ impl Default for OpenOptions<'_> {
             preprocessor: None,
             held_out: 0.1,
             split_seed: 0,
+            unseen: false,
             hub: None,
             progress: None,
         }
@@ -71,6 +75,11 @@ pub fn open_images(
         None => open_default(default, options)?,
     };
     Ok(data.seal())
+}
+
+/// Whether `spec` is the name of a dataset, not a path.
+pub fn is_dataset_name(spec: &str) -> bool {
+    spec == SAMPLE || remote::find(spec).is_some()
 }
 
 /// Why a known dataset is not there.

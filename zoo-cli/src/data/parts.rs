@@ -99,6 +99,14 @@ impl Parts {
         };
         let (train, test) = match (self.train.map(fit), self.test.map(fit)) {
             (Some(train), Some(test)) => (train, test),
+            (Some(all), None) if options.unseen => {
+                source.notify(format!(
+                    "`{}` has no test part: all of its {} images are taken for testing",
+                    path.display(),
+                    all.len()
+                ));
+                (Images::empty(all.shape()), all)
+            }
             (Some(mut all), None) => {
                 let (kept, held) =
                     split::hold_out(&all.labels, options.held_out, options.split_seed);

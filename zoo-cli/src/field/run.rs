@@ -9,6 +9,7 @@ use models::{ModelConfig, ModelDir};
 use serde::{Deserialize, Serialize};
 
 use super::{FieldRecipe, Fit, Problem, UnknownProblem, curves, fit, picture};
+use crate::hub::card::{self, Training};
 use crate::train::run_dir::{CARD, CURVES, METRICS_CSV, TRAINING};
 use crate::train::{RunDir, TrainError};
 
@@ -149,7 +150,6 @@ pub fn train(
     };
     let text = serde_json::to_string_pretty(&record)?;
     write(TRAINING, &format!("{text}\n"))?;
-    write(CARD, &card(options, config, &trained))?;
     let model = ModelDir {
         model: options.entry.name.to_string(),
         config: model_config.clone(),
@@ -158,6 +158,11 @@ pub fn train(
         tensors: trained.tensors(config)?,
     };
     model_dir::save(options.dir.path(), &model, Storage::Full)?;
+    let training: Training = serde_json::from_value(serde_json::to_value(&record)?)?;
+    write(
+        CARD,
+        &card::render(&model, &training, card::NO_LICENSE, None),
+    )?;
     Ok(trained)
 }
 
@@ -174,28 +179,6 @@ fn csv(problem: &Problem, fit: &Fit) -> String {
         }
         text.push('\n');
     }
-    text
-}
-
-fn card(options: &RunOptions, config: &FieldConfig, fit: &Fit) -> String {
-    let mut text = format!(
-        "# {}\n\n{} on `{}` ({}), {} parameters, seed {}.\n\n",
-        options.entry.name,
-        options.entry.task.name(),
-        options.problem.name(),
-        options.problem.formula(),
-        config.parameter_count(),
-        options.seed
-    );
-    if fit.interrupted {
-        text += "**Note:** the training was interrupted.\n\n";
-    }
-    text += "| measure | value |\n|---|---|\n";
-    for (name, value) in &fit.measures {
-        text += &format!("| {name} | {value:.3e} |\n");
-    }
-    text += "\nInput: points `[n, 2]` of [−1, 1]², f64; output `[n, 1]`. Network: `config.json`. Weights: \
-             `model.safetensors`. How it was made: `training.json`, `metrics.csv`, `curves.svg`, `picture.svg`.\n";
     text
 }
 
@@ -233,6 +216,14 @@ mod tests {
         assert_eq!(config.parameter_count(), 200);
         for name in [METRICS_CSV, CURVES, PICTURE, TRAINING, CARD] {
             assert!(dir.path().join(name).is_file(), "{name}");
+        }
+        let card = std::fs::read_to_string(dir.path().join(CARD)).unwrap();
+        for part in [
+            "tabular-regression",
+            "It learned `peak`",
+            "--data peak --seed 1",
+        ] {
+            assert!(card.contains(part), "{part} is not in: {card}");
         }
     }
 }

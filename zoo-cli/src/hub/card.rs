@@ -5,13 +5,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::Path;
 
+use models::ModelConfig;
 use models::model_dir::ModelDir;
-use models::registry;
+use models::registry::{self, Task};
 use serde::Deserialize;
 
 use super::{HubError, RepoId};
+use crate::field::Problem;
+use crate::field::minimize::Stop;
+use crate::model_files::ModelFiles;
+use crate::train::run_dir::{CARD, TRAINING};
 
 /// A card with this line is written anew on upload; a card without it is its owner's.
 pub const GENERATED: &str =
@@ -22,7 +26,10 @@ pub const NO_LICENSE: &str = "unknown";
 
 /// What a card says of the training, read from `training.json`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(from = "Record")]
 pub struct Training {
+    /// The exact command, where model, data, epochs and seed do not tell it.
+    pub command: Option<String>,
     /// The version of the program.
     pub version: Option<String>,
     /// The seed of every random choice.
@@ -33,6 +40,50 @@ pub struct Training {
     pub recipe: Option<TrainingRecipe>,
     /// What came of it.
     pub result: Option<TrainingResult>,
+}
+
+/// `training.json` of either kind: `problem`, `measures` and `stops` are those of a network over the plane.
+#[derive(Deserialize)]
+struct Record {
+    command: Option<String>,
+    version: Option<String>,
+    seed: Option<u64>,
+    data: Option<TrainingData>,
+    recipe: Option<TrainingRecipe>,
+    result: Option<TrainingResult>,
+    problem: Option<String>,
+    #[serde(default)]
+    measures: BTreeMap<String, f64>,
+    #[serde(default)]
+    stops: Vec<(String, String)>,
+}
+
+impl From<Record> for Training {
+    fn from(record: Record) -> Self {
+        let interrupted = || {
+            let mut stops = record.stops.iter();
+            let stopped = stops.any(|(_, reason)| reason == Stop::Interrupted.describe());
+            stopped.then(|| "the training was interrupted".to_owned())
+        };
+        let problem = record.problem.map(|name| TrainingData {
+            argument: Some(name.clone()),
+            name,
+            fingerprint: None,
+            notice: interrupted(),
+        });
+        let measured = problem.as_ref().map(|_| TrainingResult {
+            examples: None,
+            test: record.measures,
+        });
+        Self {
+            command: record.command,
+            version: record.version,
+            seed: record.seed,
+            data: record.data.or(problem),
+            recipe: record.recipe,
+            result: record.result.or(measured),
+        }
+    }
 }
 
 /// The data that a model learned from.
@@ -58,45 +109,46 @@ pub struct TrainingRecipe {
 /// Measures of the test part.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub struct TrainingResult {
-    /// Test examples.
-    pub examples: usize,
+    /// Test examples, where it is examples that are measured on.
+    pub examples: Option<usize>,
     /// Measures by name.
     pub test: BTreeMap<String, f64>,
 }
 
 impl Training {
-    /// Reads `training.json` of a model directory; one without it says nothing.
+    /// Reads `training.json` of a model; one without it says nothing.
     ///
     /// # Errors
     ///
     /// [`HubError::BadFile`] when it is not a training record, [`HubError::Io`] when it can't be
     /// read.
-    pub fn read(dir: &Path) -> Result<Self, HubError> {
-        let path = dir.join("training.json");
-        match std::fs::read(&path) {
-            Ok(text) => serde_json::from_slice(&text).map_err(|error| HubError::BadFile {
+    pub fn read(files: &ModelFiles) -> Result<Self, HubError> {
+        let path = files.path(TRAINING);
+        match files.read(TRAINING).map_err(HubError::io(&path))? {
+            None => Ok(Self::default()),
+            Some(text) => serde_json::from_slice(&text).map_err(|error| HubError::BadFile {
                 problem: format!("is not a training record ({error}); restore or delete it"),
                 path,
             }),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(HubError::io(&path)(error)),
         }
     }
 }
 
-/// The card that the owner of a model directory wrote; `None` when there is none, or one that
+/// The card that the owner of a model wrote; `None` when there is none, or one that
 /// [`render`] wrote.
 ///
 /// # Errors
 ///
 /// [`HubError::BadFile`] when it has no front matter with a license, a library and a kind of task,
 /// [`HubError::Io`] when it can't be read.
-pub fn owned(dir: &Path) -> Result<Option<String>, HubError> {
-    let path = dir.join("README.md");
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(HubError::io(&path)(error)),
+pub fn owned(files: &ModelFiles) -> Result<Option<String>, HubError> {
+    let path = files.path(CARD);
+    let Some(text) = files.read(CARD).map_err(HubError::io(&path))? else {
+        return Ok(None);
+    };
+    let Ok(text) = String::from_utf8(text) else {
+        let problem = "is not UTF-8 text; write it anew".to_owned();
+        return Err(HubError::BadFile { path, problem });
     };
     if text.lines().any(|line| line == GENERATED) {
         return Ok(None);
@@ -250,9 +302,27 @@ fn body(
     if !model.labels.is_empty() && model.labels.len() <= 100 {
         writeln!(card, "Classes: {}.\n", model.labels.join(", "))?;
     }
+    if let Some(problem) = problem_of(model, training) {
+        writeln!(
+            card,
+            "It learned `{}`: {}. Inputs are points `[n, 2]` of [−1, 1]², outputs `[n, 1]`.\n",
+            problem.name(),
+            problem.formula()
+        )?;
+    }
     measures(card, training)?;
     origin(card, model, training)?;
     usage(card, model, repo)
+}
+
+/// The surface or equation that a network over the plane learned.
+fn problem_of(model: &ModelDir, training: &Training) -> Option<Problem> {
+    let task = match &model.config {
+        ModelConfig::Surface(_) => Task::Fitting,
+        ModelConfig::Poisson(_) => Task::Poisson,
+        _ => return None,
+    };
+    Problem::find(task, &training.data.as_ref()?.name).ok()
 }
 
 fn measures(card: &mut String, training: &Training) -> std::fmt::Result {
@@ -261,14 +331,13 @@ fn measures(card: &mut String, training: &Training) -> std::fmt::Result {
     };
     let data = training.data.as_ref().map_or("", |data| &data.name);
     writeln!(card, "## Results\n")?;
-    writeln!(
-        card,
-        "On the test part of `{data}`, {} examples:\n",
-        result.examples
-    )?;
+    match result.examples {
+        Some(examples) => writeln!(card, "On the test part of `{data}`, {examples} examples:\n")?,
+        None => writeln!(card, "On `{data}`, against the exact values:\n")?,
+    }
     writeln!(card, "| measure | value |\n|---|---|")?;
     for (name, value) in &result.test {
-        writeln!(card, "| {name} | {value} |")?;
+        writeln!(card, "| {name} | {value:?} |")?;
     }
     writeln!(card)
 }
@@ -285,11 +354,12 @@ fn origin(card: &mut String, model: &ModelDir, training: &Training) -> std::fmt:
     let seed = training.seed.unwrap_or(0);
     let epochs = training.recipe.as_ref().and_then(|recipe| recipe.epochs);
     let epochs = epochs.map_or_else(String::new, |epochs| format!(" --epochs {epochs}"));
-    writeln!(
-        card,
-        "```\nzoo train {}{argument}{epochs} --seed {seed}\n```\n",
-        model.model
-    )?;
+    let name = &model.model;
+    let command = match &training.command {
+        Some(command) => command.clone(),
+        None => format!("zoo train {name}{argument}{epochs} --seed {seed}"),
+    };
+    writeln!(card, "```\n{command}\n```\n")?;
     if let Some(notice) = &data.notice {
         writeln!(card, "Note on the data: {notice}.\n")?;
     }
@@ -308,7 +378,7 @@ fn usage(card: &mut String, model: &ModelDir, repo: Option<&RepoId>) -> std::fmt
         "classifier" => ("infer", " photo.jpg"),
         "generator" => ("generate", " photo.jpg"),
         "forecaster" => ("forecast", " series.csv"),
-        _ => ("verify", ""),
+        _ => ("eval", ""),
     };
     let (place, dir, fetched) = match repo {
         Some(repo) => (

@@ -31,7 +31,7 @@ pub(super) fn digest<D: Digest>(file: &mut File, mut hasher: D) -> io::Result<St
 }
 
 /// Lower-case digits.
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -1,7 +1,7 @@
 //! Uploads: a checked model directory becomes one commit of a repository.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use hf_hub::progress::{Progress as Watch, ProgressEvent, ProgressHandler, UploadEvent};
@@ -17,22 +17,25 @@ use super::client::Client;
 use super::sums;
 use super::{HubError, Progress, RepoId, Revision, Settings};
 use crate::examples;
+use crate::field::PICTURE;
+use crate::model_files::ModelFiles;
+use crate::train::run_dir::{CARD, CURVES, METRICS_CSV, METRICS_JSONL, TRAINING};
 
 /// Larger files go through Xet or not at all: without it they would travel as base64 in the commit.
 const MAX_INLINE_BYTES: u64 = 8 << 20;
 
-/// What of a model directory is uploaded when it is there; anything else stays at home.
-const FILES: [&str; 8] = [
+/// What of a model is uploaded when it is there; anything else stays at home.
+const FILES: [&str; 9] = [
     model_dir::CONFIG,
     model_dir::WEIGHTS,
     model_dir::PREPROCESSOR,
-    "training.json",
-    "metrics.csv",
-    "metrics.jsonl",
-    "curves.svg",
+    TRAINING,
+    METRICS_CSV,
+    METRICS_JSONL,
+    CURVES,
+    PICTURE,
     "LICENSE",
 ];
-const CARD: &str = "README.md";
 
 /// A model directory that passed all checks, ready to go.
 #[derive(Debug)]
@@ -82,7 +85,7 @@ pub struct Uploaded {
 }
 
 impl UploadPlan {
-    /// Checks the directory as strictly as loading does, and adds what a repository needs: the
+    /// Checks the model as strictly as loading does, and adds what a repository needs: the
     /// model card (unless the owner wrote one), example outputs, the network in Python, and the hash
     /// of every file.
     ///
@@ -90,52 +93,38 @@ impl UploadPlan {
     ///
     /// # Errors
     ///
-    /// [`HubError::Model`] when the directory is no sound model, [`HubError::Io`] when a file
+    /// [`HubError::Model`] when the files are no sound model, [`HubError::Io`] when a file
     /// can't be read.
-    pub fn new(dir: &Path, repo: &RepoId, license: &str) -> Result<Self, HubError> {
-        let model = model_dir::load(dir)?;
+    pub fn new(source: &ModelFiles, repo: &RepoId, license: &str) -> Result<Self, HubError> {
+        let model = source.load()?;
         let mut files = Vec::new();
         for name in FILES {
-            let path = dir.join(name);
-            if let Ok(meta) = fs::metadata(&path)
-                && meta.is_file()
-            {
-                files.push(PlannedFile {
-                    path: name.to_owned(),
-                    size: meta.len(),
-                    source: Source::File(path),
-                });
-            }
+            files.extend(PlannedFile::found(source, name)?);
         }
-        let text = match card::owned(dir)? {
+        let text = match card::owned(source)? {
             Some(text) => text,
-            None => card::render(&model, &Training::read(dir)?, license, Some(repo)),
+            None => card::render(&model, &Training::read(source)?, license, Some(repo)),
         };
         files.push(PlannedFile::made(CARD, text.into_bytes()));
         files.push(PlannedFile::made(
             "modeling_gmnm.py",
             models::PYTHON_SOURCE.as_bytes().to_vec(),
         ));
-        let examples = dir.join(examples::FILE);
-        files.push(if examples.exists() {
-            examples::check(&model, &examples).map_err(|problem| HubError::BadFile {
-                path: examples.clone(),
-                problem: format!("{problem}; delete it to have it made anew"),
-            })?;
-            PlannedFile {
-                path: examples::FILE.to_owned(),
-                size: fs::metadata(&examples)
-                    .map_err(HubError::io(&examples))?
-                    .len(),
-                source: Source::File(examples),
+        let place = source.path(examples::FILE);
+        let bytes = match source.read(examples::FILE).map_err(HubError::io(&place))? {
+            Some(bytes) => {
+                examples::check(&model, &bytes).map_err(|problem| HubError::BadFile {
+                    path: place,
+                    problem: format!("{problem}; delete it to have it made anew"),
+                })?;
+                bytes
             }
-        } else {
-            let bytes = examples::make(&model).map_err(|error| HubError::BadFile {
-                path: dir.to_owned(),
+            None => examples::make(&model).map_err(|error| HubError::BadFile {
+                path: source.path(""),
                 problem: format!("holds a network that can't be computed ({error})"),
-            })?;
-            PlannedFile::made(examples::FILE, bytes)
-        });
+            })?,
+        };
+        files.push(PlannedFile::made(examples::FILE, bytes));
         files.sort_by(|a, b| a.path.cmp(&b.path));
         let mut lines = Vec::new();
         for file in &files {
@@ -149,7 +138,9 @@ impl UploadPlan {
             sums::FILE,
             sums::render(&lines).into_bytes(),
         ));
-        let left_out = left_out(dir, &files)?;
+        let place = source.path("");
+        let mut left_out = source.names().map_err(HubError::io(&place))?;
+        left_out.retain(|name| files.iter().all(|file| file.path != *name));
         Ok(Self { files, left_out })
     }
 
@@ -172,19 +163,24 @@ impl PlannedFile {
             source: Source::Made(bytes),
         }
     }
-}
 
-fn left_out(dir: &Path, files: &[PlannedFile]) -> Result<Vec<String>, HubError> {
-    let mut names = Vec::new();
-    for item in fs::read_dir(dir).map_err(HubError::io(dir))? {
-        let name = item.map_err(HubError::io(dir))?.file_name();
-        let name = name.to_string_lossy().into_owned();
-        if files.iter().all(|file| file.path != name) {
-            names.push(name);
+    /// The file `name`, if it is there. One on disk is read when it is sent.
+    fn found(files: &ModelFiles, name: &str) -> Result<Option<Self>, HubError> {
+        let path = files.path(name);
+        if files.dir().is_none() {
+            let bytes = files.read(name).map_err(HubError::io(&path))?;
+            return Ok(bytes.map(|bytes| Self::made(name, bytes)));
         }
+        let size = fs::metadata(&path)
+            .ok()
+            .filter(|meta| meta.is_file())
+            .map(|meta| meta.len());
+        Ok(size.map(|size| Self {
+            path: name.to_owned(),
+            size,
+            source: Source::File(path),
+        }))
     }
-    names.sort();
-    Ok(names)
 }
 
 /// Creates the repository and the branch where missing and commits the whole plan at once.

@@ -1,0 +1,182 @@
+//! The files of a model, wherever they lie: in a directory, or inside this binary.
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use models::{ModelDir, model_dir};
+use sha2::{Digest, Sha256};
+
+use crate::hub::{HubError, sums};
+use crate::train::run_dir::TRAINING;
+
+/// A text of a model directory is never longer, in bytes.
+const MAX_TEXT: u64 = 64 << 20;
+
+/// The files of one model.
+#[derive(Debug, Clone)]
+pub enum ModelFiles {
+    /// A directory on disk.
+    Directory(PathBuf),
+    /// A pretrained model, by its name in the registry.
+    Embedded(&'static str, &'static [weights::File]),
+}
+
+impl ModelFiles {
+    /// The pretrained model called `name`, if one ships.
+    pub fn embedded(name: &str) -> Option<Self> {
+        let name = weights::names().find(|known| *known == name)?;
+        Some(Self::Embedded(name, weights::find(name)?))
+    }
+
+    /// The directory, if there is one.
+    pub fn dir(&self) -> Option<&Path> {
+        match self {
+            Self::Directory(dir) => Some(dir),
+            Self::Embedded(..) => None,
+        }
+    }
+
+    /// Where a file lies, for messages.
+    pub fn path(&self, name: &str) -> PathBuf {
+        match self {
+            Self::Directory(dir) => dir.join(name),
+            Self::Embedded(model, _) => Path::new("pretrained").join(model).join(name),
+        }
+    }
+
+    /// The names of everything in there, sorted.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub fn names(&self) -> io::Result<Vec<String>> {
+        let mut names = match self {
+            Self::Directory(dir) => std::fs::read_dir(dir)?
+                .map(|item| Ok(item?.file_name().to_string_lossy().into_owned()))
+                .collect::<io::Result<Vec<_>>>()?,
+            Self::Embedded(_, files) => files.iter().map(|file| file.name.to_owned()).collect(),
+        };
+        names.sort();
+        Ok(names)
+    }
+
+    /// The content of one file; `None` when it is not there.
+    ///
+    /// # Errors
+    /// When it is no plain file of at most 64 MiB, or the system refuses.
+    pub fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        let dir = match self {
+            Self::Directory(dir) => dir,
+            Self::Embedded(_, files) => {
+                let found = files.iter().find(|file| file.name == name);
+                return Ok(found.map(|file| file.bytes.to_vec()));
+            }
+        };
+        let path = dir.join(name);
+        // Asked before it is opened: opening a pipe would wait for its writer.
+        let metadata = match std::fs::metadata(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other?,
+        };
+        if !metadata.is_file() || metadata.len() > MAX_TEXT {
+            let what = format!("it is no plain file of at most {} MiB", MAX_TEXT >> 20);
+            return Err(io::Error::other(what));
+        }
+        let mut bytes = Vec::new();
+        std::fs::File::open(&path)?
+            .take(MAX_TEXT)
+            .read_to_end(&mut bytes)?;
+        Ok(Some(bytes))
+    }
+
+    /// The text of `training.json`, if there is one that can be read.
+    pub fn training(&self) -> Option<String> {
+        let bytes = self.read(TRAINING).ok()??;
+        String::from_utf8(bytes).ok()
+    }
+
+    /// The network with its parameters. Embedded files are held against the manifest first.
+    ///
+    /// # Errors
+    /// [`HubError::Model`] when the files are no sound model, [`HubError::BadFile`] when an embedded one is not what
+    /// the manifest says.
+    pub fn load(&self) -> Result<ModelDir, HubError> {
+        let files = match self {
+            Self::Directory(dir) => return Ok(model_dir::load(dir)?),
+            Self::Embedded(_, files) => files,
+        };
+        if let Some(problem) = damaged(files).into_iter().next() {
+            return Err(HubError::BadFile {
+                path: self.path(""),
+                problem: format!("is damaged inside this binary: {problem}; install it again"),
+            });
+        }
+        let bytes = |name: &str| {
+            let found = files.iter().find(|file| file.name == name);
+            found.map(|file| file.bytes)
+        };
+        Ok(ModelDir::from_bytes(
+            &self.path(""),
+            bytes(model_dir::CONFIG).unwrap_or_default(),
+            bytes(model_dir::WEIGHTS).unwrap_or_default(),
+            bytes(model_dir::PREPROCESSOR),
+        )?)
+    }
+
+    /// Compares the files with `SHA256SUMS` of the directory, or with the manifest inside the binary: what is wrong,
+    /// a sentence each; `None` when there is no list.
+    ///
+    /// # Errors
+    /// [`HubError::Io`] when a file cannot be read.
+    pub fn check_hashes(&self) -> Result<Option<Vec<String>>, HubError> {
+        match self {
+            Self::Directory(dir) => sums::check(dir),
+            Self::Embedded(_, files) => Ok(Some(damaged(files))),
+        }
+    }
+}
+
+/// The embedded files that are not what the manifest says.
+fn damaged(files: &[weights::File]) -> Vec<String> {
+    let wrong =
+        |file: &&weights::File| sums::hexadecimal(&Sha256::digest(file.bytes)) != file.sha256;
+    let names = files.iter().filter(wrong).map(|file| file.name);
+    names
+        .map(|name| format!("`{name}` is not what the manifest says it is"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_changed_byte_of_an_embedded_file_is_noticed() {
+        const SOUND: weights::File = weights::File {
+            name: "config.json",
+            bytes: b"hello\n",
+            sha256: "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03",
+        };
+        const DAMAGED: &[weights::File] = &[weights::File {
+            bytes: b"hellp\n",
+            ..SOUND
+        }];
+        assert_eq!(damaged(&[SOUND]), [""; 0]);
+        let files = ModelFiles::Embedded("m", DAMAGED);
+        let error = files.load().unwrap_err().to_string();
+        assert!(
+            error.contains("`config.json` is not what the manifest"),
+            "{error}"
+        );
+        assert_eq!(files.check_hashes().unwrap().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_is_no_plain_file_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("README.md")).unwrap();
+        let files = ModelFiles::Directory(dir.path().to_owned());
+        assert!(files.read("README.md").is_err());
+        assert_eq!(files.read("config.json").unwrap(), None);
+        assert_eq!(files.names().unwrap(), ["README.md"]);
+    }
+}
