@@ -159,8 +159,15 @@ impl Workspace {
     }
 }
 
-/// Arguments that shrink the classifier so that a run takes moments.
+/// Arguments that shrink the classifier so that a run takes moments. The two classes of
+/// [`Workspace::write_digits`] are mirror images: no flips.
 pub const TINY: &[&str] = &[
+    "--set",
+    "augment.flip=none",
+    "--set",
+    "optimizer.learning_rate=0.02",
+    "--set",
+    "ema.decay=0",
     "--set",
     "model.widths=[4,4]",
     "--set",

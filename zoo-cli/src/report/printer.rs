@@ -83,7 +83,7 @@ impl Printer {
         } else {
             "error:"
         };
-        self.log(&format!("{tag} {error:#}"));
+        self.log(&format!("{tag} {}", sentence(error)));
     }
 
     /// Reports an input that failed while the command goes on.
@@ -119,5 +119,38 @@ impl Printer {
             // Nothing can be reported when stderr itself is gone.
             let _ = writeln!(io::stderr().lock(), "{line}");
         });
+    }
+}
+
+/// The error and its causes, outermost first. The libraries' errors name their cause in their own sentence: it is not
+/// said again.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut text = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("cannot write `a`: {source}")]
+        struct Outer {
+            source: io::Error,
+        }
+        let cause = || io::Error::other("the disk is full");
+        let outer = anyhow::Error::new(Outer { source: cause() });
+        assert_eq!(sentence(&outer), "cannot write `a`: the disk is full");
+        let context = anyhow::Error::new(cause()).context("cannot write `b`");
+        assert_eq!(sentence(&context), "cannot write `b`: the disk is full");
     }
 }
