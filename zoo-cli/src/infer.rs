@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use crate::data::decode::preprocess;
 use crate::data::normalise::Normaliser;
 use crate::data::walk_images;
-use crate::train::session::load_classifier;
+use crate::train::tasks::classification;
 
 /// Decoded batches that wait for the network: with the one that is decoded and the one that is computed, all that is
 /// in memory.
@@ -96,7 +96,7 @@ impl Labeller {
             bail!("the model has no `preprocessor_config.json`, which says how images are read");
         };
         Ok(Self {
-            network: load_classifier(model, device)?,
+            network: classification::load(model, device)?,
             labels: model.labels.clone(),
             input,
             device: device.clone(),

@@ -9,15 +9,12 @@ use serde_json::json;
 
 use super::{Outcome, hub_settings, warn_about_data};
 use crate::cli::{EvalArgs, SummaryFormat};
-use crate::data::{OpenOptions, is_dataset_name, open_images};
+use crate::data::{OpenOptions, is_dataset_name};
 use crate::report::{Printer, Table, TrainingReport, Transfer, thousands};
 use crate::resolve::{ESSENTIAL, locate};
-use crate::train::evaluate;
 use crate::train::recipe::Recipe;
 use crate::train::record::TrainingRecord;
-use crate::train::session::{classifier, load_classifier};
-use crate::train::tasks::classification::{Classification, MEASURES};
-use crate::train::tasks::{Part, Task};
+use crate::train::tasks::kind;
 
 /// Measures a model on the test part of a dataset.
 ///
@@ -38,66 +35,60 @@ pub(super) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<Outcome>
     let trained_on =
         trained_on.filter(|data| Path::new(&args.model).is_dir() || is_dataset_name(data));
     let default = registry::find(&model.model).map_or("cifar10", |entry| entry.default_data);
-    let Some(input) = &model.preprocessor else {
-        anyhow::bail!(
-            "`{}` has no `preprocessor_config.json`, which says how images are normalised; add it",
-            args.model
-        );
-    };
     let options = OpenOptions {
-        preprocessor: Some(input.clone()),
         hub: Some(&settings),
         progress: Some(&transfer),
         unseen: is_unseen(args.data.as_deref(), trained_on),
         ..OpenOptions::default()
     };
-    let mut data = open_images(args.data.as_deref().or(trained_on), default, &options)?;
-    data.align_labels(&model.labels)?;
-    let source = data.source.clone();
+    let kind = kind::open_trained(
+        &model,
+        args.data.as_deref().or(trained_on),
+        default,
+        options,
+    )?;
+    let source = kind.source().clone();
     warn_about_data(printer, source.notice.as_deref(), &source.skipped);
-    let device = Device::Cpu;
-    let config = classifier(&model.config)?;
-    let task = Classification::evaluation(config, data, (&input.mean, &input.std), &device)?;
-    let network = load_classifier(&model, &device)?;
+    let (examples, unit, measures) = (kind.examples().1, kind.unit(), kind.measures());
     // The batch size of the training's own evaluation, so that both give the same bits.
     let batch_size = record.map_or(Recipe::default().evaluation_batch_size, |record| {
         record.recipe.evaluation_batch_size
     });
     let started = Instant::now();
-    let report = TrainingReport::new(printer, MEASURES);
-    let measured = evaluate(&task, &network, Part::Test, batch_size, &report)?;
+    let report = TrainingReport::new(printer, measures.all);
+    let measured = kind.evaluate(&model, batch_size, &Device::Cpu, &report)?;
     drop(report);
     let seconds = started.elapsed().as_secs_f64();
-    let examples = task.examples(Part::Test);
-    let (loss, accuracy) = (measured[0], measured[1]);
     let rate = examples as f64 / seconds.max(1e-9);
+    let measured = measures
+        .by_weight()
+        .map(|(i, measure)| (measure, measured[i]));
     match args.format {
-        SummaryFormat::Json => printer.result(
-            &json!({
-                "model": model.model,
-                "data": source.name,
-                "examples": examples,
-                "parameters": model.config.parameter_count()?,
-                "accuracy": accuracy,
-                "loss": loss,
-                "seconds": seconds,
-                "images_per_second": rate,
-                "dir": dir,
-            })
-            .to_string(),
-        )?,
+        SummaryFormat::Json => {
+            let mut object = serde_json::Map::new();
+            for (measure, value) in measured {
+                object.insert(measure.name.into(), json!(value));
+            }
+            object.insert("model".into(), json!(model.model));
+            object.insert("data".into(), json!(source.name));
+            object.insert("examples".into(), json!(examples));
+            object.insert("parameters".into(), json!(model.config.parameter_count()?));
+            object.insert("seconds".into(), json!(seconds));
+            object.insert(format!("{unit}_per_second"), json!(rate));
+            object.insert("dir".into(), json!(dir));
+            printer.result(&serde_json::Value::Object(object).to_string())?;
+        }
         SummaryFormat::Table => {
-            let mut table =
-                Table::new(["model", "data", "examples", "accuracy", "loss", "images/s"]);
-            table.row([
-                model.model.clone(),
-                source.name.clone(),
-                thousands(examples),
-                format!("{accuracy:.4}"),
-                format!("{loss:.4}"),
-                thousands(rate.round() as usize),
-            ]);
-            printer.result(&table.to_string())?;
+            let mut table = vec![
+                ("model".to_string(), model.model.clone()),
+                ("data".into(), source.name.clone()),
+                ("examples".into(), thousands(examples)),
+            ];
+            for (measure, value) in measured {
+                table.push((measure.name.into(), measure.shown(value)));
+            }
+            table.push((format!("{unit}/s"), thousands(rate.round() as usize)));
+            printer.result(&Table::of_one(table).to_string())?;
         }
     }
     Ok(if source.skipped.is_empty() {

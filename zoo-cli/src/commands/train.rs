@@ -10,7 +10,6 @@ use crate::report::{Printer, Table, TrainingReport, Transfer, thousands};
 use crate::train::recipe::Overrides;
 use crate::train::run_dir::IfExists;
 use crate::train::session::{Output, Request, Session, SessionEnd, Summary};
-use crate::train::tasks::classification;
 
 /// Trains a model, or goes on with a run that was stopped.
 ///
@@ -37,7 +36,7 @@ pub(super) fn run(args: &TrainArgs, printer: &Printer) -> anyhow::Result<Outcome
         dir.display()
     ));
     let stop = super::stop_on_ctrl_c()?;
-    let report = TrainingReport::new(printer, classification::MEASURES);
+    let report = TrainingReport::new(printer, session.measures().all);
     let ended = session.train(&Device::Cpu, &report, stop)?;
     drop(report);
     match ended {
@@ -96,31 +95,31 @@ fn open(args: &TrainArgs, printer: &Printer) -> anyhow::Result<Session> {
 
 fn print(summary: &Summary, format: SummaryFormat, printer: &Printer) -> std::io::Result<()> {
     match format {
-        SummaryFormat::Json => printer.result(
-            &json!({
-                "model": summary.model,
-                "data": summary.data,
-                "examples": summary.examples,
-                "parameters": summary.parameters,
-                "accuracy": summary.accuracy,
-                "loss": summary.loss,
-                "seconds": summary.seconds,
-                "images_per_second": summary.images_per_second,
-                "dir": summary.dir,
-            })
-            .to_string(),
-        ),
+        SummaryFormat::Json => {
+            let mut object = serde_json::Map::new();
+            for (measure, value) in &summary.test {
+                object.insert(measure.name.into(), json!(value));
+            }
+            object.insert("model".into(), json!(summary.model));
+            object.insert("data".into(), json!(summary.data));
+            object.insert("examples".into(), json!(summary.examples));
+            object.insert("parameters".into(), json!(summary.parameters));
+            object.insert("seconds".into(), json!(summary.seconds));
+            let rate = format!("{}_per_second", summary.unit);
+            object.insert(rate, json!(summary.examples_per_second));
+            object.insert("dir".into(), json!(summary.dir));
+            printer.result(&serde_json::Value::Object(object).to_string())
+        }
         SummaryFormat::Table => {
-            let mut table =
-                Table::new(["test accuracy", "test loss", "seconds", "images/s", "dir"]);
-            table.row([
-                format!("{:.4}", summary.accuracy),
-                format!("{:.4}", summary.loss),
-                format!("{:.1}", summary.seconds),
-                thousands(summary.images_per_second.round() as usize),
-                summary.dir.display().to_string(),
-            ]);
-            printer.result(&table.to_string())
+            let mut table = Vec::new();
+            for (measure, value) in &summary.test {
+                table.push((format!("test {}", measure.name), measure.shown(*value)));
+            }
+            let rate = thousands(summary.examples_per_second.round() as usize);
+            table.push(("seconds".into(), format!("{:.1}", summary.seconds)));
+            table.push((format!("{}/s", summary.unit), rate));
+            table.push(("dir".into(), summary.dir.display().to_string()));
+            printer.result(&Table::of_one(table).to_string())
         }
     }
 }

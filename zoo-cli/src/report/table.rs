@@ -14,6 +14,14 @@ impl Table {
         }
     }
 
+    /// A table of one row, given as titles with their cells.
+    pub fn of_one(columns: Vec<(String, String)>) -> Self {
+        let (header, cells): (Vec<String>, Vec<String>) = columns.into_iter().unzip();
+        Self {
+            rows: vec![header, cells],
+        }
+    }
+
     /// Adds a row; missing cells stay empty.
     pub fn row<T: Into<String>>(&mut self, cells: impl IntoIterator<Item = T>) {
         self.rows.push(cells.into_iter().map(Into::into).collect());

@@ -31,7 +31,9 @@ impl<'a> TrainingReport<'a> {
 
     fn measured(&self, values: &[f64]) -> String {
         let named = self.measures.iter().zip(values);
-        let shown: Vec<String> = named.map(|(m, v)| format!("{} {v:.4}", m.name)).collect();
+        let shown: Vec<String> = named
+            .map(|(m, &v)| format!("{} {}", m.name, m.shown(v)))
+            .collect();
         shown.join(" ")
     }
 }
@@ -48,7 +50,8 @@ impl Watch for TrainingReport<'_> {
 
     fn step(&self, loss: f64) {
         if let Some((_, bar)) = self.bar.borrow().as_ref() {
-            bar.note(format!("loss {loss:.4}"));
+            let shown = self.measures.first().map(|m| m.shown(loss));
+            bar.note(format!("loss {}", shown.unwrap_or_default()));
             bar.advance(1);
         }
     }

@@ -152,10 +152,12 @@ mod tests {
         Measure {
             name: "loss",
             better: Better::Lower,
+            decimals: 4,
         },
         Measure {
             name: "accuracy",
             better: Better::Higher,
+            decimals: 4,
         },
     ];
 

@@ -3,24 +3,21 @@
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use candle_core::Device;
-use models::classifier::{Classifier, ClassifierConfig};
+use models::ModelDir;
 use models::model_dir::{self, Storage};
-use models::preprocessor::{Interpolation, ResizeRule};
-use models::registry::{self, Entry};
-use models::{ModelConfig, ModelDir, Preprocessor};
+use models::registry;
 
 use super::checkpoint::Checkpoint;
 use super::metrics::DataNote;
 use super::recipe::{self, Overrides};
 use super::record::{DataRecord, ResultRecord, TrainingRecord};
 use super::run_dir::{CARD, IfExists};
-use super::tasks::classification::Classification;
-use super::tasks::{Part, Task};
-use super::trainer::{self, Run, Trained, Watch};
-use super::{Ended, RunDir};
-use crate::data::{ImageDataset, OpenOptions, SkippedFile, open_images};
+use super::tasks::kind::{self, Ending, Finished, Kind};
+use super::tasks::{Measure, Measures};
+use super::{Run, RunDir, Watch};
+use crate::data::{OpenOptions, SkippedFile};
 use crate::hub::card::{self, Training};
 
 /// Where a new run goes.
@@ -51,7 +48,7 @@ pub struct Request<'a> {
 pub struct Session {
     dir: RunDir,
     record: TrainingRecord,
-    data: ImageDataset,
+    kind: Box<dyn Kind>,
     finished: bool,
 }
 
@@ -66,14 +63,16 @@ pub struct Summary {
     pub examples: usize,
     /// Trainable values.
     pub parameters: usize,
-    /// Share of the test examples that are labelled right.
-    pub accuracy: f64,
-    /// Mean cross-entropy over the test part.
-    pub loss: f64,
+    /// What was measured on the test part, the objective first.
+    pub test: Vec<(&'static Measure, f64)>,
     /// Time in training, in this process.
     pub seconds: f64,
+    /// Steps taken, in this process.
+    pub steps: u64,
     /// Training examples a second, in this process.
-    pub images_per_second: f64,
+    pub examples_per_second: f64,
+    /// What the examples are, as in `images`.
+    pub unit: &'static str,
     /// The model directory.
     pub dir: PathBuf,
 }
@@ -96,24 +95,25 @@ impl Session {
     pub fn new(request: &Request<'_>, options: &OpenOptions<'_>) -> anyhow::Result<Self> {
         let entry = registry::find(request.model)?;
         // Mistakes in the recipe need no data to be found, and data may be slow to come.
-        recipe::resolve(
+        let expected = recipe::resolve(
             entry.recipe,
-            entry.default_data,
+            request.data.unwrap_or(entry.default_data),
             entry.config(),
             &request.overrides,
         )?;
         if let Output::At(path, IfExists::Refuse) = &request.output {
             RunDir::check_free(path)?;
         }
-        let data = open_images(request.data, entry.default_data, options)?;
-        let dataset = if data.source.is_sample {
+        let kind = kind::open(&expected.model, request.data, entry.default_data, options)?;
+        let source = kind.source();
+        let dataset = if source.is_sample {
             "sample"
         } else {
-            data.source.name.as_str()
+            source.name.as_str()
         };
-        let config = fit_to_data(entry, &data)?;
+        let config = kind.fit(entry.config())?;
         let resolved = recipe::resolve(entry.recipe, dataset, config, &request.overrides)?;
-        check_fit(&resolved.model, &data)?;
+        kind.check(&resolved.model)?;
         let dir = match &request.output {
             Output::Numbered => {
                 RunDir::numbered(std::path::Path::new("runs"), &entry.name.replace('.', "-"))?
@@ -126,9 +126,9 @@ impl Session {
             seed: request.seed,
             data: DataRecord {
                 argument: request.data.map(str::to_string),
-                name: data.source.name.clone(),
-                fingerprint: data.source.fingerprint.clone(),
-                notice: data.source.notice.clone(),
+                name: source.name.clone(),
+                fingerprint: source.fingerprint.clone(),
+                notice: source.notice.clone(),
             },
             recipe: resolved.recipe,
             config: resolved.model,
@@ -138,7 +138,7 @@ impl Session {
         Ok(Self {
             dir,
             record,
-            data,
+            kind,
             finished: false,
         })
     }
@@ -166,8 +166,8 @@ impl Session {
         }
         let entry = registry::find(&record.model)?;
         let argument = data.or(record.data.argument.as_deref());
-        let data = open_images(argument, entry.default_data, options)?;
-        if data.source.fingerprint != record.data.fingerprint {
+        let kind = kind::open(&record.config, argument, entry.default_data, options)?;
+        if kind.source().fingerprint != record.data.fingerprint {
             bail!(
                 "the data of the run in `{}` was `{}` with another content; give the same data with `--data`",
                 dir.path().display(),
@@ -178,7 +178,7 @@ impl Session {
         Ok(Self {
             dir,
             record,
-            data,
+            kind,
             finished,
         })
     }
@@ -195,12 +195,17 @@ impl Session {
 
     /// Files of the dataset that could not be read.
     pub fn skipped(&self) -> &[SkippedFile] {
-        &self.data.source.skipped
+        &self.kind.source().skipped
     }
 
     /// Training examples, the held-out ones among them, and test examples.
     pub fn examples(&self) -> (usize, usize) {
-        (self.data.train.len(), self.data.test.len())
+        self.kind.examples()
+    }
+
+    /// What is measured.
+    pub fn measures(&self) -> Measures {
+        self.kind.measures()
     }
 
     /// Trains to the end and writes the model directory, or until `stop` is set.
@@ -208,180 +213,96 @@ impl Session {
     /// # Errors
     /// When training diverges or files cannot be written.
     pub fn train(
-        mut self,
+        self,
         device: &Device,
         watch: &dyn Watch,
         stop: &AtomicBool,
     ) -> anyhow::Result<SessionEnd> {
-        let parameters = self.record.config.parameter_count()?;
-        if self.finished {
-            return Ok(SessionEnd::Finished(self.summary(parameters, None)));
-        }
-        let config = classifier(&self.record.config)?.clone();
-        let data = std::mem::replace(&mut self.data, empty());
-        let shape = data.test.shape();
-        let labels = data.label_names.clone();
-        let recipe = self.record.recipe.clone();
-        let task = Classification::training(&config, data, &recipe, self.record.seed, device)?;
-        let note = DataNote {
-            name: self.record.data.name.clone(),
-            notice: self.record.data.notice.clone(),
+        let Self {
+            dir,
+            mut record,
+            kind,
+            finished,
+        } = self;
+        let mut summary = Summary {
+            model: record.model.clone(),
+            data: record.data.name.clone(),
+            examples: kind.examples().0,
+            parameters: record.config.parameter_count()?,
+            test: Vec::new(),
+            seconds: 0.0,
+            steps: 0,
+            examples_per_second: 0.0,
+            unit: kind.unit(),
+            dir: dir.path().to_path_buf(),
         };
-        let ended = trainer::train(&Run {
-            task: &task,
-            recipe: &recipe,
-            seed: self.record.seed,
-            device,
-            dir: &self.dir,
-            title: &self.record.model,
-            data: &note,
-            watch,
-            stop,
-        })?;
-        let trained = match ended {
-            Ended::Interrupted { epoch, step } => {
-                return Ok(SessionEnd::Interrupted(epoch, step));
+        let measures = kind.measures();
+        if !finished {
+            let note = DataNote {
+                name: record.data.name.clone(),
+                notice: record.data.notice.clone(),
+            };
+            let run = Run {
+                recipe: &record.recipe,
+                seed: record.seed,
+                device,
+                dir: &dir,
+                title: &record.model,
+                data: &note,
+                watch,
+                stop,
+            };
+            let finished = match kind.train(&record.config, &run)? {
+                Ending::Interrupted { epoch, step } => {
+                    return Ok(SessionEnd::Interrupted(epoch, step));
+                }
+                Ending::Finished(finished) => *finished,
+            };
+            let trained = &finished.trained;
+            summary.examples = finished.examples.0;
+            summary.seconds = trained.training_time.as_secs_f64();
+            summary.steps = trained.steps;
+            if summary.seconds > 0.0 {
+                summary.examples_per_second = trained.examples_seen as f64 / summary.seconds;
             }
-            Ended::Finished(trained) => trained,
-        };
-        let (mean, std) = task.statistics();
-        let preprocessor = Preprocessor {
-            height: shape.height,
-            width: shape.width,
-            channels: shape.channels,
-            mean: mean.to_vec(),
-            std: std.to_vec(),
-            interpolation: Interpolation::Bilinear,
-            resize: ResizeRule::Crop,
-        };
-        self.export(&task, &trained, labels, preprocessor)?;
-        let summary = self.summary(parameters, Some((&task, &trained)));
+            export(&dir, &mut record, measures, finished)?;
+        }
+        let result = record.result.as_ref();
+        summary.test = measures
+            .by_weight()
+            .map(|(_, measure)| {
+                let value = result.and_then(|r| r.test.get(measure.name).copied());
+                (measure, value.unwrap_or(f64::NAN))
+            })
+            .collect();
         Ok(SessionEnd::Finished(summary))
     }
-
-    /// Writes the model directory, then drops the checkpoints: a run that is killed in between is finished again.
-    fn export(
-        &mut self,
-        task: &Classification,
-        trained: &Trained,
-        labels: Vec<String>,
-        preprocessor: Preprocessor,
-    ) -> anyhow::Result<()> {
-        let model = ModelDir {
-            model: self.record.model.clone(),
-            config: self.record.config.clone(),
-            labels,
-            preprocessor: Some(preprocessor),
-            tensors: trained.store.tensors(),
-        };
-        let named = task.measures().iter().map(|m| m.name.to_string());
-        self.record.result = Some(ResultRecord {
-            examples: task.examples(Part::Test),
-            test: named.zip(trained.test.iter().copied()).collect(),
-        });
-        model_dir::save(self.dir.path(), &model, Storage::Full)?;
-        let training: Training = serde_json::from_value(serde_json::to_value(&self.record)?)?;
-        let text = card::render(&model, &training, card::NO_LICENSE, None);
-        self.dir.write(CARD, text.as_bytes())?;
-        self.record.write(&self.dir)?;
-        Checkpoint::remove_all(&self.dir)?;
-        Ok(())
-    }
-
-    fn summary(&self, parameters: usize, trained: Option<(&Classification, &Trained)>) -> Summary {
-        let measured = |name: &str| {
-            let result = self.record.result.as_ref();
-            result
-                .and_then(|r| r.test.get(name).copied())
-                .unwrap_or(f64::NAN)
-        };
-        let seconds = trained.map_or(0.0, |(_, t)| t.training_time.as_secs_f64());
-        let seen = trained.map_or(0, |(_, t)| t.examples_seen);
-        Summary {
-            model: self.record.model.clone(),
-            data: self.record.data.name.clone(),
-            examples: trained.map_or(self.data.train.len(), |(task, _)| {
-                task.examples(Part::Train)
-            }),
-            parameters,
-            accuracy: measured("accuracy"),
-            loss: measured("loss"),
-            seconds,
-            images_per_second: if seconds > 0.0 {
-                seen as f64 / seconds
-            } else {
-                0.0
-            },
-            dir: self.dir.path().to_path_buf(),
-        }
-    }
 }
 
-fn empty() -> ImageDataset {
-    let none = || crate::data::Images::empty(crate::data::ImageShape::new(1, 1, 1));
-    ImageDataset {
-        train: none(),
-        test: none(),
-        label_names: Vec::new(),
-        source: crate::data::Source::default(),
-    }
-}
-
-/// The settings of a classifier.
-///
-/// # Errors
-/// When the network is another one.
-pub fn classifier(config: &ModelConfig) -> anyhow::Result<&ClassifierConfig> {
-    match config {
-        ModelConfig::Classifier(config) => Ok(config),
-        _ => bail!("this network is no classifier, and only classifiers can be used here"),
-    }
-}
-
-fn fit_to_data(entry: &Entry, data: &ImageDataset) -> anyhow::Result<ModelConfig> {
-    let mut config = classifier(&entry.config())
-        .with_context(|| format!("cannot train `{}`", entry.name))?
-        .clone();
-    config.channels = data.train.channels;
-    config.classes = data.label_names.len();
-    Ok(ModelConfig::Classifier(config))
-}
-
-fn check_fit(model: &ModelConfig, data: &ImageDataset) -> anyhow::Result<()> {
-    let config = classifier(model)?;
-    let (name, shape) = (&data.source.name, data.train.shape());
-    if config.classes != data.label_names.len() {
-        bail!(
-            "`model.classes` is {}, `{name}` has {} classes; leave it out",
-            config.classes,
-            data.label_names.len()
-        );
-    }
-    if config.channels != shape.channels {
-        bail!(
-            "`model.channels` is {}, the images of `{name}` have {}; leave it out",
-            config.channels,
-            shape.channels
-        );
-    }
-    let least = config.min_image_size();
-    if shape.height < least || shape.width < least {
-        bail!(
-            "the images of `{name}` are {}×{}, and {} stages need at least {least}×{least}; give fewer `model.widths`",
-            shape.height,
-            shape.width,
-            config.widths.len()
-        );
-    }
+/// Writes the model directory, then drops the checkpoints: a run that is killed in between is finished again.
+fn export(
+    dir: &RunDir,
+    record: &mut TrainingRecord,
+    measures: Measures,
+    finished: Finished,
+) -> anyhow::Result<()> {
+    let model = ModelDir {
+        model: record.model.clone(),
+        config: record.config.clone(),
+        labels: finished.labels,
+        preprocessor: finished.preprocessor,
+        tensors: finished.tensors,
+    };
+    let named = measures.all.iter().map(|m| m.name.to_string());
+    record.result = Some(ResultRecord {
+        examples: finished.examples.1,
+        test: named.zip(finished.trained.test).collect(),
+    });
+    model_dir::save(dir.path(), &model, Storage::Full)?;
+    let training: Training = serde_json::from_value(serde_json::to_value(&*record)?)?;
+    let text = card::render(&model, &training, card::NO_LICENSE, None);
+    dir.write(CARD, text.as_bytes())?;
+    record.write(dir)?;
+    Checkpoint::remove_all(dir)?;
     Ok(())
-}
-
-/// The network of a model directory, ready to evaluate.
-///
-/// # Errors
-/// When it is no classifier.
-pub fn load_classifier(model: &ModelDir, device: &Device) -> anyhow::Result<Classifier> {
-    let config = classifier(&model.config)?;
-    let store = model.store(candle_core::DType::F32, device)?;
-    Ok(Classifier::new(config, store.detached().var_builder())?)
 }

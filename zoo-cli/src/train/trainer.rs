@@ -13,7 +13,7 @@ use super::metrics::{self, DataNote, Row};
 use super::optimizer::Optimizer;
 use super::recipe::Recipe;
 use super::run_dir::RunDir;
-use super::tasks::{Part, Task};
+use super::tasks::{Measures, Part, Task};
 use super::{TrainError, checkpoint};
 
 /// Follows a run.
@@ -45,10 +45,9 @@ pub struct Unwatched;
 
 impl Watch for Unwatched {}
 
-/// One run of the trainer.
-pub struct Run<'a, T: Task> {
-    /// The problem.
-    pub task: &'a T,
+/// One run of the trainer, whatever the problem.
+#[derive(Clone, Copy)]
+pub struct Run<'a> {
     /// How to train.
     pub recipe: &'a Recipe,
     /// Fixes initial weights, order and augmentation.
@@ -78,6 +77,8 @@ pub struct Trained {
     pub history: Vec<Row>,
     /// Time in training steps, in this process.
     pub training_time: Duration,
+    /// Steps taken, in this process.
+    pub steps: u64,
     /// Examples trained on, in this process.
     pub examples_seen: u64,
 }
@@ -96,17 +97,17 @@ pub enum Ended {
     },
 }
 
-/// Trains from the newest checkpoint in the run's directory, or from the start.
+/// Trains the network of `task` from the newest checkpoint in the run's directory, or from the start.
 ///
 /// # Errors
 /// When the loss is not finite (the last good checkpoint stays), data is missing, or files cannot be written.
-pub fn train<T: Task>(run: &Run<'_, T>) -> Result<Ended, TrainError> {
+pub fn train<T: Task>(task: &T, run: &Run<'_>) -> Result<Ended, TrainError> {
     for part in [Part::Train, Part::Test] {
-        if run.task.examples(part) == 0 {
+        if task.examples(part) == 0 {
             return Err(TrainError::NoExamples(part.name()));
         }
     }
-    let mut training = Training::start(run)?;
+    let mut training = Training::start(task, run)?;
     while !training.is_over() {
         if let Some(ended) = training.epoch()? {
             return Ok(ended);
@@ -130,7 +131,7 @@ pub fn evaluate<T: Task>(
     if total == 0 {
         return Err(TrainError::NoExamples(part.name()));
     }
-    let mut sums = vec![0.0; task.measures().len()];
+    let mut sums = vec![0.0; task.measures().all.len()];
     let mut done = 0;
     for batch in task.batches(part, batch_size) {
         let batch = batch?;
@@ -148,7 +149,8 @@ fn add(sums: &mut [f64], batch: &[f64]) {
 }
 
 struct Training<'a, T: Task> {
-    run: &'a Run<'a, T>,
+    task: &'a T,
+    run: &'a Run<'a>,
     store: ParamStore,
     model: T::Model,
     optimizer: Optimizer,
@@ -157,20 +159,21 @@ struct Training<'a, T: Task> {
     position: Position,
     steps_per_epoch: u64,
     training_time: Duration,
+    steps: u64,
     examples_seen: u64,
 }
 
 impl<'a, T: Task> Training<'a, T> {
-    fn start(run: &'a Run<'a, T>) -> Result<Self, TrainError> {
+    fn start(task: &'a T, run: &'a Run<'a>) -> Result<Self, TrainError> {
         let store = ParamStore::new(run.seed, DType::F32, run.device);
-        let model = run.task.build(store.var_builder())?;
+        let model = task.build(store.var_builder())?;
         let mut optimizer = Optimizer::new(&store, run.recipe.optimizer.clone())?;
         let mut ema = (run.recipe.ema.decay > 0.0)
             .then(|| Ema::new(&store, run.recipe.ema))
             .transpose()?;
         let mut best = None;
         let mut position = Position {
-            sums: vec![0.0; run.task.measures().len()],
+            sums: vec![0.0; task.measures().all.len()],
             ..Default::default()
         };
         if let Some(saved) = Checkpoint::latest(run.dir)? {
@@ -183,6 +186,7 @@ impl<'a, T: Task> Training<'a, T> {
             position = saved.position;
         }
         Ok(Self {
+            task,
             run,
             store,
             model,
@@ -190,8 +194,9 @@ impl<'a, T: Task> Training<'a, T> {
             ema,
             best,
             position,
-            steps_per_epoch: run.task.steps().max(1),
+            steps_per_epoch: task.steps().max(1),
             training_time: Duration::ZERO,
+            steps: 0,
             examples_seen: 0,
         })
     }
@@ -218,7 +223,7 @@ impl<'a, T: Task> Training<'a, T> {
         );
         let (seen_before, started) = (self.examples_seen, Instant::now());
         let every = run.recipe.checkpoint.every_steps;
-        for batch in run.task.training_batches(epoch, self.position.step) {
+        for batch in self.task.training_batches(epoch, self.position.step) {
             self.step(&batch?)?;
             let within = self.position.step < self.steps_per_epoch;
             if run.stop.load(Ordering::Relaxed) && within {
@@ -246,7 +251,7 @@ impl<'a, T: Task> Training<'a, T> {
     }
 
     fn step(&mut self, batch: &T::Batch) -> Result<(), TrainError> {
-        let loss = self.run.task.loss(&self.model, batch)?;
+        let loss = self.task.loss(&self.model, batch)?;
         let value = loss.value.to_dtype(DType::F64)?.to_scalar::<f64>()?;
         if !value.is_finite() {
             return Err(self.diverged("loss"));
@@ -256,11 +261,12 @@ impl<'a, T: Task> Training<'a, T> {
         self.optimizer.step(&gradients, rate)?;
         self.position.step += 1;
         self.position.total_steps += 1;
+        self.steps += 1;
         if let Some(ema) = &mut self.ema {
             ema.update(&self.store, self.position.total_steps)?;
         }
         add(&mut self.position.sums, &loss.sums);
-        let examples = self.run.task.batch_len(batch) as u64;
+        let examples = self.task.batch_len(batch) as u64;
         self.position.seen += examples;
         self.examples_seen += examples;
         self.run.watch.step(value);
@@ -270,7 +276,7 @@ impl<'a, T: Task> Training<'a, T> {
     fn end_epoch(&mut self, examples: u64, elapsed: Duration) -> Result<(), TrainError> {
         let run = self.run;
         let seen = self.position.seen.max(1) as f64;
-        let validation = if run.task.examples(Part::Validation) > 0 {
+        let validation = if self.task.examples(Part::Validation) > 0 {
             Some(self.evaluate(Part::Validation)?)
         } else {
             None
@@ -287,14 +293,14 @@ impl<'a, T: Task> Training<'a, T> {
         self.position.history.push(row);
         let rule = run.recipe.early_stopping;
         if rule.patience > 0 {
-            let objective = run.task.objective();
+            let Measures { all, objective } = self.task.measures();
             let measured: Vec<f64> = self
                 .position
                 .history
                 .iter()
                 .filter_map(|row| row.validation.as_ref()?.get(objective).copied())
                 .collect();
-            let verdict = rule.judge(&measured, run.task.measures()[objective].better);
+            let verdict = rule.judge(&measured, all[objective].better);
             if verdict.improved {
                 self.best = Some(self.kept().deep_copy()?.tensors());
             }
@@ -314,9 +320,9 @@ impl<'a, T: Task> Training<'a, T> {
     }
 
     fn evaluate(&self, part: Part) -> Result<Vec<f64>, TrainError> {
-        let model = self.run.task.build(self.kept().detached().var_builder())?;
+        let model = self.task.build(self.kept().detached().var_builder())?;
         let batch_size = self.run.recipe.evaluation_batch_size;
-        evaluate(self.run.task, &model, part, batch_size, self.run.watch)
+        evaluate(self.task, &model, part, batch_size, self.run.watch)
     }
 
     fn save(&self) -> Result<(), TrainError> {
@@ -348,7 +354,7 @@ impl<'a, T: Task> Training<'a, T> {
         metrics::write(
             self.run.dir,
             self.run.title,
-            self.run.task.measures(),
+            self.task.measures().all,
             self.run.data,
             &self.position.history,
         )
@@ -368,6 +374,7 @@ impl<'a, T: Task> Training<'a, T> {
             test,
             history: self.position.history,
             training_time: self.training_time,
+            steps: self.steps,
             examples_seen: self.examples_seen,
         })))
     }

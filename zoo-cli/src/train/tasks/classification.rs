@@ -2,29 +2,173 @@
 
 use std::sync::Arc;
 
+use anyhow::bail;
 use candle_core::{D, DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;
 use gmnm_core::ops::cross_entropy;
 use models::classifier::{Classifier, ClassifierConfig};
+use models::preprocessor::{Interpolation, ResizeRule};
+use models::{ModelConfig, ModelDir, Preprocessor};
 
-use super::{Batches, Loss, Measure, Part, Task};
+use super::kind::{Ending, Finished, Kind};
+use super::{Batches, Loss, Measure, Measures, Part, Task};
 use crate::data::loader::{Batch, Loader, LoaderOptions};
 use crate::data::split::hold_out;
-use crate::data::{ImageDataset, Images};
-use crate::train::Recipe;
+use crate::data::{DataError, ImageDataset, Images, OpenOptions, Source, open_images};
 use crate::train::early_stopping::Better;
+use crate::train::{Ended, Recipe, Run, Watch, evaluate, train};
 
-/// What classifiers are measured by.
-pub const MEASURES: &[Measure] = &[
-    Measure {
-        name: "loss",
-        better: Better::Lower,
-    },
-    Measure {
-        name: "accuracy",
-        better: Better::Higher,
-    },
-];
+const MEASURES: Measures = Measures {
+    all: &[
+        Measure {
+            name: "loss",
+            better: Better::Lower,
+            decimals: 4,
+        },
+        Measure {
+            name: "accuracy",
+            better: Better::Higher,
+            decimals: 4,
+        },
+    ],
+    objective: 1,
+};
+
+/// Labelled images to train a classifier on.
+#[derive(Debug)]
+pub struct Labelled(ImageDataset);
+
+impl Labelled {
+    /// The images of `spec`, or of `default`; see [`open_images`].
+    ///
+    /// # Errors
+    /// When they cannot be had.
+    pub fn open(
+        spec: Option<&str>,
+        default: &str,
+        options: &OpenOptions<'_>,
+    ) -> std::result::Result<Self, DataError> {
+        open_images(spec, default, options).map(Self)
+    }
+}
+
+impl Kind for Labelled {
+    fn source(&self) -> &Source {
+        &self.0.source
+    }
+
+    fn examples(&self) -> (usize, usize) {
+        (self.0.train.len(), self.0.test.len())
+    }
+
+    fn unit(&self) -> &'static str {
+        "images"
+    }
+
+    fn measures(&self) -> Measures {
+        MEASURES
+    }
+
+    fn fit(&self, model: ModelConfig) -> anyhow::Result<ModelConfig> {
+        let mut config = settings(&model)?.clone();
+        config.channels = self.0.train.channels;
+        config.classes = self.0.label_names.len();
+        Ok(ModelConfig::Classifier(config))
+    }
+
+    fn check(&self, model: &ModelConfig) -> anyhow::Result<()> {
+        let config = settings(model)?;
+        let (name, shape) = (&self.0.source.name, self.0.train.shape());
+        if config.classes != self.0.label_names.len() {
+            bail!(
+                "`model.classes` is {}, `{name}` has {} classes; leave it out",
+                config.classes,
+                self.0.label_names.len()
+            );
+        }
+        if config.channels != shape.channels {
+            bail!(
+                "`model.channels` is {}, the images of `{name}` have {}; leave it out",
+                config.channels,
+                shape.channels
+            );
+        }
+        let least = config.min_image_size();
+        if shape.height < least || shape.width < least {
+            bail!(
+                "the images of `{name}` are {}×{}, and {} stages need at least {least}×{least}; give fewer \
+                 `model.widths`",
+                shape.height,
+                shape.width,
+                config.widths.len()
+            );
+        }
+        Ok(())
+    }
+
+    fn train(self: Box<Self>, model: &ModelConfig, run: &Run<'_>) -> anyhow::Result<Ending> {
+        let config = settings(model)?;
+        let shape = self.0.test.shape();
+        let labels = self.0.label_names.clone();
+        let task = Classification::training(config, self.0, run.recipe, run.seed, run.device)?;
+        let trained = match train(&task, run)? {
+            Ended::Interrupted { epoch, step } => return Ok(Ending::Interrupted { epoch, step }),
+            Ended::Finished(trained) => *trained,
+        };
+        Ok(Ending::Finished(Box::new(Finished {
+            examples: (task.examples(Part::Train), task.examples(Part::Test)),
+            tensors: trained.store.tensors(),
+            trained,
+            labels,
+            preprocessor: Some(Preprocessor {
+                height: shape.height,
+                width: shape.width,
+                channels: shape.channels,
+                mean: task.mean,
+                std: task.std,
+                interpolation: Interpolation::Bilinear,
+                resize: ResizeRule::Crop,
+            }),
+        })))
+    }
+
+    fn evaluate(
+        mut self: Box<Self>,
+        model: &ModelDir,
+        batch_size: usize,
+        device: &Device,
+        watch: &dyn Watch,
+    ) -> anyhow::Result<Vec<f64>> {
+        self.0.align_labels(&model.labels)?;
+        let config = settings(&model.config)?;
+        let Some(input) = &model.preprocessor else {
+            bail!(
+                "the model has no `preprocessor_config.json`, which says how images are normalised"
+            );
+        };
+        let task = Classification::evaluation(config, self.0, (&input.mean, &input.std), device)?;
+        let network = load(model, device)?;
+        Ok(evaluate(&task, &network, Part::Test, batch_size, watch)?)
+    }
+}
+
+/// The settings of a classifier.
+fn settings(config: &ModelConfig) -> anyhow::Result<&ClassifierConfig> {
+    match config {
+        ModelConfig::Classifier(config) => Ok(config),
+        _ => bail!("this network is no classifier, and only classifiers can be used here"),
+    }
+}
+
+/// The classifier of a model directory, ready to evaluate.
+///
+/// # Errors
+/// When the network is another one.
+pub fn load(model: &ModelDir, device: &Device) -> anyhow::Result<Classifier> {
+    let config = settings(&model.config)?;
+    let store = model.store(DType::F32, device)?;
+    Ok(Classifier::new(config, store.detached().var_builder())?)
+}
 
 /// Classifying the images of one dataset.
 #[derive(Debug, Clone)]
@@ -77,11 +221,6 @@ impl Classification {
         })
     }
 
-    /// Mean and standard deviation of each channel, for pixels scaled to 0..=1.
-    pub fn statistics(&self) -> (&[f32], &[f32]) {
-        (&self.mean, &self.std)
-    }
-
     /// The problem of measuring a trained network on the test part of `data`, its pixels normalised with `mean` and
     /// `std` for each channel.
     ///
@@ -130,12 +269,8 @@ impl Task for Classification {
         }
     }
 
-    fn measures(&self) -> &'static [Measure] {
+    fn measures(&self) -> Measures {
         MEASURES
-    }
-
-    fn objective(&self) -> usize {
-        1
     }
 
     fn steps(&self) -> u64 {

@@ -1,11 +1,16 @@
 //! Kinds of problems: what a batch is, its loss, and what is measured.
+//!
+//! A new kind is a file here with a [`Task`] and a [`Kind`], and a line in [`kind::open`].
 
 pub mod classification;
+pub mod kind;
 
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 
 use super::early_stopping::Better;
+
+pub use kind::Kind;
 
 /// A part of the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +41,34 @@ pub struct Measure {
     pub name: &'static str,
     /// Which way it improves.
     pub better: Better,
+    /// Digits after the point where people read it.
+    pub decimals: usize,
+}
+
+impl Measure {
+    /// A value of this measure for people.
+    pub fn shown(&self, value: f64) -> String {
+        format!("{value:.*}", self.decimals)
+    }
+}
+
+/// What a task measures, and what it is judged by.
+#[derive(Debug, Clone, Copy)]
+pub struct Measures {
+    /// All, the loss first.
+    pub all: &'static [Measure],
+    /// The index of the one that early stopping judges by and that summaries show first.
+    pub objective: usize,
+}
+
+impl Measures {
+    /// The measures with their indices as summaries show them: the objective, then the others.
+    pub fn by_weight(self) -> impl Iterator<Item = (usize, &'static Measure)> {
+        let others = (0..self.all.len()).filter(move |&i| i != self.objective);
+        std::iter::once(self.objective)
+            .chain(others)
+            .filter_map(move |i| Some((i, self.all.get(i)?)))
+    }
 }
 
 /// What one training step computes.
@@ -66,11 +99,8 @@ pub trait Task {
     /// The number of examples of a part.
     fn examples(&self, part: Part) -> usize;
 
-    /// What is measured, in the order of [`Loss::sums`]; the first is the loss.
-    fn measures(&self) -> &'static [Measure];
-
-    /// The index of the measure that early stopping judges by and that summaries show.
-    fn objective(&self) -> usize;
+    /// What is measured, in the order of [`Loss::sums`].
+    fn measures(&self) -> Measures;
 
     /// Steps of an epoch, at least 1 where there are training examples.
     fn steps(&self) -> u64;
