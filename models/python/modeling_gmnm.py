@@ -243,6 +243,98 @@ class Generator(nn.Module):
         return self.decode(self.encode(images))
 
 
+class Head(nn.Module):
+    """Hidden values to a segment: a linear map, a mixture or perceptron of the normalised values, or the sum."""
+
+    def __init__(self, config, hidden, segment):
+        super().__init__()
+        ((kind, own),) = config.items() if isinstance(config, dict) else (("linear", {"linear": True}),)
+        self.linear = nn.Linear(hidden, segment) if own["linear"] else None
+        self.mixture = self.mlp = None
+        if kind == "gmnm":
+            self.mixture = Gmnm(hidden, segment, own["components"], own["projections"], own["aggregation"])
+        elif kind == "mlp":
+            self.mlp = Mlp(hidden, segment, own["hidden"])
+
+    def forward(self, x):
+        mixer = self.mixture or self.mlp
+        y = self.linear(x) if self.linear else 0
+        return y + mixer(F.layer_norm(x, x.shape[-1:])) if mixer else y
+
+
+class Recurrent(nn.Module):
+    """SegRNN with an LSTM: [n, channels, look_back] to [n, channels, horizon], each channel on its own."""
+
+    def __init__(self, config, own):
+        super().__init__()
+        self.segment, hidden = own["segment"], own["hidden"]
+        self.horizon = config["horizon"]
+        self.segments = math.ceil(self.horizon / self.segment)
+        self.mixed = "embed_components" in own
+        if self.mixed:
+            self.embed = Gmnm(self.segment, hidden, own["embed_components"])
+        else:
+            self.embed = nn.Linear(self.segment, hidden)
+        self.lstm = nn.LSTM(hidden, hidden, batch_first=True)
+        self.position = nn.Parameter(torch.randn(self.segments, hidden // 2))
+        self.channel = nn.Parameter(torch.randn(config["channels"], hidden // 2))
+        self.head = Head(own["head"], hidden, self.segment)
+
+    def forward(self, x):
+        n, channels, _ = x.shape
+        embedded = self.embed(x.unflatten(-1, (-1, self.segment)).flatten(0, 1))
+        _, state = self.lstm(embedded if self.mixed else F.relu(embedded))
+        position = self.position.repeat(channels, 1)
+        channel = self.channel.repeat_interleave(self.segments, 0)
+        queries = torch.cat([position, channel], -1).repeat(n, 1)[:, None]
+        state = tuple(s.repeat_interleave(self.segments, 1) for s in state)
+        written, _ = self.lstm(queries, state)
+        return self.head(written[:, 0]).view(n, channels, -1)[..., : self.horizon]
+
+
+class Decomposition(nn.Module):
+    """DLinear: linear maps of a moving average and of what is left, on [n, channels, look_back]."""
+
+    def __init__(self, config, own):
+        super().__init__()
+        self.window = own["window"]
+        self.seasonal = nn.Linear(config["look_back"], config["horizon"])
+        self.trend = nn.Linear(config["look_back"], config["horizon"])
+
+    def forward(self, x):
+        side = self.window // 2
+        trend = F.avg_pool1d(F.pad(x, (side, side), mode="replicate"), self.window, stride=1)
+        return self.seasonal(x - trend) + self.trend(trend)
+
+
+class Forecaster(nn.Module):
+    """Scaled values [n, look_back, channels] to the next [n, horizon, channels]."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.normalization = config["normalization"]
+        ((kind, own),) = config["network"].items()
+        network = (Recurrent if kind == "recurrent" else Decomposition)(config, own)
+        # The parameters stand directly under the model.
+        for name, module in network.named_children():
+            setattr(self, name, module)
+        for name, parameter in network.named_parameters(recurse=False):
+            setattr(self, name, parameter)
+        self.network = [network]
+
+    def forward(self, x):
+        x = x.transpose(1, 2)
+        shift, scale = 0, 1
+        if self.normalization == "last":
+            shift = x[..., -1:]
+        elif self.normalization in ("mean", "mean-std"):
+            shift = x.mean(-1, keepdim=True)
+        if self.normalization == "mean-std":
+            scale = (x.var(-1, keepdim=True, unbiased=False) + 1e-5).sqrt()
+        y = self.network[0]((x - shift) / scale) * scale + shift
+        return y.transpose(1, 2)
+
+
 class Spline(nn.Module):
     """A learned function on every edge: b silu(x) + sum_j c_j B_j(x), cubic B-splines on a uniform grid."""
 
@@ -297,6 +389,7 @@ class Field(nn.Module):
 ARCHITECTURES = {
     "classifier": Classifier,
     "generator": Generator,
+    "forecaster": Forecaster,
     "surface": Field,
     "poisson": Field,
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::classifier::{Classifier, ClassifierConfig};
 use crate::field::{Field, FieldConfig};
+use crate::forecaster::{Forecaster, ForecasterConfig};
 use crate::generator::{Generator, GeneratorConfig};
 
 /// Why a configuration cannot describe a network.
@@ -72,6 +73,8 @@ pub enum ModelConfig {
     Classifier(ClassifierConfig),
     /// An autoencoder of images.
     Generator(GeneratorConfig),
+    /// A forecaster of series.
+    Forecaster(ForecasterConfig),
     /// A network from the plane to a number, fitted to a surface.
     Surface(FieldConfig),
     /// A network from the plane to a number that solves a Poisson equation.
@@ -88,6 +91,7 @@ impl ModelConfig {
         match self {
             Self::Classifier(config) => config.validate(),
             Self::Generator(config) => config.validate(),
+            Self::Forecaster(config) => config.validate(),
             Self::Surface(config) | Self::Poisson(config) => config.validate(),
         }
     }
@@ -96,7 +100,7 @@ impl ModelConfig {
     pub fn classes(&self) -> Option<usize> {
         match self {
             Self::Classifier(config) => Some(config.classes),
-            Self::Generator(_) | Self::Surface(_) | Self::Poisson(_) => None,
+            Self::Generator(_) | Self::Forecaster(_) | Self::Surface(_) | Self::Poisson(_) => None,
         }
     }
 
@@ -105,7 +109,7 @@ impl ModelConfig {
         match self {
             Self::Classifier(config) => Some(config.channels),
             Self::Generator(config) => Some(config.channels),
-            Self::Surface(_) | Self::Poisson(_) => None,
+            Self::Forecaster(_) | Self::Surface(_) | Self::Poisson(_) => None,
         }
     }
 
@@ -117,6 +121,7 @@ impl ModelConfig {
         match self {
             Self::Classifier(config) => Classifier::new(config, vb).map(drop),
             Self::Generator(config) => Generator::new(config, vb).map(drop),
+            Self::Forecaster(config) => Forecaster::new(config, vb).map(drop),
             Self::Surface(config) | Self::Poisson(config) => Field::new(config, vb).map(drop),
         }
     }

@@ -8,6 +8,7 @@ pub mod cholesky;
 pub mod classifier;
 pub mod config;
 pub mod field;
+pub mod forecaster;
 pub mod generator;
 pub mod jet;
 pub mod layers;

@@ -6,6 +6,10 @@ use gmnm_core::ops::Activation;
 use crate::classifier::ClassifierConfig;
 use crate::config::ModelConfig;
 use crate::field::FieldConfig;
+use crate::forecaster::{
+    DecompositionConfig, ForecastNetwork, ForecasterConfig, HeadConfig, HeadMixture, HeadMlp,
+    InstanceNorm, RecurrentConfig,
+};
 use crate::generator::{GateConfig, GeneratorConfig};
 use crate::layers::spline::SplineGrid;
 use crate::layers::{
@@ -19,6 +23,8 @@ pub enum Task {
     Classification,
     /// Images to a latent vector and back.
     Generation,
+    /// The past of a series to its coming steps.
+    Forecasting,
     /// Points of the plane to the height of a surface.
     Fitting,
     /// Points of the plane to the solution of a Poisson equation.
@@ -31,6 +37,7 @@ impl Task {
         match self {
             Self::Classification => "image classification",
             Self::Generation => "image generation",
+            Self::Forecasting => "forecasting",
             Self::Fitting => "surface fitting",
             Self::Poisson => "Poisson equation",
         }
@@ -198,6 +205,61 @@ const ENTRIES: &[Entry] = &[
         config: || generator([46, 92, 182], None),
     },
     Entry {
+        name: "series-forecaster",
+        task: Task::Forecasting,
+        summary: "an LSTM over segments with a Gaussian mixture as its head",
+        default_data: "sample",
+        recipe: "series-forecaster",
+        config: || {
+            recurrent(
+                64,
+                HeadConfig::Gmnm(HeadMixture {
+                    components: 64,
+                    projections: 1,
+                    aggregation: Aggregation::Norm,
+                    linear: true,
+                }),
+            )
+        },
+    },
+    Entry {
+        name: "series-forecaster.plain",
+        task: Task::Forecasting,
+        summary: "baseline: no mixture, a linear head on more hidden values, at least as many parameters",
+        default_data: "sample",
+        recipe: "series-forecaster",
+        config: || recurrent(74, HeadConfig::Linear),
+    },
+    Entry {
+        name: "series-forecaster.mlp",
+        task: Task::Forecasting,
+        summary: "baseline: a perceptron with GELU in the mixture's place, at least as many parameters",
+        default_data: "sample",
+        recipe: "series-forecaster",
+        config: || {
+            recurrent(
+                64,
+                HeadConfig::Mlp(HeadMlp {
+                    hidden: 100,
+                    linear: true,
+                }),
+            )
+        },
+    },
+    Entry {
+        name: "series-forecaster.dlinear",
+        task: Task::Forecasting,
+        summary: "DLinear: linear maps of a moving average and of what is left",
+        default_data: "sample",
+        recipe: "series-forecaster",
+        config: || {
+            forecaster(
+                InstanceNorm::None,
+                ForecastNetwork::Decomposition(DecompositionConfig { window: 25 }),
+            )
+        },
+    },
+    Entry {
         name: "surface-fitter",
         task: Task::Fitting,
         summary: "two Gaussian-mixture layers from the plane to a number",
@@ -297,6 +359,29 @@ fn gmnm() -> MixerConfig {
     }
 }
 
+fn recurrent(hidden: usize, head: HeadConfig) -> ModelConfig {
+    forecaster(
+        InstanceNorm::Last,
+        ForecastNetwork::Recurrent(RecurrentConfig {
+            segment: 48,
+            hidden,
+            embed_components: None,
+            head,
+        }),
+    )
+}
+
+fn forecaster(normalization: InstanceNorm, network: ForecastNetwork) -> ModelConfig {
+    ModelConfig::Forecaster(ForecasterConfig {
+        look_back: 720,
+        horizon: 96,
+        channels: 7,
+        normalization,
+        network,
+        series: None,
+    })
+}
+
 fn gmnm_field() -> FieldConfig {
     FieldConfig::Gmnm {
         hidden: vec![4],
@@ -340,6 +425,7 @@ mod tests {
         for (family, slack) in [
             ("cifar-classifier", 1.03),
             ("image-generator", 1.03),
+            ("series-forecaster", 1.03),
             // So small that one more spline interval is five percent.
             ("surface-fitter", 1.05),
             ("poisson-solver", 1.05),

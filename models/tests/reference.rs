@@ -12,6 +12,7 @@ use candle_core::{DType, Device, Module, Tensor};
 use gmnm_core::{ParamStore, gradient_check::random, rng::Philox};
 use models::classifier::{Classifier, ClassifierConfig};
 use models::field::Field;
+use models::forecaster::{ForecastNetwork, Forecaster, ForecasterConfig, HeadConfig, InstanceNorm};
 use models::generator::Generator;
 use models::layers::{MixFunction, Placement};
 use models::model_dir::{ModelDir, Storage, load, save};
@@ -159,6 +160,41 @@ fn generators_equal_pytorch() {
                 Generator::new(&config, store.detached().var_builder())?.forward(&input, false)
             });
         }
+    }
+}
+
+fn forecaster_case(name: &str, config: ForecasterConfig) {
+    let input = random(&[3, config.look_back, config.channels], DType::F32, 9).unwrap();
+    let described = ModelConfig::Forecaster(config.clone());
+    assert_equal_to_pytorch(name, described, &input, |model| {
+        let store = model.store(DType::F32, &Device::Cpu)?;
+        Forecaster::new(&config, store.detached().var_builder())?.forward(&input)
+    });
+}
+
+#[test]
+fn forecasters_equal_pytorch() {
+    for entry in registry::entries() {
+        let ModelConfig::Forecaster(mut config) = entry.config() else {
+            continue;
+        };
+        forecaster_case(entry.name, config.clone());
+        // Another embedding, head and normalisation, and a horizon that cuts the last segment.
+        (config.horizon, config.channels) = (100, 2);
+        config.normalization = InstanceNorm::MeanStd;
+        if let ForecastNetwork::Recurrent(own) = &mut config.network {
+            own.embed_components = Some(9);
+            match &mut own.head {
+                HeadConfig::Linear => {}
+                HeadConfig::Mlp(mlp) => mlp.linear = !mlp.linear,
+                HeadConfig::Gmnm(mixture) => {
+                    mixture.linear = !mixture.linear;
+                    mixture.projections = 3;
+                    mixture.aggregation = gmnm_core::Aggregation::Sum;
+                }
+            }
+        }
+        forecaster_case(&format!("{} changed", entry.name), config);
     }
 }
 

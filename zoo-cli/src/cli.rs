@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::data::series::Missing;
+
 /// Train, evaluate, label and share small GMNM networks.
 ///
 /// Results go to stdout, progress and logs to stderr. Exit codes: 0 done; 1 done, but some inputs failed; 2 the
@@ -33,6 +35,8 @@ pub enum Command {
     Eval(EvalArgs),
     /// Label images, folders of images, or a list of paths on stdin.
     Infer(InferArgs),
+    /// Forecast the coming steps of a series as CSV, and draw them.
+    Forecast(ForecastArgs),
     /// Train a layer and its baselines by one recipe and write a table, every run, and figures; goes on where it
     /// stopped.
     Compare(CompareArgs),
@@ -138,6 +142,8 @@ pub enum CompareTask {
     Surfaces,
     /// `poisson-solver` and its baselines on every equation.
     Poisson,
+    /// `series-forecaster`, its baselines, and forecasts that repeat, at several horizons.
+    Forecast,
 }
 
 /// Arguments of `zoo compare`.
@@ -155,6 +161,9 @@ pub struct CompareArgs {
     /// Where to write, and where to go on (left out: `comparisons/TASK`).
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Steps to forecast, for `forecast` only (left out: 96,192,336,720).
+    #[arg(long, value_name = "H,…", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    pub horizons: Vec<u32>,
     /// Overrides one key of the recipe of all models.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -177,6 +186,55 @@ pub struct InferArgs {
     /// Images a forward pass.
     #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub batch_size: u32,
+    /// How to reach the Hub.
+    #[command(flatten)]
+    pub hub: HubArgs,
+}
+
+/// What becomes of missing values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum MissingArg {
+    /// They are an error.
+    Refuse,
+    /// They become the value before them.
+    Forward,
+    /// They are interpolated.
+    Linear,
+}
+
+impl From<MissingArg> for Missing {
+    fn from(arg: MissingArg) -> Self {
+        match arg {
+            MissingArg::Refuse => Self::Refuse,
+            MissingArg::Forward => Self::Forward,
+            MissingArg::Linear => Self::Linear,
+        }
+    }
+}
+
+/// Arguments of `zoo forecast`.
+#[derive(Debug, Args)]
+pub struct ForecastArgs {
+    /// A name, a model directory, or `owner/name[@revision]`.
+    pub model: String,
+    /// A CSV file with the model's columns and dates, or `sample`.
+    #[arg(value_name = "SERIES")]
+    pub series: String,
+    /// Where to write the forecast as CSV (left out: stdout).
+    #[arg(long, value_name = "F.csv")]
+    pub out: Option<PathBuf>,
+    /// Where to draw past, forecast and, where it is known, truth.
+    #[arg(long, value_name = "F.svg")]
+    pub plot: Option<PathBuf>,
+    /// Only this column; can be given more than once (left out: all).
+    #[arg(long, value_name = "NAME")]
+    pub column: Vec<String>,
+    /// Forecasts as if the last N rows were not known yet.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub back: usize,
+    /// What becomes of missing values (left out: as in training).
+    #[arg(long, value_enum)]
+    pub missing: Option<MissingArg>,
     /// How to reach the Hub.
     #[command(flatten)]
     pub hub: HubArgs,

@@ -8,6 +8,7 @@ use gmnm_core::rng::Philox;
 use models::ModelConfig;
 use models::classifier::Classifier;
 use models::field::Field;
+use models::forecaster::Forecaster;
 use models::generator::Generator;
 use models::model_dir::ModelDir;
 use safetensors::{Dtype, SafeTensors};
@@ -108,6 +109,7 @@ fn input_shape(model: &ModelDir) -> Vec<usize> {
             vec![2, height, width, config.channels]
         }
         ModelConfig::Generator(config) => vec![2, config.height, config.width, config.channels],
+        ModelConfig::Forecaster(config) => vec![2, config.look_back, config.channels],
         ModelConfig::Surface(_) | ModelConfig::Poisson(_) => vec![2, 2],
     }
 }
@@ -120,6 +122,7 @@ fn forward(model: &ModelDir, input: &Tensor) -> candle_core::Result<Tensor> {
     match &model.config {
         ModelConfig::Classifier(config) => Classifier::new(config, weights)?.forward(input, false),
         ModelConfig::Generator(config) => Generator::new(config, weights)?.forward(input, false),
+        ModelConfig::Forecaster(config) => Forecaster::new(config, weights)?.forward(input),
         ModelConfig::Surface(config) | ModelConfig::Poisson(config) => {
             Field::new(config, weights)?.forward(input)
         }

@@ -7,6 +7,7 @@ pub mod compare;
 pub mod data;
 pub mod examples;
 pub mod field;
+pub mod forecast;
 pub mod hub;
 pub mod infer;
 pub mod model_files;

@@ -6,6 +6,7 @@ mod channel_mixer;
 mod conv;
 pub mod kan;
 mod linear;
+mod lstm;
 pub mod mixture;
 pub mod mlp;
 pub mod spline;
@@ -17,3 +18,4 @@ pub use channel_mixer::{
 };
 pub use conv::{Conv2d, ConvTranspose2d};
 pub use linear::Linear;
+pub use lstm::Lstm;

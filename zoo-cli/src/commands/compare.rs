@@ -7,7 +7,9 @@ use models::registry::Task;
 
 use super::Outcome;
 use crate::cli::{CompareArgs, CompareTask};
-use crate::compare::{Case, FieldPlan, Measure, Plan, RunOutcome, Watch, compare};
+use crate::compare::{
+    Case, FieldPlan, ForecastPlan, HORIZONS, Measure, Plan, RunOutcome, Watch, compare,
+};
 use crate::report::{Printer, Progress};
 
 /// Carries out what is missing of a comparison and prints its table.
@@ -26,6 +28,19 @@ pub(super) fn run(args: &CompareArgs, printer: &Printer) -> anyhow::Result<Outco
             args.data.as_deref(),
             &args.set,
         )?),
+        CompareTask::Forecast => {
+            let horizons: Vec<usize> = args.horizons.iter().map(|&h| h as usize).collect();
+            let horizons = if horizons.is_empty() {
+                &HORIZONS
+            } else {
+                &horizons[..]
+            };
+            Box::new(ForecastPlan::new(
+                args.data.as_deref(),
+                horizons,
+                &args.set,
+            )?)
+        }
     };
     let default = || Path::new("comparisons").join(plan.name());
     let dir: PathBuf = args.out.clone().unwrap_or_else(default);

@@ -5,6 +5,7 @@ mod compare;
 mod download;
 mod eval;
 mod field;
+mod forecast;
 mod infer;
 mod list;
 mod train;
@@ -91,6 +92,7 @@ pub fn run(cli: Cli, printer: &Printer) -> anyhow::Result<Outcome> {
         Command::Train(args) => train::run(&args, printer),
         Command::Eval(args) => eval::run(&args, printer),
         Command::Infer(args) => infer::run(&args, printer),
+        Command::Forecast(args) => forecast::run(&args, printer),
         Command::Compare(args) => compare::run(&args, printer),
         Command::Download(args) => download::run(&args, printer),
         Command::Upload(args) => upload::run(&args, printer),

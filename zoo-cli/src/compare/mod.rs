@@ -4,6 +4,7 @@
 //! each run leaves under `runs/`.
 
 mod fields;
+mod forecasts;
 mod results;
 mod statistics;
 mod table;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use models::model_dir::replace_file;
 
 pub use fields::{FieldPlan, PlanError};
+pub use forecasts::{ForecastPlan, HORIZONS};
 pub use results::{Results, Run};
 pub use statistics::{Interval, mean, paired, spread};
 

@@ -32,6 +32,7 @@ mod parts;
 mod remote;
 mod resize;
 mod sample;
+pub mod series;
 pub mod split;
 mod store;
 mod walk;

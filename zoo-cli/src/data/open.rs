@@ -8,6 +8,7 @@ use super::{
     DataError, ImageDataset, cifar, fit, folder, idx, parquet,
     remote::{self, Known},
     sample,
+    series::SeriesOptions,
     store::Store,
 };
 use crate::hub::{HubError, Progress, Settings};
@@ -28,6 +29,8 @@ pub struct OpenOptions<'a> {
     /// Take a dataset without a test part for a test part as a whole, instead of holding images out: no model has
     /// learned from it.
     pub unseen: bool,
+    /// How a series is read.
+    pub series: SeriesOptions,
     /// Where named datasets come from. Without it, what the environment says.
     pub hub: Option<&'a Settings>,
     /// Watches a download.
@@ -41,6 +44,7 @@ impl Default for OpenOptions<'_> {
             held_out: 0.1,
             split_seed: 0,
             unseen: false,
+            series: SeriesOptions::default(),
             hub: None,
             progress: None,
         }

@@ -5,6 +5,7 @@
 //! error that suggests the nearest.
 
 mod layers;
+mod series;
 
 use std::path::Path;
 
@@ -18,6 +19,7 @@ use super::schedule::Schedule;
 use crate::data::augment::Augmentation;
 
 pub use layers::resolve;
+pub use series::{SeriesLoss, SeriesRecipe};
 
 /// Every setting of a training run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -39,6 +41,8 @@ pub struct Recipe {
     pub ema: EmaConfig,
     /// Random changes to training images.
     pub augment: Augmentation,
+    /// Reading and sampling of series.
+    pub series: SeriesRecipe,
     /// Training examples that are held out to watch the run.
     pub validation: Validation,
     /// When to stop before the last epoch.
@@ -58,6 +62,7 @@ impl Default for Recipe {
             schedule: Schedule::default(),
             ema: EmaConfig::default(),
             augment: Augmentation::default(),
+            series: SeriesRecipe::default(),
             validation: Validation::default(),
             early_stopping: EarlyStopping::default(),
             checkpoint: CheckpointConfig::default(),

@@ -8,10 +8,16 @@ use toml::{Table, Value};
 use super::{Overrides, Recipe, RecipeError, Resolved};
 
 /// The embedded recipes by name.
-const EMBEDDED: &[(&str, &str)] = &[(
-    "cifar-classifier",
-    include_str!("../../recipes/cifar-classifier.toml"),
-)];
+const EMBEDDED: &[(&str, &str)] = &[
+    (
+        "cifar-classifier",
+        include_str!("../../recipes/cifar-classifier.toml"),
+    ),
+    (
+        "series-forecaster",
+        include_str!("../../recipes/series-forecaster.toml"),
+    ),
+];
 
 /// The recipe called `name` for the dataset `dataset`, with `overrides` over it, and the network `model` with their
 /// `model.*` keys.

@@ -1,0 +1,473 @@
+//! Forecasters of series: an LSTM over segments of the look-back with a Gaussian mixture as its head, and DLinear.
+//!
+//! The recurrent network is SegRNN's (arXiv 2308.11200) with an LSTM in the place of its GRU. Each channel is a series
+//! of its own, all share the parameters. The look-back is cut into segments, each is embedded, and the LSTM reads one
+//! segment a step. All segments of the horizon are decoded at once: the last state, repeated, takes one more step on a
+//! learned embedding of the segment's position and of the channel, and a head maps each result to a segment.
+//!
+//! | parameter | shape |
+//! |---|---|
+//! | `embed.weight`, `embed.bias` | `[hidden, segment]`, `[hidden]`; or those of a mixture |
+//! | `lstm.*_l0` | as `torch.nn.LSTM` |
+//! | `position`, `channel` | `[segments of the horizon, hidden/2]`, `[channels, hidden/2]` |
+//! | `head.linear.*`, `head.mixture.*`, `head.mlp.*` | as the head says |
+//! | `seasonal.*`, `trend.*` | `[horizon, look_back]`, `[horizon]`: DLinear |
+
+use candle_core::{D, Module, Result, Tensor};
+use candle_nn::{Init, VarBuilder};
+use gmnm_core::{Aggregation, Gmnm, GmnmConfig, ops};
+use serde::{Deserialize, Serialize};
+
+use crate::config::{AggregationName, ConfigError, check_range};
+use crate::layers::{Linear, Lstm};
+
+mod format;
+
+pub use format::{SeriesFormat, Step};
+
+/// What is taken from every channel of a look-back before the network sees it, and given back to its forecast
+/// (reversible instance normalisation, without RevIN's learned scale).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InstanceNorm {
+    /// Nothing.
+    None,
+    /// The last value, as SegRNN and NLinear do.
+    Last,
+    /// The mean.
+    Mean,
+    /// The mean, and the rest is divided by the standard deviation (RevIN).
+    MeanStd,
+}
+
+/// The settings of a mixture over the hidden values.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeadMixture {
+    /// M, components.
+    pub components: usize,
+    /// R, projections of each component.
+    pub projections: usize,
+    /// How projections become a distance.
+    #[serde(with = "AggregationName")]
+    pub aggregation: Aggregation,
+    /// Whether a linear map of the same hidden values is added.
+    pub linear: bool,
+}
+
+/// The settings of a perceptron in the mixture's place.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeadMlp {
+    /// Its hidden features.
+    pub hidden: usize,
+    /// Whether a linear map of the same hidden values is added.
+    pub linear: bool,
+}
+
+/// From hidden values to a segment of the horizon.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HeadConfig {
+    /// A linear map.
+    Linear,
+    /// A Gaussian mixture of the layer-normalised hidden values.
+    Gmnm(HeadMixture),
+    /// A perceptron with GELU of the layer-normalised hidden values, the mixture's control.
+    Mlp(HeadMlp),
+}
+
+/// The settings of the recurrent network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RecurrentConfig {
+    /// Steps of the series in a segment; the look-back is a multiple.
+    pub segment: usize,
+    /// Hidden values of the LSTM, an even number.
+    pub hidden: usize,
+    /// Components of a mixture that embeds segments; without it a linear map with ReLU does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub embed_components: Option<usize>,
+    /// The head.
+    pub head: HeadConfig,
+}
+
+/// The settings of DLinear (arXiv 2205.13504).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DecompositionConfig {
+    /// Steps of the moving average that is the trend, an odd number.
+    pub window: usize,
+}
+
+/// The kind of network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForecastNetwork {
+    /// An LSTM over segments.
+    Recurrent(RecurrentConfig),
+    /// Two linear maps, of a moving average and of what is left.
+    Decomposition(DecompositionConfig),
+}
+
+/// The settings of a [`Forecaster`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForecasterConfig {
+    /// Steps that are seen.
+    pub look_back: usize,
+    /// Steps that are forecast.
+    pub horizon: usize,
+    /// Series that are seen and forecast together.
+    pub channels: usize,
+    /// What is taken from a look-back and given back to its forecast.
+    pub normalization: InstanceNorm,
+    /// What computes.
+    pub network: ForecastNetwork,
+    /// What the channels stand for, once trained.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub series: Option<SeriesFormat>,
+}
+
+impl ForecasterConfig {
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// Names the first field that does not fit.
+    pub fn validate(&self) -> std::result::Result<(), ConfigError> {
+        check_range("look_back", self.look_back, 1..=65_536)?;
+        check_range("horizon", self.horizon, 1..=65_536)?;
+        check_range("channels", self.channels, 1..=16_384)?;
+        match &self.network {
+            ForecastNetwork::Recurrent(config) => self.validate_recurrent(config)?,
+            ForecastNetwork::Decomposition(config) => {
+                check_range("network.decomposition.window", config.window, 1..=4097)?;
+                if config.window % 2 == 0 {
+                    return Err(ConfigError::new(
+                        "network.decomposition.window",
+                        format!("{} is even, the average needs a middle", config.window),
+                    ));
+                }
+            }
+        }
+        match &self.series {
+            Some(series) => series.validate(self.channels),
+            None => Ok(()),
+        }
+    }
+
+    fn validate_recurrent(&self, config: &RecurrentConfig) -> std::result::Result<(), ConfigError> {
+        check_range("network.recurrent.segment", config.segment, 1..=65_536)?;
+        check_range("network.recurrent.hidden", config.hidden, 2..=16_384)?;
+        if self.look_back % config.segment != 0 {
+            return Err(ConfigError::new(
+                "look_back",
+                format!(
+                    "{} is not divisible by the segment of {} steps",
+                    self.look_back, config.segment
+                ),
+            ));
+        }
+        if config.hidden % 2 != 0 {
+            return Err(ConfigError::new(
+                "network.recurrent.hidden",
+                format!(
+                    "{} is odd, half of it is the position's and half the channel's",
+                    config.hidden
+                ),
+            ));
+        }
+        if let Some(components) = config.embed_components {
+            check_range("network.recurrent.embed_components", components, 1..=65_536)?;
+        }
+        match &config.head {
+            HeadConfig::Linear => Ok(()),
+            HeadConfig::Gmnm(mixture) => {
+                check_range(
+                    "network.recurrent.head.gmnm.components",
+                    mixture.components,
+                    1..=65_536,
+                )?;
+                check_range(
+                    "network.recurrent.head.gmnm.projections",
+                    mixture.projections,
+                    1..=1024,
+                )
+            }
+            HeadConfig::Mlp(mlp) => {
+                check_range("network.recurrent.head.mlp.hidden", mlp.hidden, 1..=65_536)
+            }
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Embedding {
+    Linear(Linear),
+    Gmnm(Gmnm),
+}
+
+impl Module for Embedding {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Linear(linear) => linear.forward(x)?.relu(),
+            Self::Gmnm(gmnm) => gmnm.forward(x),
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Mixer {
+    Gmnm(Gmnm),
+    Mlp(Linear, Linear),
+}
+
+/// The scale of a mixer's output weights at the start, against their usual one, where a linear map stands beside it.
+const START: f64 = 0.1;
+
+#[derive(Debug, Clone)]
+struct Head {
+    linear: Option<Linear>,
+    mixer: Option<Mixer>,
+}
+
+impl Head {
+    fn new(config: &HeadConfig, hidden: usize, segment: usize, vb: VarBuilder) -> Result<Self> {
+        let linear = |wanted: bool| {
+            wanted
+                .then(|| Linear::new(hidden, segment, vb.pp("linear")))
+                .transpose()
+        };
+        let start = |linear: bool| if linear { START } else { 1.0 };
+        Ok(match config {
+            HeadConfig::Linear => Self {
+                linear: linear(true)?,
+                mixer: None,
+            },
+            HeadConfig::Gmnm(mixture) => {
+                let config = GmnmConfig {
+                    projections: mixture.projections,
+                    aggregation: mixture.aggregation,
+                    ..GmnmConfig::new(hidden, segment, mixture.components)
+                };
+                let scale = start(mixture.linear);
+                let gmnm = Gmnm::with_output_scale(config, scale, vb.pp("mixture"))?;
+                Self {
+                    linear: linear(mixture.linear)?,
+                    mixer: Some(Mixer::Gmnm(gmnm)),
+                }
+            }
+            HeadConfig::Mlp(mlp) => {
+                let inner = vb.pp("mlp");
+                let first = Linear::new(hidden, mlp.hidden, inner.pp("fc1"))?;
+                let scale = start(mlp.linear);
+                let second = Linear::with_scale(mlp.hidden, segment, scale, inner.pp("fc2"))?;
+                Self {
+                    linear: linear(mlp.linear)?,
+                    mixer: Some(Mixer::Mlp(first, second)),
+                }
+            }
+        })
+    }
+}
+
+impl Module for Head {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let linear = self.linear.as_ref().map(|l| l.forward(x)).transpose()?;
+        let Some(mixer) = &self.mixer else {
+            return linear.map_or_else(|| Ok(x.clone()), Ok);
+        };
+        // Hidden values are far from the unit variance that a mixture starts for.
+        let normal = ops::layer_norm(x, None, None, 1e-5)?;
+        let mixed = match mixer {
+            Mixer::Gmnm(gmnm) => gmnm.forward(&normal)?,
+            Mixer::Mlp(first, second) => second.forward(&first.forward(&normal)?.gelu_erf()?)?,
+        };
+        match linear {
+            Some(linear) => linear + mixed,
+            None => Ok(mixed),
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Recurrent {
+    segment: usize,
+    embed: Embedding,
+    lstm: Lstm,
+    position: Tensor,
+    channel: Tensor,
+    head: Head,
+}
+
+impl Recurrent {
+    fn new(config: &ForecasterConfig, own: &RecurrentConfig, vb: VarBuilder) -> Result<Self> {
+        let (segment, hidden) = (own.segment, own.hidden);
+        let segments = config.horizon.div_ceil(segment);
+        let embed = match own.embed_components {
+            None => Embedding::Linear(Linear::new(segment, hidden, vb.pp("embed"))?),
+            Some(components) => Embedding::Gmnm(Gmnm::new(
+                GmnmConfig::new(segment, hidden, components),
+                vb.pp("embed"),
+            )?),
+        };
+        let normal = Init::Randn {
+            mean: 0.0,
+            stdev: 1.0,
+        };
+        let half = hidden / 2;
+        Ok(Self {
+            segment,
+            embed,
+            lstm: Lstm::new(hidden, hidden, vb.pp("lstm"))?,
+            position: vb.get_with_hints((segments, half), "position", normal)?,
+            channel: vb.get_with_hints((config.channels, half), "channel", normal)?,
+            head: Head::new(&own.head, hidden, segment, vb.pp("head"))?,
+        })
+    }
+
+    /// `[n, channels, look_back]` to `[n, channels, horizon]`.
+    fn forward(&self, x: &Tensor, horizon: usize) -> Result<Tensor> {
+        let (n, channels, look_back) = x.dims3()?;
+        let (segments, half) = self.position.dims2()?;
+        let (decoded, hidden) = (channels * segments, 2 * half);
+        let steps = x.reshape((n * channels, look_back / self.segment, self.segment))?;
+        let read = self.lstm.forward(&self.embed.forward(&steps)?, None)?;
+        let repeat = |state: &Tensor| {
+            state
+                .unsqueeze(1)?
+                .broadcast_as((n * channels, segments, hidden))?
+                .reshape((n * decoded, hidden))
+        };
+        let shape = (n, channels, segments, half);
+        let position = self.position.broadcast_as(shape)?;
+        let channel = self.channel.unsqueeze(1)?.broadcast_as(shape)?;
+        let queries =
+            Tensor::cat(&[position, channel], D::Minus1)?.reshape((n * decoded, 1, hidden))?;
+        let state = (repeat(&read.hidden)?, repeat(&read.cell)?);
+        let written = self.lstm.forward(&queries, Some((&state.0, &state.1)))?;
+        self.head
+            .forward(&written.hidden)?
+            .reshape((n, channels, segments * self.segment))?
+            .narrow(2, 0, horizon)
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Decomposition {
+    window: usize,
+    seasonal: Linear,
+    trend: Linear,
+}
+
+impl Decomposition {
+    /// `[n, channels, look_back]` to `[n, channels, horizon]`.
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let trend = self.moving_average(x)?;
+        self.seasonal.forward(&(x - &trend)?)? + self.trend.forward(&trend)?
+    }
+
+    /// The mean of the window around each step, the first and last values repeated beyond the ends.
+    fn moving_average(&self, x: &Tensor) -> Result<Tensor> {
+        let (n, channels, steps) = x.dims3()?;
+        let side = self.window / 2;
+        if side == 0 {
+            return Ok(x.clone());
+        }
+        let end = |at| x.narrow(2, at, 1)?.broadcast_as((n, channels, side));
+        let padded = Tensor::cat(&[end(0)?, x.clone(), end(steps - 1)?], 2)?;
+        let mut sum = padded.narrow(2, 0, steps)?;
+        for shift in 1..self.window {
+            sum = (sum + padded.narrow(2, shift, steps)?)?;
+        }
+        sum / self.window as f64
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Network {
+    Recurrent(Recurrent),
+    Decomposition(Decomposition),
+}
+
+/// A forecaster; see [`ForecasterConfig`].
+#[derive(Debug, Clone)]
+pub struct Forecaster {
+    config: ForecasterConfig,
+    network: Network,
+}
+
+impl Forecaster {
+    /// The network with its parameters from `vb`, named as the module says.
+    ///
+    /// # Errors
+    /// When a tensor has another shape.
+    pub fn new(config: &ForecasterConfig, vb: VarBuilder) -> Result<Self> {
+        let network = match &config.network {
+            ForecastNetwork::Recurrent(own) => Network::Recurrent(Recurrent::new(config, own, vb)?),
+            ForecastNetwork::Decomposition(own) => {
+                let linear = |name| Linear::new(config.look_back, config.horizon, vb.pp(name));
+                Network::Decomposition(Decomposition {
+                    window: own.window,
+                    seasonal: linear("seasonal")?,
+                    trend: linear("trend")?,
+                })
+            }
+        };
+        Ok(Self {
+            config: config.clone(),
+            network,
+        })
+    }
+
+    /// The settings of the network.
+    pub fn config(&self) -> &ForecasterConfig {
+        &self.config
+    }
+
+    /// Scaled values `[n, look_back, channels]` to the next `[n, horizon, channels]`.
+    ///
+    /// # Errors
+    /// When the values have another shape.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let (n, steps, channels) = x.dims3()?;
+        let c = &self.config;
+        if (steps, channels) != (c.look_back, c.channels) {
+            candle_core::bail!(
+                "{steps} steps of {channels} series do not fit, the network takes {} of {}",
+                c.look_back,
+                c.channels
+            );
+        }
+        let x = x.transpose(1, 2)?.contiguous()?;
+        let (shift, scale) = match c.normalization {
+            InstanceNorm::None => (None, None),
+            InstanceNorm::Last => (Some(x.narrow(2, steps - 1, 1)?), None),
+            InstanceNorm::Mean => (Some(x.mean_keepdim(2)?), None),
+            InstanceNorm::MeanStd => {
+                let mean = x.mean_keepdim(2)?;
+                let variance = x.broadcast_sub(&mean)?.sqr()?.mean_keepdim(2)?;
+                (Some(mean), Some((variance + 1e-5)?.sqrt()?))
+            }
+        };
+        let mut x = x;
+        if let Some(shift) = &shift {
+            x = x.broadcast_sub(shift)?;
+        }
+        if let Some(scale) = &scale {
+            x = x.broadcast_div(scale)?;
+        }
+        let mut y = match &self.network {
+            Network::Recurrent(network) => network.forward(&x, c.horizon)?,
+            Network::Decomposition(network) => network.forward(&x)?,
+        };
+        if let Some(scale) = &scale {
+            y = y.broadcast_mul(scale)?;
+        }
+        if let Some(shift) = &shift {
+            y = y.broadcast_add(shift)?;
+        }
+        debug_assert_eq!(y.dims(), [n, channels, c.horizon]);
+        y.transpose(1, 2)?.contiguous()
+    }
+}

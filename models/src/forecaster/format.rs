@@ -1,0 +1,69 @@
+//! What the channels of a trained forecaster stand for.
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::ConfigError;
+
+/// The time between two rows of a series.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Step {
+    /// So many seconds, at least 1.
+    Seconds(u64),
+    /// So many calendar months, at least 1.
+    Months(u32),
+}
+
+/// The columns of the series that a forecaster learned from, and how their values were scaled:
+/// (value − mean) / std.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SeriesFormat {
+    /// The names of the columns, one a channel.
+    pub columns: Vec<String>,
+    /// The mean of each column over the training part.
+    pub mean: Vec<f64>,
+    /// The standard deviation of each column over the training part, above 0.
+    pub std: Vec<f64>,
+    /// The time between two rows.
+    pub step: Step,
+}
+
+impl SeriesFormat {
+    /// Checks every field against `channels`.
+    ///
+    /// # Errors
+    /// Names the first field that does not fit.
+    pub(super) fn validate(&self, channels: usize) -> Result<(), ConfigError> {
+        for (field, count) in [
+            ("series.columns", self.columns.len()),
+            ("series.mean", self.mean.len()),
+            ("series.std", self.std.len()),
+        ] {
+            if count != channels {
+                let problem = format!("{count} entries for {channels} channels");
+                return Err(ConfigError::new(field, problem));
+            }
+        }
+        if let Some(mean) = self.mean.iter().find(|mean| !mean.is_finite()) {
+            return Err(ConfigError::new(
+                "series.mean",
+                format!("{mean} is no number"),
+            ));
+        }
+        if let Some(std) = self
+            .std
+            .iter()
+            .find(|std| !(std.is_finite() && **std > 0.0))
+        {
+            return Err(ConfigError::new(
+                "series.std",
+                format!("{std} is not above 0"),
+            ));
+        }
+        if matches!(self.step, Step::Seconds(0) | Step::Months(0)) {
+            return Err(ConfigError::new("series.step", "0 is not above 0"));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,255 @@
+//! Forecasts at several horizons.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use candle_core::Device;
+use models::registry::{self, Task};
+
+use super::{Case, Contrast, Measure, Plan, Results, RunOutcome, mean};
+use crate::data::OpenOptions;
+use crate::report::plot::{Figure, LineChart, Style};
+use crate::train::Watch;
+use crate::train::metrics::Row;
+use crate::train::recipe::{self, Overrides};
+use crate::train::run_dir::IfExists;
+use crate::train::session::{Output, Request, Session, SessionEnd};
+use crate::train::tasks::forecasting::{Windows, settings};
+
+/// The horizons of the literature's tables.
+pub const HORIZONS: [usize; 4] = [96, 192, 336, 720];
+
+/// The forecast that repeats the last value.
+const NAIVE: &str = "naive";
+/// The forecast that repeats the last season: a day of hours, a week of days, a year of months.
+const SEASONAL: &str = "seasonal-naive";
+
+const MEASURES: &[Measure] = &[error("mse"), error("mae")];
+
+const fn error(name: &'static str) -> Measure {
+    Measure {
+        name,
+        larger_is_better: false,
+        contrast: Contrast::Ratio,
+    }
+}
+
+/// `forecast`: every forecaster of the registry at every horizon, and the two forecasts that only repeat.
+#[derive(Debug)]
+pub struct ForecastPlan {
+    data: Option<String>,
+    horizons: Vec<usize>,
+    set: Vec<String>,
+}
+
+impl ForecastPlan {
+    /// The plan on the series `data` (the sample where none is given) at these horizons, by the family's recipe with
+    /// `set` over it.
+    ///
+    /// # Errors
+    /// When the recipe has no such key.
+    pub fn new(
+        data: Option<&str>,
+        horizons: &[usize],
+        set: &[String],
+    ) -> Result<Self, recipe::RecipeError> {
+        let plan = Self {
+            data: data.map(str::to_string),
+            horizons: horizons.to_vec(),
+            set: set.to_vec(),
+        };
+        for name in Self::models() {
+            plan.resolve(name, HORIZONS[0])?;
+        }
+        Ok(plan)
+    }
+
+    fn models() -> impl Iterator<Item = &'static str> {
+        let entries = registry::entries().iter();
+        entries
+            .filter(|e| e.task == Task::Forecasting)
+            .map(|e| e.name)
+    }
+
+    fn overrides(&self, horizon: usize) -> Vec<String> {
+        let mut set = self.set.clone();
+        set.push(format!("model.horizon={horizon}"));
+        set
+    }
+
+    fn resolve(&self, name: &str, horizon: usize) -> Result<recipe::Resolved, recipe::RecipeError> {
+        let (recipe, config) = match registry::find(name) {
+            Ok(entry) => (entry.recipe, entry.config()),
+            Err(_) => return self.resolve("series-forecaster", horizon),
+        };
+        let set = self.overrides(horizon);
+        let overrides = Overrides {
+            set: &set,
+            ..Overrides::default()
+        };
+        recipe::resolve(
+            recipe,
+            self.data.as_deref().unwrap_or("sample"),
+            config,
+            &overrides,
+        )
+    }
+
+    fn case(horizon: usize, model: &str) -> Case {
+        Case {
+            problem: format!("horizon-{horizon}"),
+            model: model.to_string(),
+        }
+    }
+
+    /// What the forecasts that only repeat measure.
+    fn repeat(&self, horizon: usize, seasonal: bool) -> anyhow::Result<RunOutcome> {
+        let resolved = self.resolve("series-forecaster", horizon)?;
+        let config = settings(&resolved.model)?;
+        let options = resolved.recipe.series_options();
+        let windows = Windows::open(config, self.data.as_deref(), "sample", &options)?;
+        let season = if seasonal { windows.season() } else { 1 };
+        Ok(RunOutcome {
+            parameters: 0,
+            step_ms: 0.0,
+            values: windows.repeat(config, season)?,
+        })
+    }
+}
+
+/// Passes the part of a run that is done on to the comparison, and its wish to stop on to the run.
+struct Follow<'a> {
+    progress: std::cell::RefCell<&'a mut dyn FnMut(f64) -> bool>,
+    epochs: std::cell::Cell<(usize, usize, u64, u64)>,
+    stop: &'a AtomicBool,
+}
+
+impl Watch for Follow<'_> {
+    fn epoch_begins(&self, epoch: usize, epochs: usize, steps: u64, done: u64) {
+        self.epochs.set((epoch, epochs, steps, done));
+    }
+
+    fn step(&self, _: f64) {
+        let (epoch, epochs, steps, done) = self.epochs.get();
+        self.epochs.set((epoch, epochs, steps, done + 1));
+        let part = (epoch - 1) as f64 + (done + 1) as f64 / steps.max(1) as f64;
+        if !(self.progress.borrow_mut())(part / epochs.max(1) as f64) {
+            self.stop.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn epoch_ends(&self, _: &Row, _: u64, _: Duration) {}
+}
+
+impl Plan for ForecastPlan {
+    fn name(&self) -> &'static str {
+        "forecast"
+    }
+
+    fn about(&self) -> String {
+        format!(
+            "Forecasts of `{}` by one recipe for all networks, errors on values scaled by the training part, every \
+             window of the test part counted, the weights that are best on the validation part kept.",
+            self.data.as_deref().unwrap_or("sample")
+        )
+    }
+
+    fn settings(&self) -> serde_json::Value {
+        let resolved = self.resolve("series-forecaster", HORIZONS[0]);
+        let recipe = resolved.map(|r| serde_json::to_value(r.recipe).unwrap_or_default());
+        serde_json::json!({
+            "data": self.data,
+            "horizons": self.horizons,
+            "set": self.set,
+            "recipe": recipe.unwrap_or_default(),
+        })
+    }
+
+    fn cases(&self) -> Vec<Case> {
+        let names: Vec<&str> = Self::models().chain([SEASONAL, NAIVE]).collect();
+        let horizons = self.horizons.iter();
+        horizons
+            .flat_map(|&h| names.iter().map(move |name| Self::case(h, name)))
+            .collect()
+    }
+
+    fn measures(&self) -> &[Measure] {
+        MEASURES
+    }
+
+    fn run(
+        &self,
+        case: &Case,
+        seed: u64,
+        dir: &Path,
+        progress: &mut dyn FnMut(f64) -> bool,
+    ) -> anyhow::Result<Option<RunOutcome>> {
+        let horizons = self.horizons.iter();
+        let horizon = horizons
+            .copied()
+            .find(|&h| Self::case(h, "").problem == case.problem)
+            .unwrap_or(HORIZONS[0]);
+        if [NAIVE, SEASONAL].contains(&case.model.as_str()) {
+            return self.repeat(horizon, case.model == SEASONAL).map(Some);
+        }
+        let set = self.overrides(horizon);
+        let request = Request {
+            model: &case.model,
+            data: self.data.as_deref(),
+            seed,
+            overrides: Overrides {
+                set: &set,
+                ..Overrides::default()
+            },
+            output: Output::At(dir.to_path_buf(), IfExists::Overwrite),
+        };
+        let session = Session::new(&request, &OpenOptions::default())?;
+        let stop = AtomicBool::new(false);
+        let follow = Follow {
+            progress: std::cell::RefCell::new(progress),
+            epochs: std::cell::Cell::new((1, 1, 1, 0)),
+            stop: &stop,
+        };
+        let summary = match session.train(&Device::Cpu, &follow, &stop)? {
+            SessionEnd::Interrupted(..) => return Ok(None),
+            SessionEnd::Finished(summary) => summary,
+        };
+        let measured = |name: &str| {
+            let found = summary
+                .test
+                .iter()
+                .find(|(measure, _)| measure.name == name);
+            found.map_or(f64::NAN, |(_, value)| *value)
+        };
+        Ok(Some(RunOutcome {
+            parameters: summary.parameters,
+            step_ms: summary.seconds * 1e3 / summary.steps.max(1) as f64,
+            values: MEASURES.iter().map(|m| measured(m.name)).collect(),
+        }))
+    }
+
+    fn figures(&self, _: &Path, results: &Results) -> Vec<(String, String)> {
+        let mut figure = Figure::new("Error over the horizon, mean over the seeds", 2);
+        for (m, measure) in MEASURES.iter().enumerate() {
+            let mut chart = LineChart::new(measure.name.to_uppercase()).x_label("horizon, steps");
+            // Repeating the last value is so far off that it would press all others together.
+            for model in Self::models().chain([SEASONAL]) {
+                let points = self.horizons.iter().filter_map(|&h| {
+                    let runs = results.of(&Self::case(h, model));
+                    let values: Vec<f64> = runs.iter().map(|r| r.outcome.values[m]).collect();
+                    (!values.is_empty()).then(|| (h as f64, mean(&values)))
+                });
+                let short = model.split_once('.').map_or(model, |(_, variant)| variant);
+                let name = if short == "series-forecaster" {
+                    "GMNM"
+                } else {
+                    short
+                };
+                chart = chart.series(name, points.collect(), Style::LineAndDots);
+            }
+            figure = figure.panel(chart);
+        }
+        vec![("horizons.svg".to_string(), figure.svg())]
+    }
+}

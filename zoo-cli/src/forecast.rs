@@ -1,0 +1,183 @@
+//! The coming steps of a series from a trained forecaster.
+
+use std::fmt::Write;
+
+use anyhow::bail;
+use candle_core::{Device, Tensor};
+use models::ModelDir;
+
+use crate::data::series::{Series, date};
+use crate::report::plot::{Figure, LineChart, Style};
+use crate::train::metrics::csv_field;
+use crate::train::tasks::forecasting::{format, load, settings};
+
+/// Steps of the past that a plot shows, as a multiple of the horizon, and at least so many.
+const SHOWN: (usize, usize) = (2, 48);
+
+/// A forecast, with what is known around it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Forecast {
+    /// The names of the forecast columns.
+    pub columns: Vec<String>,
+    /// The dates of the forecast steps.
+    pub dates: Vec<date::Seconds>,
+    /// For each column its forecast values, in the units of the series.
+    pub values: Vec<Vec<f64>>,
+    /// For each column the values before the forecast, the last one last.
+    pub history: Vec<Vec<f64>>,
+    /// For each column the values of the series at the forecast steps, as far as it has them.
+    pub truth: Vec<Vec<f64>>,
+    /// The step in words.
+    step: String,
+}
+
+/// Forecasts the steps after the last row of `series` but `back`; only `columns` are kept where any are named. The
+/// series must have the model's columns in its order.
+///
+/// # Errors
+/// When the network is no forecaster, or the series does not fit it or is too short.
+pub fn forecast(
+    model: &ModelDir,
+    series: &Series,
+    back: usize,
+    columns: &[String],
+) -> anyhow::Result<Forecast> {
+    let config = settings(&model.config)?;
+    let format = format(config, series)?;
+    let (channels, rows) = (config.channels, series.rows());
+    if series.columns != format.columns {
+        bail!(
+            "`{}` was not read with the model's columns {}",
+            series.source.name,
+            format.columns.join(", ")
+        );
+    }
+    let chosen = choose(&format.columns, columns)?;
+    let Some(known) = rows
+        .checked_sub(back)
+        .filter(|known| *known >= config.look_back)
+    else {
+        bail!(
+            "`{}` has {rows} rows, the model needs {} before the forecast; give a longer series{}",
+            series.source.name,
+            config.look_back,
+            if back > 0 { " or a smaller --back" } else { "" }
+        );
+    };
+    let from = (known - config.look_back) * channels;
+    let past = series.values[from..known * channels].iter().enumerate();
+    let past: Vec<f32> = past
+        .map(|(i, v)| ((v - format.mean[i % channels]) / format.std[i % channels]) as f32)
+        .collect();
+    let past = Tensor::from_vec(past, (1, config.look_back, channels), &Device::Cpu)?;
+    let scaled = load(model, &Device::Cpu)?.forward(&past)?.squeeze(0)?;
+    let scaled = scaled.to_vec2::<f32>()?;
+    let column = |rows: std::ops::Range<usize>, c: usize| -> Vec<f64> {
+        rows.map(|row| series.values[row * channels + c]).collect()
+    };
+    let (times, least) = SHOWN;
+    let shown = known.min((times * config.horizon).max(least));
+    Ok(Forecast {
+        columns: chosen.iter().map(|&c| format.columns[c].clone()).collect(),
+        dates: (0..config.horizon)
+            .map(|i| series.date(known + i))
+            .collect(),
+        values: chosen
+            .iter()
+            .map(|&c| {
+                let value = |row: &Vec<f32>| f64::from(row[c]) * format.std[c] + format.mean[c];
+                scaled.iter().map(value).collect()
+            })
+            .collect(),
+        history: chosen
+            .iter()
+            .map(|&c| column(known - shown..known, c))
+            .collect(),
+        truth: chosen
+            .iter()
+            .map(|&c| column(known..rows.min(known + config.horizon), c))
+            .collect(),
+        step: date::describe(series.step),
+    })
+}
+
+/// The places of `names` among `known`; all where none is named.
+fn choose(known: &[String], names: &[String]) -> anyhow::Result<Vec<usize>> {
+    if names.is_empty() {
+        return Ok((0..known.len()).collect());
+    }
+    let mut chosen = Vec::with_capacity(names.len());
+    for name in names {
+        let Some(column) = known.iter().position(|column| column == name) else {
+            bail!(
+                "the model does not forecast `{name}` (`--column`); it forecasts {}",
+                known.join(", ")
+            );
+        };
+        chosen.push(column);
+    }
+    Ok(chosen)
+}
+
+impl Forecast {
+    /// The forecast as CSV: a column `date`, and one for each forecast column.
+    pub fn csv(&self) -> String {
+        let mut text = String::from("date");
+        for name in &self.columns {
+            text.push(',');
+            text += &csv_field(name);
+        }
+        text.push('\n');
+        for (i, &date) in self.dates.iter().enumerate() {
+            text += &date::format(date);
+            for values in &self.values {
+                // Writing to a string cannot fail. As many digits as the network computes with.
+                let _ = write!(text, ",{}", values[i] as f32);
+            }
+            text.push('\n');
+        }
+        text
+    }
+
+    /// The mean absolute error of each column over the steps whose truth is known, if any is.
+    pub fn errors(&self) -> Option<Vec<f64>> {
+        let known = self.truth.first()?.len();
+        let error = |(values, truth): (&Vec<f64>, &Vec<f64>)| {
+            let apart = values.iter().zip(truth).map(|(v, t)| (v - t).abs());
+            apart.sum::<f64>() / known as f64
+        };
+        (known > 0).then(|| self.values.iter().zip(&self.truth).map(error).collect())
+    }
+
+    /// The figure: a panel for each column with its past, the forecast and, as far as it is known, the truth.
+    pub fn svg(&self, title: &str) -> String {
+        let mut figure =
+            Figure::new(title, if self.columns.len() > 3 { 2 } else { 1 }).panel_size(620.0, 260.0);
+        let start = self.dates.first().copied().unwrap_or_default();
+        for (c, name) in self.columns.iter().enumerate() {
+            let history = &self.history[c];
+            let at = |i: usize| i as f64;
+            let past = history.iter().enumerate();
+            let past = past.map(|(i, &v)| (at(i) - at(history.len() - 1), v));
+            // The lines of the future begin at the last known value.
+            let future = |values: &[f64]| -> Vec<(f64, f64)> {
+                let first = history.last().map(|&v| (0.0, v));
+                let rest = values.iter().enumerate().map(|(i, &v)| (at(i + 1), v));
+                first.into_iter().chain(rest).collect()
+            };
+            let mut chart = LineChart::new(name)
+                .x_label(format!(
+                    "steps of {} ({} is step 1)",
+                    self.step,
+                    date::format(start)
+                ))
+                .line("past", past.collect());
+            chart = chart.line("forecast", future(&self.values[c]));
+            if !self.truth[c].is_empty() {
+                chart = chart.series("truth", future(&self.truth[c]), Style::Dashed);
+            }
+            figure = figure.panel(chart);
+        }
+        figure.svg()
+    }
+}

@@ -1,0 +1,433 @@
+//! Forecasting of series: mean squared or absolute error of every step of the horizon, on scaled values.
+
+use std::sync::Arc;
+
+use anyhow::bail;
+use candle_core::{DType, Device, Result, Tensor};
+use candle_nn::VarBuilder;
+use gmnm_core::rng::Philox;
+use models::forecaster::{Forecaster, ForecasterConfig, SeriesFormat, Step};
+use models::{ModelConfig, ModelDir};
+
+use super::kind::{Ending, Finished, Kind};
+use super::{Batches, Loss, Measure, Measures, Part, Task};
+use crate::data::series::{Scale, Series, SeriesOptions, Split, date};
+use crate::data::{DataError, Source};
+use crate::train::early_stopping::Better;
+use crate::train::recipe::{SeriesLoss, SeriesRecipe};
+use crate::train::{Ended, Run, Watch, evaluate, train};
+
+const MEASURES: Measures = Measures {
+    all: &[
+        Measure {
+            name: "mse",
+            better: Better::Lower,
+            decimals: 4,
+        },
+        Measure {
+            name: "mae",
+            better: Better::Lower,
+            decimals: 4,
+        },
+    ],
+    objective: 0,
+};
+
+/// A series to forecast.
+#[derive(Debug)]
+pub struct Windows {
+    series: Series,
+    split: Split,
+    look_back: usize,
+    horizon: usize,
+}
+
+impl Windows {
+    /// The series of `spec`, or of `default`, for networks of `config`'s look-back and horizon.
+    ///
+    /// # Errors
+    /// When it cannot be had.
+    pub fn open(
+        config: &ForecasterConfig,
+        spec: Option<&str>,
+        default: &str,
+        options: &SeriesOptions,
+    ) -> std::result::Result<Self, DataError> {
+        let series = Series::open(spec, default, options)?;
+        Ok(Self {
+            split: series.split(options.held_out),
+            series,
+            look_back: config.look_back,
+            horizon: config.horizon,
+        })
+    }
+
+    fn count(&self, part: &std::ops::Range<usize>) -> usize {
+        Split::windows(part, self.look_back, self.horizon).len()
+    }
+
+    /// The problem of forecasting this series, scaled by `scale`.
+    fn task(
+        &self,
+        config: &ForecasterConfig,
+        scale: &Scale,
+        recipe: Option<(&SeriesRecipe, usize, u64)>,
+        device: &Device,
+    ) -> Forecasting {
+        let columns = self.series.columns.len();
+        let scaled = self.series.values.iter().enumerate();
+        let scaled = scaled.map(|(i, value)| {
+            let column = i % columns;
+            ((value - scale.mean[column]) / scale.std[column]) as f32
+        });
+        let (settings, batch_size, seed) = match recipe {
+            Some((settings, batch_size, seed)) => (settings.clone(), batch_size, seed),
+            None => (SeriesRecipe::default(), 1, 0),
+        };
+        Forecasting {
+            config: config.clone(),
+            values: scaled.collect::<Vec<_>>().into(),
+            columns,
+            split: self.split.clone(),
+            settings,
+            batch_size,
+            seed,
+            device: device.clone(),
+        }
+    }
+
+    /// The measures on the test part of repeating the last `season` steps of each look-back.
+    ///
+    /// # Errors
+    /// When the look-back is shorter than a season, or a column cannot be scaled.
+    pub fn repeat(&self, config: &ForecasterConfig, season: usize) -> anyhow::Result<Vec<f64>> {
+        if !(1..=self.look_back).contains(&season) {
+            bail!(
+                "a season of {season} steps does not fit into a look-back of {}",
+                self.look_back
+            );
+        }
+        let scale = self.series.scale(self.split.train.clone())?;
+        let task = self.task(config, &scale, None, &Device::Cpu);
+        let repeat = Repeat {
+            season,
+            horizon: self.horizon,
+        };
+        let mut sums = vec![0.0; MEASURES.all.len()];
+        for batch in task.batches(Part::Test, 256) {
+            let batch = batch?;
+            let forecast = repeat.forward(&batch.past)?;
+            for (sum, value) in sums.iter_mut().zip(errors(&forecast, &batch.future)?) {
+                *sum += value;
+            }
+        }
+        let count = task.examples(Part::Test).max(1) as f64;
+        Ok(sums.iter().map(|sum| sum / count).collect())
+    }
+
+    /// Rows of the cycle that a series of this step most likely has: a day, a week of days, or a year of months.
+    pub fn season(&self) -> usize {
+        const DAY: u64 = 86_400;
+        match self.series.step {
+            Step::Months(months) if 12 % months.max(1) == 0 => (12 / months.max(1)) as usize,
+            Step::Seconds(DAY) => 7,
+            Step::Seconds(s) if s > 0 && s < DAY && DAY % s == 0 => (DAY / s) as usize,
+            _ => 1,
+        }
+    }
+}
+
+/// The forecast that repeats the last `season` steps.
+struct Repeat {
+    season: usize,
+    horizon: usize,
+}
+
+impl Repeat {
+    fn forward(&self, past: &Tensor) -> Result<Tensor> {
+        let steps = past.dim(1)?;
+        let last = past.narrow(1, steps - self.season, self.season)?;
+        let times = self.horizon.div_ceil(self.season);
+        last.repeat((1, times, 1))?.narrow(1, 0, self.horizon)
+    }
+}
+
+impl Kind for Windows {
+    fn source(&self) -> &Source {
+        &self.series.source
+    }
+
+    fn examples(&self) -> (usize, usize) {
+        let before = 0..self.split.test.start;
+        (self.count(&before), self.count(&self.split.test))
+    }
+
+    fn unit(&self) -> &'static str {
+        "windows"
+    }
+
+    fn measures(&self) -> Measures {
+        MEASURES
+    }
+
+    fn fit(&self, model: ModelConfig) -> anyhow::Result<ModelConfig> {
+        let mut config = settings(&model)?.clone();
+        let Scale { mean, std } = self.series.scale(self.split.train.clone())?;
+        config.channels = self.series.columns.len();
+        config.series = Some(SeriesFormat {
+            columns: self.series.columns.clone(),
+            mean,
+            std,
+            step: self.series.step,
+        });
+        Ok(ModelConfig::Forecaster(config))
+    }
+
+    fn check(&self, model: &ModelConfig) -> anyhow::Result<()> {
+        let config = settings(model)?;
+        let name = &self.series.source.name;
+        if config.channels != self.series.columns.len() {
+            bail!(
+                "`model.channels` is {}, `{name}` has {} columns; leave it out",
+                config.channels,
+                self.series.columns.len()
+            );
+        }
+        let split = &self.split;
+        let parts = [
+            (Part::Train, &split.train),
+            (Part::Validation, &split.validation),
+            (Part::Test, &split.test),
+        ];
+        for (part, rows) in parts {
+            let needed = part != Part::Validation || !rows.is_empty();
+            if needed && self.count(rows) == 0 {
+                bail!(
+                    "`{name}` is too short: no look-back of {} and horizon of {} rows fits its {} part ({} of {} \
+                     rows); give a longer series, or smaller `model.look_back` and `model.horizon`",
+                    self.look_back,
+                    self.horizon,
+                    part.name(),
+                    rows.len(),
+                    self.series.rows()
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn train(self: Box<Self>, model: &ModelConfig, run: &Run<'_>) -> anyhow::Result<Ending> {
+        let config = settings(model)?;
+        let scale = self.series.scale(self.split.train.clone())?;
+        let batch_size = run.recipe.batch_size.min(self.count(&self.split.train));
+        let recipe = (&run.recipe.series, batch_size.max(1), run.seed);
+        let task = self.task(config, &scale, Some(recipe), run.device);
+        let trained = match train(&task, run)? {
+            Ended::Interrupted { epoch, step } => return Ok(Ending::Interrupted { epoch, step }),
+            Ended::Finished(trained) => *trained,
+        };
+        Ok(Ending::Finished(Box::new(Finished {
+            examples: (task.examples(Part::Train), task.examples(Part::Test)),
+            tensors: trained.store.tensors(),
+            trained,
+            labels: Vec::new(),
+            preprocessor: None,
+        })))
+    }
+
+    fn evaluate(
+        self: Box<Self>,
+        model: &ModelDir,
+        batch_size: usize,
+        device: &Device,
+        watch: &dyn Watch,
+    ) -> anyhow::Result<Vec<f64>> {
+        let config = settings(&model.config)?;
+        self.check(&model.config)?;
+        let format = format(config, &self.series)?;
+        let scale = Scale {
+            mean: format.mean.clone(),
+            std: format.std.clone(),
+        };
+        let task = self.task(config, &scale, None, device);
+        let network = load(model, device)?;
+        Ok(evaluate(&task, &network, Part::Test, batch_size, watch)?)
+    }
+}
+
+/// The settings of a forecaster.
+///
+/// # Errors
+/// When the network is another one.
+pub fn settings(config: &ModelConfig) -> anyhow::Result<&ForecasterConfig> {
+    match config {
+        ModelConfig::Forecaster(config) => Ok(config),
+        _ => bail!("this network is no forecaster, and only forecasters can be used here"),
+    }
+}
+
+/// What the channels of a trained forecaster stand for, after checking that `series` has its columns and step.
+///
+/// # Errors
+/// When the model does not say so, or the series has another step.
+pub fn format<'a>(
+    config: &'a ForecasterConfig,
+    series: &Series,
+) -> anyhow::Result<&'a SeriesFormat> {
+    let Some(format) = &config.series else {
+        bail!("`config.json` has no `series`, which names the columns; give a model that `zoo train` wrote");
+    };
+    if format.step != series.step {
+        bail!(
+            "`{}` has steps of {}, the model learned from steps of {}; give a series of the same step",
+            series.source.name,
+            date::describe(series.step),
+            date::describe(format.step)
+        );
+    }
+    Ok(format)
+}
+
+/// The forecaster of a model directory, ready to evaluate.
+///
+/// # Errors
+/// When the network is another one.
+pub fn load(model: &ModelDir, device: &Device) -> anyhow::Result<Forecaster> {
+    let config = settings(&model.config)?;
+    let store = model.store(DType::F32, device)?;
+    Ok(Forecaster::new(config, store.detached().var_builder())?)
+}
+
+/// Windows over one series.
+#[derive(Debug, Clone)]
+pub struct Forecasting {
+    config: ForecasterConfig,
+    /// Scaled, row after row.
+    values: Arc<[f32]>,
+    columns: usize,
+    split: Split,
+    settings: SeriesRecipe,
+    batch_size: usize,
+    seed: u64,
+    device: Device,
+}
+
+/// Some windows.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// `[windows, look_back, columns]`
+    pub past: Tensor,
+    /// `[windows, horizon, columns]`
+    pub future: Tensor,
+}
+
+impl Forecasting {
+    fn windows(&self, part: Part) -> std::ops::Range<usize> {
+        let rows = match part {
+            Part::Train => &self.split.train,
+            Part::Validation => &self.split.validation,
+            Part::Test => &self.split.test,
+        };
+        Split::windows(rows, self.config.look_back, self.config.horizon)
+    }
+
+    /// Windows of one epoch.
+    fn epoch_windows(&self) -> usize {
+        let all = self.windows(Part::Train).len();
+        match self.settings.epoch_windows {
+            0 => all,
+            most => all.min(most.max(self.batch_size)),
+        }
+    }
+
+    fn batch(&self, starts: &[usize]) -> Result<Batch> {
+        let (look_back, horizon, columns) =
+            (self.config.look_back, self.config.horizon, self.columns);
+        let rows = |offset: usize, count: usize| {
+            let mut values = Vec::with_capacity(starts.len() * count * columns);
+            for start in starts {
+                let from = (start + offset) * columns;
+                values.extend_from_slice(&self.values[from..from + count * columns]);
+            }
+            Tensor::from_vec(values, (starts.len(), count, columns), &self.device)
+        };
+        Ok(Batch {
+            past: rows(0, look_back)?,
+            future: rows(look_back, horizon)?,
+        })
+    }
+}
+
+/// Squared and absolute error, each a mean over steps and columns, summed over the windows.
+fn errors(forecast: &Tensor, truth: &Tensor) -> Result<Vec<f64>> {
+    let windows = truth.dim(0)? as f64;
+    let difference = (forecast - truth)?;
+    [difference.sqr()?, difference.abs()?]
+        .iter()
+        .map(|error| Ok(windows * f64::from(error.mean_all()?.to_scalar::<f32>()?)))
+        .collect()
+}
+
+impl Task for Forecasting {
+    type Model = Forecaster;
+    type Batch = Batch;
+
+    fn build(&self, vb: VarBuilder) -> Result<Forecaster> {
+        Forecaster::new(&self.config, vb)
+    }
+
+    fn examples(&self, part: Part) -> usize {
+        self.windows(part).len()
+    }
+
+    fn measures(&self) -> Measures {
+        MEASURES
+    }
+
+    fn steps(&self) -> u64 {
+        (self.epoch_windows() / self.batch_size) as u64
+    }
+
+    fn training_batches(&self, epoch: usize, first_step: u64) -> Batches<'_, Batch> {
+        let mut order: Vec<usize> = self.windows(Part::Train).collect();
+        Philox::named(self.seed, &format!("order of epoch {epoch}")).shuffle(&mut order);
+        let steps = first_step..self.steps();
+        Box::new(steps.map(move |step| {
+            let from = step as usize * self.batch_size;
+            self.batch(&order[from..from + self.batch_size])
+        }))
+    }
+
+    fn batches(&self, part: Part, batch_size: usize) -> Batches<'_, Batch> {
+        let starts: Vec<usize> = self.windows(part).collect();
+        let count = starts.len().div_ceil(batch_size);
+        Box::new((0..count).map(move |i| {
+            let end = starts.len().min((i + 1) * batch_size);
+            self.batch(&starts[i * batch_size..end])
+        }))
+    }
+
+    fn batch_len(&self, batch: &Batch) -> usize {
+        batch.past.dims()[0]
+    }
+
+    fn loss(&self, model: &Forecaster, batch: &Batch) -> Result<Loss> {
+        let forecast = model.forward(&batch.past)?;
+        let difference = (&forecast - &batch.future)?;
+        let value = match self.settings.loss {
+            SeriesLoss::Squared => difference.sqr()?,
+            SeriesLoss::Absolute => difference.abs()?,
+        };
+        Ok(Loss {
+            value: value.mean_all()?,
+            sums: errors(&forecast.detach(), &batch.future)?,
+        })
+    }
+
+    fn measure(&self, model: &Forecaster, batch: &Batch) -> Result<Vec<f64>> {
+        errors(&model.forward(&batch.past)?, &batch.future)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,122 @@
+use models::registry;
+
+use super::*;
+use crate::data::series::SAMPLE;
+
+fn config(look_back: usize, horizon: usize) -> ForecasterConfig {
+    let entry = registry::find("series-forecaster.dlinear").unwrap();
+    let mut config = settings(&entry.config()).unwrap().clone();
+    (config.look_back, config.horizon, config.channels) = (look_back, horizon, 3);
+    config
+}
+
+fn sample(config: &ForecasterConfig) -> Windows {
+    let options = SeriesOptions {
+        held_out: 0.1,
+        ..SeriesOptions::default()
+    };
+    Windows::open(config, None, SAMPLE, &options).unwrap()
+}
+
+fn task(config: &ForecasterConfig, settings: &SeriesRecipe) -> Forecasting {
+    let windows = sample(config);
+    let scale = windows.series.scale(windows.split.train.clone()).unwrap();
+    windows.task(config, &scale, Some((settings, 16, 5)), &Device::Cpu)
+}
+
+fn first_values(batches: Batches<'_, Batch>) -> Vec<f32> {
+    batches
+        .flat_map(|batch| {
+            let past = batch.unwrap().past;
+            past.narrow(1, 0, 1).unwrap().narrow(2, 0, 1).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap()
+        })
+        .collect()
+}
+
+#[test]
+fn every_test_window_is_measured_once() {
+    let config = config(48, 24);
+    let task = task(&config, &SeriesRecipe::default());
+    // The last 800 of 4000 rows.
+    assert_eq!(task.examples(Part::Test), 800 - 24 + 1);
+    let batches: Vec<Batch> = task.batches(Part::Test, 100).map(Result::unwrap).collect();
+    let sizes: Vec<usize> = batches.iter().map(|b| task.batch_len(b)).collect();
+    assert_eq!(sizes, [100, 100, 100, 100, 100, 100, 100, 77]);
+    // The last window's last row is the series' last, and its look-back ends where its future begins.
+    let last = &batches[7].future.narrow(0, 76, 1).unwrap().narrow(1, 23, 1).unwrap();
+    assert_eq!(last.flatten_all().unwrap().to_vec1::<f32>().unwrap(), task.values[3999 * 3..]);
+    let first = &batches[0].future.narrow(0, 0, 1).unwrap().narrow(1, 0, 1).unwrap();
+    assert_eq!(first.flatten_all().unwrap().to_vec1::<f32>().unwrap(), task.values[3200 * 3..3201 * 3]);
+}
+
+#[test]
+fn an_epoch_is_shuffled_limited_and_resumes() {
+    let config = config(48, 24);
+    let settings = SeriesRecipe {
+        epoch_windows: 100,
+        ..SeriesRecipe::default()
+    };
+    let task = task(&config, &settings);
+    assert_eq!(task.steps(), 6);
+    let epoch = |epoch, step| first_values(task.training_batches(epoch, step));
+    let whole = epoch(0, 0);
+    assert_eq!(whole.len(), 96);
+    assert_eq!(epoch(0, 4), whole[64..]);
+    assert_ne!(epoch(1, 0), whole);
+    assert_eq!(epoch(0, 9), []);
+}
+
+#[test]
+fn repeating_is_measured_as_by_hand() {
+    let config = config(48, 30);
+    let windows = sample(&config);
+    assert_eq!(windows.season(), 24);
+    let task = task(&config, &SeriesRecipe::default());
+    for season in [1, 24] {
+        let (mut squared, mut absolute, mut count) = (0.0, 0.0, 0.0);
+        for start in task.windows(Part::Test) {
+            for step in 0..30 {
+                for column in 0..3 {
+                    let at = |row: usize| f64::from(task.values[row * 3 + column]);
+                    let error = at(start + 48 + step) - at(start + 48 - season + step % season);
+                    squared += error * error;
+                    absolute += error.abs();
+                    count += 1.0;
+                }
+            }
+        }
+        let measured = windows.repeat(&config, season).unwrap();
+        assert!((measured[0] - squared / count).abs() < 1e-4, "{measured:?}");
+        assert!((measured[1] - absolute / count).abs() < 1e-4, "{measured:?}");
+    }
+    assert!(windows.repeat(&config, 49).is_err());
+}
+
+#[test]
+fn a_series_that_is_too_short_is_named() {
+    for (look_back, horizon, part) in [(2720, 96, "training"), (48, 500, "validation")] {
+        let config = config(look_back, horizon);
+        let windows = sample(&config);
+        let error = windows.check(&ModelConfig::Forecaster(config)).unwrap_err().to_string();
+        assert!(error.contains("`sample` is too short") && error.contains(part), "{error}");
+    }
+}
+
+#[test]
+fn what_the_channels_stand_for_is_kept_with_the_model() {
+    let config = config(48, 24);
+    let windows = sample(&config);
+    let ModelConfig::Forecaster(fitted) = windows.fit(ModelConfig::Forecaster(config)).unwrap() else {
+        panic!("a forecaster is none");
+    };
+    fitted.validate().unwrap();
+    let format = fitted.series.as_ref().unwrap();
+    assert_eq!(format.columns, ["load", "temperature", "wind"]);
+    let column = windows.series.values.iter().skip(1).step_by(3).take(2800);
+    let mean = column.sum::<f64>() / 2800.0;
+    assert!((format.mean[1] - mean).abs() < 1e-9);
+    let mut other = sample(&fitted);
+    other.series.step = Step::Seconds(60);
+    let error = super::format(&fitted, &other.series).unwrap_err().to_string();
+    assert!(error.contains("steps of 1 min, the model learned from steps of 1 h"), "{error}");
+}
