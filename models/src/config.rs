@@ -113,6 +113,14 @@ impl ModelConfig {
         }
     }
 
+    /// The columns that the network forecasts, if it was trained on a series.
+    pub fn columns(&self) -> &[String] {
+        match self {
+            Self::Forecaster(config) => config.series.as_ref().map_or(&[], |s| &s.columns),
+            Self::Classifier(_) | Self::Generator(_) | Self::Surface(_) | Self::Poisson(_) => &[],
+        }
+    }
+
     /// Asks `vb` for every parameter and buffer of the network.
     ///
     /// # Errors

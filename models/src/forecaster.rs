@@ -142,7 +142,7 @@ impl ForecasterConfig {
             ForecastNetwork::Recurrent(config) => self.validate_recurrent(config)?,
             ForecastNetwork::Decomposition(config) => {
                 check_range("network.decomposition.window", config.window, 1..=4097)?;
-                if config.window % 2 == 0 {
+                if config.window.is_multiple_of(2) {
                     return Err(ConfigError::new(
                         "network.decomposition.window",
                         format!("{} is even, the average needs a middle", config.window),
@@ -159,7 +159,7 @@ impl ForecasterConfig {
     fn validate_recurrent(&self, config: &RecurrentConfig) -> std::result::Result<(), ConfigError> {
         check_range("network.recurrent.segment", config.segment, 1..=65_536)?;
         check_range("network.recurrent.hidden", config.hidden, 2..=16_384)?;
-        if self.look_back % config.segment != 0 {
+        if !self.look_back.is_multiple_of(config.segment) {
             return Err(ConfigError::new(
                 "look_back",
                 format!(
@@ -168,7 +168,7 @@ impl ForecasterConfig {
                 ),
             ));
         }
-        if config.hidden % 2 != 0 {
+        if !config.hidden.is_multiple_of(2) {
             return Err(ConfigError::new(
                 "network.recurrent.hidden",
                 format!(

@@ -39,6 +39,10 @@ pub(super) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<Outcome>
         hub: Some(&settings),
         progress: Some(&transfer),
         unseen: is_unseen(args.data.as_deref(), trained_on),
+        series: record.as_ref().map_or_else(
+            || Recipe::default().series_options(),
+            |r| r.recipe.series_options(),
+        ),
         ..OpenOptions::default()
     };
     let kind = kind::open_trained(

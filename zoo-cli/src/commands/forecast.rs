@@ -8,8 +8,7 @@ use crate::cli::ForecastArgs;
 use crate::data::series::{Series, SeriesOptions};
 use crate::forecast::forecast;
 use crate::report::{Printer, Transfer};
-use crate::resolve::resolve;
-use crate::train::RunDir;
+use crate::resolve::{ESSENTIAL, locate};
 use crate::train::record::TrainingRecord;
 use crate::train::tasks::forecasting::settings;
 
@@ -20,27 +19,22 @@ use crate::train::tasks::forecasting::settings;
 pub(super) fn run(args: &ForecastArgs, printer: &Printer) -> anyhow::Result<Outcome> {
     let hub = hub_settings(&args.hub)?;
     let transfer = Transfer::new(printer, "downloading");
-    let resolved = resolve(&args.model, &hub, &transfer)?;
-    let config = settings(&resolved.model.config)
-        .with_context(|| format!("cannot forecast with `{}`", args.model))?;
-    let record = resolved.dir.as_deref().and_then(|dir| {
-        let dir = RunDir::existing(dir);
-        TrainingRecord::read(&dir).ok()
-    });
+    let files = locate(&args.model, ESSENTIAL, &hub, &transfer)?;
+    let model = files.load()?;
+    settings(&model.config).with_context(|| format!("cannot forecast with `{}`", args.model))?;
+    let record = files.training();
+    let record: Option<TrainingRecord> = record.and_then(|text| serde_json::from_str(&text).ok());
     let trained = record.map(|record| record.recipe.series.missing);
     let options = SeriesOptions {
-        columns: config
-            .series
-            .as_ref()
-            .map_or_else(Vec::new, |series| series.columns.clone()),
+        columns: model.config.columns().to_vec(),
         missing: args.missing.map(Into::into).or(trained).unwrap_or_default(),
         ..SeriesOptions::default()
     };
     let series = Series::open(Some(&args.series), &args.series, &options)?;
     warn_about_data(printer, series.source.notice.as_deref(), &[]);
-    let forecast = forecast(&resolved.model, &series, args.back, &args.column)?;
+    let forecast = forecast(&model, &series, args.back, &args.column)?;
     if let Some(path) = &args.plot {
-        let title = format!("{} on {}", resolved.model.model, series.source.name);
+        let title = format!("{} on {}", model.model, series.source.name);
         replace_file(path, forecast.svg(&title).as_bytes())
             .with_context(|| format!("cannot write `{}`", path.display()))?;
         printer.info(&format!("drawn into `{}`", path.display()));

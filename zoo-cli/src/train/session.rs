@@ -104,7 +104,11 @@ impl Session {
         if let Output::At(path, IfExists::Refuse) = &request.output {
             RunDir::check_free(path)?;
         }
-        let kind = kind::open(&expected.model, request.data, entry.default_data, options)?;
+        let options = OpenOptions {
+            series: expected.recipe.series_options(),
+            ..options.clone()
+        };
+        let kind = kind::open(&expected.model, request.data, entry.default_data, &options)?;
         let source = kind.source();
         let dataset = if source.is_sample {
             "sample"
@@ -166,7 +170,11 @@ impl Session {
         }
         let entry = registry::find(&record.model)?;
         let argument = data.or(record.data.argument.as_deref());
-        let kind = kind::open(&record.config, argument, entry.default_data, options)?;
+        let options = OpenOptions {
+            series: record.recipe.series_options(),
+            ..options.clone()
+        };
+        let kind = kind::open(&record.config, argument, entry.default_data, &options)?;
         if kind.source().fingerprint != record.data.fingerprint {
             bail!(
                 "the data of the run in `{}` was `{}` with another content; give the same data with `--data`",

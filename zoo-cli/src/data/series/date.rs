@@ -104,9 +104,9 @@ pub fn describe(step: Step) -> String {
     match step {
         Step::Months(1) => "1 month".into(),
         Step::Months(n) => format!("{n} months"),
-        Step::Seconds(s) if s % DAY as u64 == 0 => format!("{} d", s / DAY as u64),
-        Step::Seconds(s) if s % 3600 == 0 => format!("{} h", s / 3600),
-        Step::Seconds(s) if s % 60 == 0 => format!("{} min", s / 60),
+        Step::Seconds(s) if s.is_multiple_of(DAY as u64) => format!("{} d", s / DAY as u64),
+        Step::Seconds(s) if s.is_multiple_of(3600) => format!("{} h", s / 3600),
+        Step::Seconds(s) if s.is_multiple_of(60) => format!("{} min", s / 60),
         Step::Seconds(s) => format!("{s} s"),
     }
 }

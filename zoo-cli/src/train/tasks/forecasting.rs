@@ -129,9 +129,11 @@ impl Windows {
     pub fn season(&self) -> usize {
         const DAY: u64 = 86_400;
         match self.series.step {
-            Step::Months(months) if 12 % months.max(1) == 0 => (12 / months.max(1)) as usize,
+            Step::Months(months) if 12u32.is_multiple_of(months.max(1)) => {
+                (12 / months.max(1)) as usize
+            }
             Step::Seconds(DAY) => 7,
-            Step::Seconds(s) if s > 0 && s < DAY && DAY % s == 0 => (DAY / s) as usize,
+            Step::Seconds(s) if s > 0 && s < DAY && DAY.is_multiple_of(s) => (DAY / s) as usize,
             _ => 1,
         }
     }
@@ -275,7 +277,9 @@ pub fn format<'a>(
     series: &Series,
 ) -> anyhow::Result<&'a SeriesFormat> {
     let Some(format) = &config.series else {
-        bail!("`config.json` has no `series`, which names the columns; give a model that `zoo train` wrote");
+        bail!(
+            "`config.json` has no `series`, which names the columns; give a model that `zoo train` wrote"
+        );
     };
     if format.step != series.step {
         bail!(

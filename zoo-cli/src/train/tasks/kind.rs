@@ -8,6 +8,8 @@ use models::{ModelConfig, ModelDir, Preprocessor};
 
 use super::Measures;
 use super::classification::Labelled;
+use super::forecasting::Windows;
+use crate::data::series::SeriesOptions;
 use crate::data::{OpenOptions, Source};
 use crate::train::{Run, Trained, Watch};
 
@@ -97,6 +99,10 @@ pub fn open(
 ) -> anyhow::Result<Box<dyn Kind>> {
     match model {
         ModelConfig::Classifier(_) => Ok(Box::new(Labelled::open(spec, default, options)?)),
+        ModelConfig::Forecaster(config) => {
+            let windows = Windows::open(config, spec, default, &options.series)?;
+            Ok(Box::new(windows))
+        }
         ModelConfig::Generator(_) | ModelConfig::Surface(_) | ModelConfig::Poisson(_) => {
             bail!("this network is no classifier, and only classifiers can be used here")
         }
@@ -121,6 +127,10 @@ pub fn open_trained(
     }
     let options = OpenOptions {
         preprocessor: model.preprocessor.clone(),
+        series: SeriesOptions {
+            columns: model.config.columns().to_vec(),
+            ..options.series
+        },
         ..options
     };
     open(&model.config, spec, default, &options)

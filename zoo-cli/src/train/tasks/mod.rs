@@ -3,6 +3,7 @@
 //! A new kind is a file here with a [`Task`] and a [`Kind`], and a line in [`kind::open`].
 
 pub mod classification;
+pub mod forecasting;
 pub mod kind;
 
 use candle_core::{Result, Tensor};
