@@ -267,66 +267,85 @@ struct AddTransposed<'a, T> {
     rows: usize,
 }
 
+/// Rows whose columns of `left` are copied together.
+const STRIP_ROWS: usize = 128;
+
+/// The most rows of a register tile on any path.
+const MAX_ROWS: usize = 8;
+
 impl<T: Real> Kernel<T> for AddTransposed<'_, T> {
     #[inline(always)]
     unsafe fn run<V: Lanes<Scalar = T>, const ROWS: usize, const COLS: usize>(mut self) {
-        let (left, right) = (self.left.cols, self.right.cols);
-        let mut col = 0;
-        while col < right {
-            let wide = right - col >= V::COUNT * COLS;
+        for first in (0..self.rows).step_by(STRIP_ROWS) {
+            let rows = STRIP_ROWS.min(self.rows - first);
             let mut row = 0;
-            while row < left {
+            while row < self.left.cols {
                 // SAFETY: the caller checked the features; `add_transposed` checked the slices.
                 unsafe {
-                    match (wide, small_tile(left - row, ROWS)) {
-                        (true, true) => self.tile::<V, SMALL, COLS>(row, col),
-                        (true, false) => self.tile::<V, ROWS, COLS>(row, col),
-                        (false, true) => self.tile::<V, SMALL, 1>(row, col),
-                        (false, false) => self.tile::<V, ROWS, 1>(row, col),
+                    if small_tile(self.left.cols - row, ROWS) {
+                        self.strip::<V, SMALL, COLS>(first, rows, row);
+                        row += SMALL;
+                    } else {
+                        self.strip::<V, ROWS, COLS>(first, rows, row);
+                        row += ROWS;
                     }
                 }
-                row += if small_tile(left - row, ROWS) {
-                    SMALL
-                } else {
-                    ROWS
-                };
             }
-            col += if wide { V::COUNT * COLS } else { V::COUNT };
         }
     }
 }
 
 impl<T: Real> AddTransposed<'_, T> {
-    /// The tile of `R` rows and `C` registers of `out` from (`row`, `col`) on.
+    /// Adds to the `R` rows of `out` from `row` on, over `rows` rows of both operands from `first` on.
     ///
     /// # Safety
     /// The processor has the features of `V`, and the slices are as `add_transposed` asserts.
     #[inline(always)]
-    unsafe fn tile<V: Lanes<Scalar = T>, const R: usize, const C: usize>(
+    unsafe fn strip<V: Lanes<Scalar = T>, const R: usize, const C: usize>(
         &mut self,
+        first: usize,
+        rows: usize,
         row: usize,
-        col: usize,
     ) {
+        const { assert!(R <= MAX_ROWS) };
         let count = (self.left.cols - row).min(R);
-        let cols = (self.right.cols - col).min(V::COUNT * C);
-        let step = self.right.step;
-        // SAFETY: columns row + i of `left` and col + j of `right` are below their counts in every row.
-        unsafe {
-            let left = self.left.data.as_ptr();
-            let lefts: [*const T; R] = std::array::from_fn(|i| left.add(row + i.min(count - 1)));
-            let right = self.right.data.as_ptr().add(col);
-            let sums = if cols == V::COUNT * C {
-                micro::<V, R, C>(self.rows, lefts, self.left.step, |k, c| {
-                    V::load(right.add(k * step + c * V::COUNT))
-                })
-            } else {
-                let zero = V::splat(T::default());
-                micro::<V, R, C>(self.rows, lefts, self.left.step, |k, _| {
-                    V::load_partial(right.add(k * step), cols, zero)
-                })
-            };
-            let out = self.out.as_mut_ptr().add(row * self.right.cols + col);
-            write::<V, R, C>(sums, out, self.right.cols, count, cols, true);
+        // Read once at their step, which may map to few sets of the cache, and then close together.
+        let mut strip = [T::default(); STRIP_ROWS * MAX_ROWS];
+        for (k, to) in strip.chunks_exact_mut(R).enumerate().take(rows) {
+            let from = &self.left.data[(first + k) * self.left.step + row..];
+            for (i, to) in to.iter_mut().enumerate().take(count) {
+                *to = from[i];
+            }
+        }
+        let lefts: [*const T; R] = std::array::from_fn(|i| strip[i..].as_ptr());
+        let (right, step) = (self.right.cols, self.right.step);
+        let mut col = 0;
+        while col < right {
+            // SAFETY: column col + j of `right` is below its count in every row, so are row + i and col + j in `out`;
+            // the strip holds `R` elements of each of the `rows` rows.
+            unsafe {
+                let from = self.right.data.as_ptr().add(first * step + col);
+                let out = self.out.as_mut_ptr().add(row * right + col);
+                let cols = right - col;
+                if cols >= V::COUNT * C {
+                    let sums = micro::<V, R, C>(rows, lefts, R, |k, c| {
+                        V::load(from.add(k * step + c * V::COUNT))
+                    });
+                    write::<V, R, C>(sums, out, right, count, V::COUNT * C, true);
+                    col += V::COUNT * C;
+                } else if cols >= V::COUNT {
+                    let sums = micro::<V, R, 1>(rows, lefts, R, |k, _| V::load(from.add(k * step)));
+                    write::<V, R, 1>(sums, out, right, count, V::COUNT, true);
+                    col += V::COUNT;
+                } else {
+                    let zero = V::splat(T::default());
+                    let sums = micro::<V, R, 1>(rows, lefts, R, |k, _| {
+                        V::load_partial(from.add(k * step), cols, zero)
+                    });
+                    write::<V, R, 1>(sums, out, right, count, cols, true);
+                    col += V::COUNT;
+                }
+            }
         }
     }
 }
@@ -391,7 +410,7 @@ mod tests {
     fn transposed_sums_match_a_plain_product_on_every_path() {
         for path in Path::available() {
             for (m, n) in SIZES.into_iter().zip(SIZES.into_iter().rev()) {
-                let rows = 11;
+                let rows = if m == 7 { 150 } else { 11 };
                 let (left_step, right_step) = (m + 1, n + 2);
                 let (left, right) = (random(rows * left_step, 1), random(rows * right_step, 2));
                 let mut out = random(m * n, 3);
