@@ -83,3 +83,31 @@ pub fn assert_gradients(
         Err(error) => panic!("gradient check failed: {error}"),
     }
 }
+
+/// Fails unless `f` gives a gradient to its input number `tracked` where that one is a variable, and to no other.
+///
+/// # Panics
+/// When a gradient is missing or superfluous, or `f` fails.
+pub fn assert_only_tracked(
+    inputs: &[Tensor],
+    tracked: usize,
+    f: impl Fn(&[Tensor]) -> Result<Tensor>,
+) {
+    let check = || -> Result<Vec<bool>> {
+        let mut all: Vec<Tensor> = inputs.iter().map(Tensor::detach).collect();
+        all[tracked] = Var::from_tensor(&all[tracked])?.into_inner();
+        let gradients = f(&all)?.sum_all()?.backward()?;
+        Ok(all
+            .iter()
+            .map(|input| gradients.get(input).is_some())
+            .collect())
+    };
+    match check() {
+        Ok(found) => {
+            for (i, found) in found.into_iter().enumerate() {
+                assert_eq!(found, i == tracked, "input {i} while {tracked} is tracked");
+            }
+        }
+        Err(error) => panic!("the op failed: {error}"),
+    }
+}

@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::dispatch::{Kernel, Path};
 use super::lanes::{Lanes, Real};
+use super::output::filled_by;
 
 /// Rows per partial sum: fixed, so that the result does not depend on the number of threads.
 const BLOCK: usize = 256;
@@ -81,5 +82,25 @@ impl<T: Real> Kernel<T> for AddRows<'_, T> {
                 *sum += value;
             }
         }
+    }
+}
+
+/// Elements that one task adds.
+const CHUNK: usize = 1 << 15;
+
+/// `x` + `y`, element by element.
+///
+/// # Panics
+/// When their lengths differ.
+pub(crate) fn sums<T: Real>(x: &[T], y: &[T]) -> Vec<T> {
+    assert_eq!(x.len(), y.len());
+    // SAFETY: each chunk is written from its first element to its last.
+    unsafe {
+        filled_by(x.len(), CHUNK, |i, out: *mut T, len| {
+            let at = i * CHUNK..i * CHUNK + len;
+            for (k, (&x, &y)) in x[at.clone()].iter().zip(&y[at]).enumerate() {
+                out.add(k).write(x + y);
+            }
+        })
     }
 }

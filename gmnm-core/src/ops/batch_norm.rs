@@ -8,6 +8,7 @@ use candle_core::{
 };
 
 use super::cpu_storage::{Element, slice, with_element, with_slice};
+use super::tape;
 use crate::cpu::batch_norm::{self as rows, Coefficients, Gradients};
 use crate::cpu::batch_norm_pool as windows;
 use crate::cpu::dispatch::Path;
@@ -130,7 +131,8 @@ pub fn batch_norm(
         .1
         .iter()
         .map(|var| 1.0 / (var + config.eps).sqrt());
-    x.apply_op3(
+    tape::apply3(
+        &x,
         &weight,
         &bias,
         BatchNorm {

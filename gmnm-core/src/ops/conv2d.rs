@@ -1,15 +1,9 @@
 //! Two-dimensional convolution on channels-last input.
 
-use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
+use candle_core::{Result, Tensor};
 
-use super::cpu_storage::{Element, slice, with_element, with_slice};
-use crate::cpu::conv::{self, Geometry};
-use crate::cpu::conv_weight::weight_gradient;
-use crate::cpu::dispatch::Path;
-use crate::cpu::reduce::column_sums;
-
-const NAME: &str = "conv2d";
+use super::convolution::Convolution;
+use crate::cpu::conv::Geometry;
 
 /// Geometry of a convolution, the same along both axes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,22 +39,11 @@ pub fn conv2d(
     bias: Option<&Tensor>,
     config: Conv2dConfig,
 ) -> Result<Tensor> {
-    let geometry = geometry(x, weight, config)?;
-    let op = Conv2d { geometry };
-    let (x, weight) = (x.contiguous()?, weight.contiguous()?);
-    match bias {
-        Some(bias) => {
-            if bias.dims() != [geometry.out] {
-                candle_core::bail!(
-                    "conv2d: the bias has shape {:?}, give it [{}], one number for each output channel",
-                    bias.dims(),
-                    geometry.out
-                );
-            }
-            x.apply_op3(&weight, &bias.contiguous()?, op)
-        }
-        None => x.apply_op2(&weight, op),
-    }
+    let convolution = Convolution {
+        geometry: geometry(x, weight, config)?,
+        transposed: false,
+    };
+    convolution.apply(x, weight, bias)
 }
 
 fn geometry(x: &Tensor, weight: &Tensor, config: Conv2dConfig) -> Result<Geometry> {
@@ -110,129 +93,11 @@ fn geometry(x: &Tensor, weight: &Tensor, config: Conv2dConfig) -> Result<Geometr
     })
 }
 
-struct Conv2d {
-    geometry: Geometry,
-}
-
-impl Conv2d {
-    fn forward<T: Element>(
-        &self,
-        x: (&CpuStorage, &Layout),
-        weight: (&CpuStorage, &Layout),
-        bias: Option<(&CpuStorage, &Layout)>,
-    ) -> Result<(CpuStorage, Shape)> {
-        let g = &self.geometry;
-        let bias = bias
-            .map(|(storage, layout)| slice::<T>(NAME, storage, layout))
-            .transpose()?;
-        let x = slice::<T>(NAME, x.0, x.1)?;
-        let weight = slice::<T>(NAME, weight.0, weight.1)?;
-        let y = conv::forward(Path::best(), g, x, weight, bias);
-        Ok((T::to_cpu_storage_owned(y), (g.n, g.oh, g.ow, g.out).into()))
-    }
-
-    fn backward<T: Element>(
-        &self,
-        x: &Tensor,
-        weight: &Tensor,
-        bias: Option<&Tensor>,
-        dy: &Tensor,
-    ) -> Result<[Option<Tensor>; 3]> {
-        let g = &self.geometry;
-        let path = Path::best();
-        with_slice::<T, _>(NAME, dy, |dy| {
-            let dx = if x.track_op() {
-                let dx = with_slice(NAME, weight, |weight| {
-                    Ok(conv::input_gradient(path, g, dy, weight, None))
-                })?;
-                Some(Tensor::from_vec(dx, x.shape(), x.device())?)
-            } else {
-                None
-            };
-            let dw = if weight.track_op() {
-                let dw = with_slice(NAME, x, |x| Ok(weight_gradient(path, g, x, dy)))?;
-                Some(Tensor::from_vec(dw, weight.shape(), weight.device())?)
-            } else {
-                None
-            };
-            let db = match bias {
-                Some(bias) if bias.track_op() => {
-                    let sums = column_sums(path, dy, g.out);
-                    Some(Tensor::from_vec(sums, bias.shape(), bias.device())?)
-                }
-                _ => None,
-            };
-            Ok([dx, dw, db])
-        })
-    }
-}
-
-impl CustomOp2 for Conv2d {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        weight: &CpuStorage,
-        weight_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        with_element!(NAME, x.dtype(), T => self.forward::<T>((x, x_layout), (weight, weight_layout), None))
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        weight: &Tensor,
-        _y: &Tensor,
-        dy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let [dx, dw, _] =
-            with_element!(NAME, x.dtype(), T => self.backward::<T>(x, weight, None, dy))?;
-        Ok((dx, dw))
-    }
-}
-
-impl CustomOp3 for Conv2d {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        weight: &CpuStorage,
-        weight_layout: &Layout,
-        bias: &CpuStorage,
-        bias_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        with_element!(NAME, x.dtype(), T => {
-            self.forward::<T>((x, x_layout), (weight, weight_layout), Some((bias, bias_layout)))
-        })
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        weight: &Tensor,
-        bias: &Tensor,
-        _y: &Tensor,
-        dy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let [dx, dw, db] =
-            with_element!(NAME, x.dtype(), T => self.backward::<T>(x, weight, Some(bias), dy))?;
-        Ok((dx, dw, db))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gradient_check::{assert_gradients, random};
-    use candle_core::{DType, Var};
+    use crate::gradient_check::{assert_gradients, assert_only_tracked, random};
+    use candle_core::DType;
 
     fn config(stride: usize, padding: usize, dilation: usize) -> Conv2dConfig {
         Conv2dConfig {
@@ -301,11 +166,12 @@ mod tests {
     #[test]
     fn an_untracked_input_gets_no_gradient() {
         let x = random(&[1, 4, 4, 2], DType::F32, 1).unwrap();
-        let weight = Var::from_tensor(&random(&[3, 2, 3, 3], DType::F32, 2).unwrap()).unwrap();
-        let y = conv2d(&x, &weight, None, config(1, 1, 1)).unwrap();
-        let grads = y.sum_all().unwrap().backward().unwrap();
-        assert!(grads.get(&x).is_none());
-        assert!(grads.get(&weight).is_some());
+        let weight = random(&[3, 2, 3, 3], DType::F32, 2).unwrap();
+        for tracked in 0..2 {
+            assert_only_tracked(&[x.clone(), weight.clone()], tracked, |t| {
+                conv2d(&t[0], &t[1], None, config(1, 1, 1))
+            });
+        }
     }
 
     #[test]

@@ -1,15 +1,9 @@
 //! Two-dimensional transposed convolution on channels-last input: the input gradient of a convolution as an op.
 
-use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
+use candle_core::{Result, Tensor};
 
-use super::cpu_storage::{Element, slice, with_element, with_slice};
-use crate::cpu::conv::{self, Geometry};
-use crate::cpu::conv_weight::weight_gradient;
-use crate::cpu::dispatch::Path;
-use crate::cpu::reduce::column_sums;
-
-const NAME: &str = "conv_transpose2d";
+use super::convolution::Convolution;
+use crate::cpu::conv::Geometry;
 
 /// Geometry of a transposed convolution, the same along both axes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,22 +39,11 @@ pub fn conv_transpose2d(
     bias: Option<&Tensor>,
     config: ConvTranspose2dConfig,
 ) -> Result<Tensor> {
-    let geometry = geometry(x, weight, config)?;
-    let op = ConvTranspose2d { geometry };
-    let (x, weight) = (x.contiguous()?, weight.contiguous()?);
-    match bias {
-        Some(bias) => {
-            if bias.dims() != [geometry.input] {
-                candle_core::bail!(
-                    "conv_transpose2d: the bias has shape {:?}, give it [{}], one number for each output channel",
-                    bias.dims(),
-                    geometry.input
-                );
-            }
-            x.apply_op3(&weight, &bias.contiguous()?, op)
-        }
-        None => x.apply_op2(&weight, op),
-    }
+    let convolution = Convolution {
+        geometry: geometry(x, weight, config)?,
+        transposed: true,
+    };
+    convolution.apply(x, weight, bias)
 }
 
 /// The convolution whose input gradient this is: its output is `x`.
@@ -114,124 +97,6 @@ fn geometry(x: &Tensor, weight: &Tensor, config: ConvTranspose2dConfig) -> Resul
         padding,
         dilation: 1,
     })
-}
-
-struct ConvTranspose2d {
-    geometry: Geometry,
-}
-
-impl ConvTranspose2d {
-    fn forward<T: Element>(
-        &self,
-        x: (&CpuStorage, &Layout),
-        weight: (&CpuStorage, &Layout),
-        bias: Option<(&CpuStorage, &Layout)>,
-    ) -> Result<(CpuStorage, Shape)> {
-        let g = &self.geometry;
-        let bias = bias
-            .map(|(storage, layout)| slice::<T>(NAME, storage, layout))
-            .transpose()?;
-        let x = slice::<T>(NAME, x.0, x.1)?;
-        let weight = slice::<T>(NAME, weight.0, weight.1)?;
-        let y = conv::input_gradient(Path::best(), g, x, weight, bias);
-        Ok((T::to_cpu_storage_owned(y), (g.n, g.h, g.w, g.input).into()))
-    }
-
-    fn backward<T: Element>(
-        &self,
-        x: &Tensor,
-        weight: &Tensor,
-        bias: Option<&Tensor>,
-        dy: &Tensor,
-    ) -> Result<[Option<Tensor>; 3]> {
-        let g = &self.geometry;
-        let path = Path::best();
-        with_slice::<T, _>(NAME, dy, |dy| {
-            let dx = if x.track_op() {
-                let dx = with_slice(NAME, weight, |weight| {
-                    Ok(conv::forward(path, g, dy, weight, None))
-                })?;
-                Some(Tensor::from_vec(dx, x.shape(), x.device())?)
-            } else {
-                None
-            };
-            let dw = if weight.track_op() {
-                let dw = with_slice(NAME, x, |x| Ok(weight_gradient(path, g, dy, x)))?;
-                Some(Tensor::from_vec(dw, weight.shape(), weight.device())?)
-            } else {
-                None
-            };
-            let db = match bias {
-                Some(bias) if bias.track_op() => {
-                    let sums = column_sums(path, dy, g.input);
-                    Some(Tensor::from_vec(sums, bias.shape(), bias.device())?)
-                }
-                _ => None,
-            };
-            Ok([dx, dw, db])
-        })
-    }
-}
-
-impl CustomOp2 for ConvTranspose2d {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        weight: &CpuStorage,
-        weight_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        with_element!(NAME, x.dtype(), T => self.forward::<T>((x, x_layout), (weight, weight_layout), None))
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        weight: &Tensor,
-        _y: &Tensor,
-        dy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let [dx, dw, _] =
-            with_element!(NAME, x.dtype(), T => self.backward::<T>(x, weight, None, dy))?;
-        Ok((dx, dw))
-    }
-}
-
-impl CustomOp3 for ConvTranspose2d {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        weight: &CpuStorage,
-        weight_layout: &Layout,
-        bias: &CpuStorage,
-        bias_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        with_element!(NAME, x.dtype(), T => {
-            self.forward::<T>((x, x_layout), (weight, weight_layout), Some((bias, bias_layout)))
-        })
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        weight: &Tensor,
-        bias: &Tensor,
-        _y: &Tensor,
-        dy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let [dx, dw, db] =
-            with_element!(NAME, x.dtype(), T => self.backward::<T>(x, weight, Some(bias), dy))?;
-        Ok((dx, dw, db))
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, WithDType};
 
 use super::cpu_storage::{elements, has_kernels, slice, with_element};
+use super::tape;
 
 const NAME: &str = "cross_entropy";
 
@@ -38,10 +39,11 @@ pub fn cross_entropy(logits: &Tensor, targets: &Tensor, label_smoothing: f64) ->
             .affine(label_smoothing - 1.0, 0.0)?;
         return picked - log_p.mean_all()?.affine(label_smoothing, 0.0)?;
     }
-    logits.contiguous()?.apply_op1(CrossEntropy {
+    let op = CrossEntropy {
         targets: list,
         smoothing: label_smoothing,
-    })
+    };
+    tape::apply1(&logits.contiguous()?, op)
 }
 
 struct CrossEntropy {

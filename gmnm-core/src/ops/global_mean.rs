@@ -4,6 +4,7 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 use super::cpu_storage::{Element, slice, with_element, with_slice};
+use super::tape;
 use crate::cpu::dispatch::Path;
 use crate::cpu::reduce::{image_means, image_means_gradient};
 
@@ -18,7 +19,7 @@ pub fn global_mean(x: &Tensor) -> Result<Tensor> {
     if h * w == 0 {
         candle_core::bail!("global_mean: images of {h}×{w} have no mean");
     }
-    x.contiguous()?.apply_op1(GlobalMean)
+    tape::apply1(&x.contiguous()?, GlobalMean)
 }
 
 struct GlobalMean;

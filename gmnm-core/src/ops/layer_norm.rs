@@ -5,6 +5,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Shape, WithDType};
 use candle_core::{D, Result, Tensor};
 
 use super::cpu_storage::{Element, elements, has_kernels, slice, with_element};
+use super::tape;
 use crate::cpu::dispatch::Path;
 use crate::cpu::rows;
 
@@ -36,7 +37,7 @@ pub fn layer_norm(
         candle_core::bail!("layer norm needs at least one feature");
     }
     let mut y = if has_kernels(x) {
-        x.contiguous()?.apply_op1(Normalize { eps })?
+        tape::apply1(&x.contiguous()?, Normalize { eps })?
     } else {
         let centered = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
         let variance = centered.sqr()?.mean_keepdim(D::Minus1)?;

@@ -4,6 +4,7 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor, WithDType};
 
 use super::cpu_storage::{Element, elements, has_kernels, slice, with_element};
+use super::tape;
 use crate::cpu::matmul::{self, View};
 
 const NAME: &str = "linear";
@@ -40,8 +41,12 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
             &zeros
         }
     };
-    x.contiguous()?
-        .apply_op3(&weight.contiguous()?, &bias.contiguous()?, Linear)
+    tape::apply3(
+        &x.contiguous()?,
+        &weight.contiguous()?,
+        &bias.contiguous()?,
+        Linear,
+    )
 }
 
 struct Linear;

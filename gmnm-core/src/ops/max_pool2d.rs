@@ -6,6 +6,7 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 use super::cpu_storage::{Element, slice, with_element, with_slice};
+use super::tape;
 use crate::cpu::pool::{self, PoolGeometry};
 
 const NAME: &str = "max_pool2d";
@@ -18,10 +19,11 @@ const NAME: &str = "max_pool2d";
 /// When `x` is not of rank 4 or smaller than one window, when kernel or stride is zero, or kernel is above 256.
 pub fn max_pool2d(x: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
     let geometry = geometry(x, kernel, stride)?;
-    x.contiguous()?.apply_op1(MaxPool2d {
+    let op = MaxPool2d {
         geometry,
         places: OnceLock::new(),
-    })
+    };
+    tape::apply1(&x.contiguous()?, op)
 }
 
 /// The shape of a pooling, checked.

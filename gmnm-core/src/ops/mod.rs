@@ -3,6 +3,7 @@
 mod batch_norm;
 mod conv2d;
 mod conv_transpose2d;
+mod convolution;
 mod cpu_storage;
 mod cross_entropy;
 mod global_mean;
@@ -12,6 +13,8 @@ mod lstm;
 mod max_pool2d;
 mod mixture;
 mod softmax;
+mod sum;
+mod tape;
 
 pub use batch_norm::{Activation, BatchNormConfig, batch_norm};
 pub use conv_transpose2d::{ConvTranspose2dConfig, conv_transpose2d};
@@ -24,3 +27,5 @@ pub use lstm::{LstmOutput, LstmWeights, lstm};
 pub use max_pool2d::max_pool2d;
 pub use mixture::mixture;
 pub use softmax::softmax;
+pub use sum::add;
+pub use tape::{backward, backward_from};

@@ -4,6 +4,7 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor, WithDType};
 
 use super::cpu_storage::{Element, elements, has_kernels, slice, with_element};
+use super::tape;
 use crate::cpu::dispatch::Path;
 use crate::cpu::rows;
 
@@ -18,7 +19,7 @@ pub fn softmax(x: &Tensor) -> Result<Tensor> {
         return candle_nn::ops::softmax(x, D::Minus1);
     }
     x.dim(D::Minus1)?;
-    x.contiguous()?.apply_op1(Softmax)
+    tape::apply1(&x.contiguous()?, Softmax)
 }
 
 struct Softmax;

@@ -90,6 +90,6 @@ impl Attention {
             Output::Linear(linear) => linear.forward(&mixed)?,
             Output::Gmnm(gmnm) => gmnm.forward(&mixed)?,
         };
-        x + projected
+        ops::add(x, &projected)
     }
 }

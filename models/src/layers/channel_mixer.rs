@@ -2,7 +2,7 @@
 
 use candle_core::{Module, Result, Tensor};
 use candle_nn::VarBuilder;
-use gmnm_core::ops::{BatchNormConfig, global_mean};
+use gmnm_core::ops::{BatchNormConfig, add, global_mean};
 use gmnm_core::{Aggregation, Gmnm, GmnmConfig};
 use serde::{Deserialize, Serialize};
 
@@ -159,7 +159,7 @@ impl ChannelMixer {
         };
         let mixed = self.function.forward(&input)?;
         match self.placement {
-            Placement::Residual => x + mixed,
+            Placement::Residual => add(x, &mixed),
             Placement::Gate => x * (mixed + 1.0)?,
             Placement::Activation => x * (mixed + 0.5)?,
             Placement::PooledGate => {

@@ -2,9 +2,7 @@
 
 use std::str::FromStr;
 
-use candle_core::{
-    CpuStorage, CustomOp1, DType, Device, Layout, Module, Result, Shape, Tensor, Var,
-};
+use candle_core::{DType, Device, Module, Result, Tensor, Var};
 use candle_nn::VarBuilder;
 use gmnm_core::ops::{self, Activation, BatchNormConfig, Conv2dConfig, LstmWeights};
 use gmnm_core::rng::Philox;
@@ -156,7 +154,7 @@ fn train(store: &ParamStore, forward: impl Fn(&Tensor) -> Result<Tensor> + 'stat
     let mut optimizer = Optimizer::new(store, OptimizerConfig::default())?;
     Ok(Box::new(move || {
         let loss = ops::cross_entropy(&forward(&x)?, &y, 0.0)?;
-        optimizer.step(&loss.backward()?, 1e-3).map(drop)
+        optimizer.step(&ops::backward(&loss)?, 1e-3).map(drop)
     }))
 }
 
@@ -211,7 +209,8 @@ impl Cnn {
     }
 }
 
-/// Forward and backward of the mixture from random inputs and an upstream gradient of random numbers.
+/// Forward and backward of the mixture from random inputs and the gradient of its output, as PyTorch's
+/// `out.backward(upstream)`.
 fn mixture([rows, features, components, projections]: [usize; 4]) -> Result<Run> {
     let x = variable(&[rows, features], 1.0)?;
     let centers = variable(&[components, features], 1.0)?;
@@ -222,7 +221,7 @@ fn mixture([rows, features, components, projections]: [usize; 4]) -> Result<Run>
     let upstream = normal(&[rows, OUTPUTS], 1.0)?;
     Ok(Box::new(move || {
         let out = ops::mixture(&x, &centers, &weights, &pi, Some(&bias), Aggregation::Norm)?;
-        backward(out, &upstream)
+        ops::backward_from(&out, &upstream).map(drop)
     }))
 }
 
@@ -241,29 +240,7 @@ fn lstm([steps, hidden, batch]: [usize; 3]) -> Result<Run> {
             weight_hh: &weight_hh,
             biases: Some((&bias_ih, &bias_hh)),
         };
-        backward(ops::lstm(&x, &weights, None)?.outputs, &upstream)
+        let out = ops::lstm(&x, &weights, None)?.outputs;
+        ops::backward_from(&out, &upstream).map(drop)
     }))
-}
-
-/// The gradients of `out` under the gradient `upstream` of its elements, as PyTorch's `out.backward(upstream)`.
-fn backward(out: Tensor, upstream: &Tensor) -> Result<()> {
-    let upstream = upstream.clone();
-    out.apply_op1(Upstream(upstream))?.backward().map(drop)
-}
-
-/// Stands for whatever comes after its input: gives that input a known gradient.
-struct Upstream(Tensor);
-
-impl CustomOp1 for Upstream {
-    fn name(&self) -> &'static str {
-        "upstream"
-    }
-
-    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        Ok((CpuStorage::F32(vec![0.0]), Shape::from(())))
-    }
-
-    fn bwd(&self, _: &Tensor, _: &Tensor, _: &Tensor) -> Result<Option<Tensor>> {
-        Ok(Some(self.0.clone()))
-    }
 }

@@ -256,7 +256,7 @@ impl<'a, T: Task> Training<'a, T> {
         if !value.is_finite() {
             return Err(self.diverged("loss"));
         }
-        let gradients = loss.value.backward()?;
+        let gradients = gmnm_core::ops::backward(&loss.value)?;
         let rate = self.learning_rate(self.position.total_steps);
         self.optimizer.step(&gradients, rate)?;
         self.position.step += 1;

@@ -1,0 +1,191 @@
+//! What a convolution and its transpose share: each one's forward is the other's input gradient.
+
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
+
+use super::cpu_storage::{Element, slice, with_element, with_slice};
+use super::tape;
+use crate::cpu::conv::{self, Geometry};
+use crate::cpu::conv_weight::weight_gradient;
+use crate::cpu::dispatch::Path;
+use crate::cpu::reduce::column_sums;
+
+/// A convolution of this geometry, or the transpose of one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Convolution {
+    pub(super) geometry: Geometry,
+    /// Whether the input is the convolution's output and the other way round.
+    pub(super) transposed: bool,
+}
+
+impl Convolution {
+    /// The convolution of `x` with `weight`, plus `bias`.
+    ///
+    /// # Errors
+    /// When the bias does not have one number for each output channel.
+    pub(super) fn apply(
+        self,
+        x: &Tensor,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+    ) -> Result<Tensor> {
+        let (x, weight) = (x.contiguous()?, weight.contiguous()?);
+        let Some(bias) = bias else {
+            return tape::apply2(&x, &weight, self);
+        };
+        let [.., channels] = self.output();
+        if bias.dims() != [channels] {
+            candle_core::bail!(
+                "{}: the bias has shape {:?}, give it [{channels}], one number for each output channel",
+                self.label(),
+                bias.dims()
+            );
+        }
+        tape::apply3(&x, &weight, &bias.contiguous()?, self)
+    }
+
+    fn label(&self) -> &'static str {
+        if self.transposed {
+            "conv_transpose2d"
+        } else {
+            "conv2d"
+        }
+    }
+
+    fn output(&self) -> [usize; 4] {
+        let g = &self.geometry;
+        if self.transposed {
+            [g.n, g.h, g.w, g.input]
+        } else {
+            [g.n, g.oh, g.ow, g.out]
+        }
+    }
+
+    /// One way; `back` is the other.
+    fn pass<T: Element>(&self, back: bool, x: &[T], weight: &[T], bias: Option<&[T]>) -> Vec<T> {
+        let pass = if self.transposed == back {
+            conv::forward
+        } else {
+            conv::input_gradient
+        };
+        pass(Path::best(), &self.geometry, x, weight, bias)
+    }
+
+    fn forward<T: Element>(
+        &self,
+        x: (&CpuStorage, &Layout),
+        weight: (&CpuStorage, &Layout),
+        bias: Option<(&CpuStorage, &Layout)>,
+    ) -> Result<(CpuStorage, Shape)> {
+        let name = self.label();
+        let bias = bias
+            .map(|(storage, layout)| slice::<T>(name, storage, layout))
+            .transpose()?;
+        let x = slice::<T>(name, x.0, x.1)?;
+        let weight = slice::<T>(name, weight.0, weight.1)?;
+        let y = self.pass(false, x, weight, bias);
+        Ok((T::to_cpu_storage_owned(y), Shape::from(&self.output())))
+    }
+
+    fn backward<T: Element>(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+        dy: &Tensor,
+    ) -> Result<[Option<Tensor>; 3]> {
+        let name = self.label();
+        let like = |tensor: &Tensor, values: Vec<T>| {
+            Tensor::from_vec(values, tensor.shape(), tensor.device()).map(Some)
+        };
+        with_slice::<T, _>(name, dy, |dy| {
+            let dx = if x.track_op() {
+                let dx = with_slice(name, weight, |weight| Ok(self.pass(true, dy, weight, None)))?;
+                like(x, dx)?
+            } else {
+                None
+            };
+            let dw = if weight.track_op() {
+                let dw = with_slice(name, x, |x| {
+                    let (input, output) = if self.transposed { (dy, x) } else { (x, dy) };
+                    Ok(weight_gradient(Path::best(), &self.geometry, input, output))
+                })?;
+                like(weight, dw)?
+            } else {
+                None
+            };
+            let db = match bias {
+                Some(bias) if bias.track_op() => {
+                    let [.., channels] = self.output();
+                    like(bias, column_sums(Path::best(), dy, channels))?
+                }
+                _ => None,
+            };
+            Ok([dx, dw, db])
+        })
+    }
+}
+
+impl CustomOp2 for Convolution {
+    fn name(&self) -> &'static str {
+        self.label()
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        weight: &CpuStorage,
+        weight_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        with_element!(self.label(), x.dtype(), T => {
+            self.forward::<T>((x, x_layout), (weight, weight_layout), None)
+        })
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        _y: &Tensor,
+        dy: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let [dx, dw, _] =
+            with_element!(self.label(), x.dtype(), T => self.backward::<T>(x, weight, None, dy))?;
+        Ok((dx, dw))
+    }
+}
+
+impl CustomOp3 for Convolution {
+    fn name(&self) -> &'static str {
+        self.label()
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        x_layout: &Layout,
+        weight: &CpuStorage,
+        weight_layout: &Layout,
+        bias: &CpuStorage,
+        bias_layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        with_element!(self.label(), x.dtype(), T => {
+            self.forward::<T>((x, x_layout), (weight, weight_layout), Some((bias, bias_layout)))
+        })
+    }
+
+    fn bwd(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        bias: &Tensor,
+        _y: &Tensor,
+        dy: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let [dx, dw, db] = with_element!(self.label(), x.dtype(), T => {
+            self.backward::<T>(x, weight, Some(bias), dy)
+        })?;
+        Ok((dx, dw, db))
+    }
+}

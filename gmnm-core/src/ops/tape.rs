@@ -1,0 +1,551 @@
+//! Gradients that pass from op to op without copies.
+//!
+//! candle adds every gradient to a fresh tensor of zeros, two more passes over all activations. An op that is recorded
+//! here shows candle a scalar instead, its token: the token stands in candle's graph where the output would, and the
+//! output is one step above it. The gradients themselves go from an op straight to the ops that made its inputs.
+//! Operands that no recorded op made get their gradients from candle as ever, except that [`backward`] takes those of
+//! variables as they are; it also lets an op's inputs go once the op's backward is done.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use candle_core::backprop::GradStore;
+use candle_core::{
+    CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Storage, Tensor, TensorId,
+};
+
+use super::sum::add;
+
+/// What candle's custom ops of one, two and three operands have in common after their forward.
+trait Backward: Send + Sync {
+    fn name(&self) -> &'static str;
+
+    /// The gradients of the inputs, in their order.
+    fn gradients(
+        &self,
+        inputs: &[Tensor],
+        output: &Tensor,
+        gradient: &Tensor,
+    ) -> Result<Vec<Option<Tensor>>>;
+}
+
+struct Unary<C>(C);
+struct Binary<C>(C);
+struct Ternary<C>(C);
+
+impl<C: CustomOp1 + Send + Sync> Backward for Unary<C> {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn gradients(&self, x: &[Tensor], y: &Tensor, dy: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        Ok(vec![self.0.bwd(&x[0], y, dy)?])
+    }
+}
+
+impl<C: CustomOp2 + Send + Sync> Backward for Binary<C> {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn gradients(&self, x: &[Tensor], y: &Tensor, dy: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        let (a, b) = self.0.bwd(&x[0], &x[1], y, dy)?;
+        Ok(vec![a, b])
+    }
+}
+
+impl<C: CustomOp3 + Send + Sync> Backward for Ternary<C> {
+    fn name(&self) -> &'static str {
+        self.0.name()
+    }
+
+    fn gradients(&self, x: &[Tensor], y: &Tensor, dy: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        let (a, b, c) = self.0.bwd(&x[0], &x[1], &x[2], y, dy)?;
+        Ok(vec![a, b, c])
+    }
+}
+
+/// `op` of `x`, recorded where a gradient may be asked for.
+///
+/// # Errors
+/// Those of the op's forward.
+pub(super) fn apply1<C: CustomOp1 + Send + Sync + 'static>(x: &Tensor, op: C) -> Result<Tensor> {
+    if !records(&[x]) {
+        return x.apply_op1(op);
+    }
+    let (output, shape) = {
+        let (storage, layout) = x.storage_and_layout();
+        op.cpu_fwd(cpu(&storage)?, layout)?
+    };
+    record(Box::new(Unary(op)), &[x], output, shape)
+}
+
+/// `op` of `x` and `y`; see [`apply1`].
+///
+/// # Errors
+/// Those of the op's forward.
+pub(super) fn apply2<C: CustomOp2 + Send + Sync + 'static>(
+    x: &Tensor,
+    y: &Tensor,
+    op: C,
+) -> Result<Tensor> {
+    if !records(&[x, y]) {
+        return x.apply_op2(y, op);
+    }
+    let (output, shape) = {
+        let (x, x_layout) = x.storage_and_layout();
+        let (y, y_layout) = y.storage_and_layout();
+        op.cpu_fwd(cpu(&x)?, x_layout, cpu(&y)?, y_layout)?
+    };
+    record(Box::new(Binary(op)), &[x, y], output, shape)
+}
+
+/// `op` of `x`, `y` and `z`; see [`apply1`].
+///
+/// # Errors
+/// Those of the op's forward.
+pub(super) fn apply3<C: CustomOp3 + Send + Sync + 'static>(
+    x: &Tensor,
+    y: &Tensor,
+    z: &Tensor,
+    op: C,
+) -> Result<Tensor> {
+    if !records(&[x, y, z]) {
+        return x.apply_op3(y, z, op);
+    }
+    let (output, shape) = {
+        let (x, x_layout) = x.storage_and_layout();
+        let (y, y_layout) = y.storage_and_layout();
+        let (z, z_layout) = z.storage_and_layout();
+        op.cpu_fwd(cpu(&x)?, x_layout, cpu(&y)?, y_layout, cpu(&z)?, z_layout)?
+    };
+    record(Box::new(Ternary(op)), &[x, y, z], output, shape)
+}
+
+fn records(inputs: &[&Tensor]) -> bool {
+    inputs.iter().any(|x| x.track_op()) && inputs.iter().all(|x| x.device().is_cpu())
+}
+
+fn cpu(storage: &Storage) -> Result<&CpuStorage> {
+    match storage {
+        Storage::Cpu(storage) => Ok(storage),
+        _ => candle_core::bail!("the op runs on the CPU only; move its operands there"),
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is known of a recorded op's output while it lives.
+#[derive(Clone)]
+struct Link {
+    token: Tensor,
+    gradient: Arc<Slot>,
+}
+
+/// The gradient of an output, summed over those who use it.
+#[derive(Default)]
+struct Slot(Mutex<Option<Tensor>>);
+
+impl Slot {
+    fn add(&self, gradient: Tensor) -> Result<()> {
+        let before = locked(&self.0).take();
+        let sum = match before {
+            Some(before) => add(&before, &gradient)?,
+            None => gradient,
+        };
+        *locked(&self.0) = Some(sum);
+        Ok(())
+    }
+
+    fn take(&self) -> Option<Tensor> {
+        locked(&self.0).take()
+    }
+}
+
+/// The outputs of recorded ops that are alive.
+static LINKS: LazyLock<Mutex<HashMap<TensorId, Link>>> = LazyLock::new(Mutex::default);
+
+fn link(tensor: &Tensor) -> Option<Link> {
+    locked(&LINKS).get(&tensor.id()).cloned()
+}
+
+fn record(
+    op: Box<dyn Backward>,
+    inputs: &[&Tensor],
+    output: CpuStorage,
+    shape: Shape,
+) -> Result<Tensor> {
+    let links: Vec<Option<Link>> = inputs.iter().map(|x| link(x)).collect();
+    let shown: Vec<Tensor> = links
+        .iter()
+        .zip(inputs)
+        .map(|(link, &x)| match link {
+            Some(link) => link.token.clone(),
+            None => x.clone(),
+        })
+        .collect();
+    let saved = Arc::new(Mutex::new(Some(Saved {
+        inputs: inputs.iter().map(|&x| x.clone()).collect(),
+        output: None,
+    })));
+    let gradient = Arc::new(Slot::default());
+    let token = Token {
+        op,
+        links: links
+            .into_iter()
+            .map(|link| link.map(|link| link.gradient))
+            .collect(),
+        saved: saved.clone(),
+        gradient: gradient.clone(),
+    };
+    let token = match shown.as_slice() {
+        [a] => a.apply_op1(token)?,
+        [a, b] => a.apply_op2(b, token)?,
+        [a, b, c] => a.apply_op3(b, c, token)?,
+        _ => candle_core::bail!("an op has one to three operands"),
+    };
+    let key = Arc::new(OnceLock::new());
+    let output = token.apply_op1(Output {
+        values: Mutex::new(Some((output, shape))),
+        gradient: gradient.clone(),
+        key: key.clone(),
+    })?;
+    if let Some(saved) = locked(&saved).as_mut() {
+        // Without its op, or the token would own itself.
+        saved.output = Some(output.detach());
+    }
+    let id = output.id();
+    key.get_or_init(|| id);
+    locked(&LINKS).insert(id, Link { token, gradient });
+    Ok(output)
+}
+
+/// What a recorded op keeps for its backward.
+#[derive(Clone)]
+struct Saved {
+    inputs: Vec<Tensor>,
+    output: Option<Tensor>,
+}
+
+/// A recorded op as candle's graph knows it: a scalar that depends on the tokens of its inputs.
+struct Token {
+    op: Box<dyn Backward>,
+    /// Where the gradient of each input goes that a recorded op made.
+    links: Vec<Option<Arc<Slot>>>,
+    saved: Arc<Mutex<Option<Saved>>>,
+    gradient: Arc<Slot>,
+}
+
+impl Token {
+    fn value() -> Result<(CpuStorage, Shape)> {
+        Ok((CpuStorage::F32(vec![0.0]), Shape::from(())))
+    }
+
+    fn backward(&self) -> Result<Vec<Option<Tensor>>> {
+        let saved = if VARIABLES.with_borrow(Option::is_some) {
+            locked(&self.saved).take()
+        } else {
+            locked(&self.saved).clone()
+        };
+        let (Some(Saved { inputs, output }), Some(gradient)) = (saved, self.gradient.take()) else {
+            candle_core::bail!(
+                "{}: a backward has gone through and let its inputs go; run the forward again",
+                self.op.name()
+            );
+        };
+        let output = output.as_ref().unwrap_or(&gradient);
+        let gradients = self.op.gradients(&inputs, output, &gradient)?;
+        drop(gradient);
+        let places = inputs.iter().zip(&self.links).zip(gradients);
+        places
+            .map(|((input, link), gradient)| match (link, gradient) {
+                (Some(link), Some(gradient)) => {
+                    link.add(gradient)?;
+                    // candle only needs to know that the token takes part.
+                    Tensor::zeros((), candle_core::DType::F32, input.device()).map(Some)
+                }
+                (None, Some(gradient)) => leave(input, gradient),
+                (_, None) => Ok(None),
+            })
+            .collect()
+    }
+}
+
+impl CustomOp1 for Token {
+    fn name(&self) -> &'static str {
+        self.op.name()
+    }
+
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        Self::value()
+    }
+
+    fn bwd(&self, _: &Tensor, _: &Tensor, _: &Tensor) -> Result<Option<Tensor>> {
+        Ok(self.backward()?.remove(0))
+    }
+}
+
+impl CustomOp2 for Token {
+    fn name(&self) -> &'static str {
+        self.op.name()
+    }
+
+    fn cpu_fwd(
+        &self,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        Self::value()
+    }
+
+    fn bwd(
+        &self,
+        _: &Tensor,
+        _: &Tensor,
+        _: &Tensor,
+        _: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+        let mut gradients = self.backward()?.into_iter();
+        let mut next = || gradients.next().flatten();
+        Ok((next(), next()))
+    }
+}
+
+impl CustomOp3 for Token {
+    fn name(&self) -> &'static str {
+        self.op.name()
+    }
+
+    fn cpu_fwd(
+        &self,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+        _: &CpuStorage,
+        _: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        Self::value()
+    }
+
+    fn bwd(
+        &self,
+        _: &Tensor,
+        _: &Tensor,
+        _: &Tensor,
+        _: &Tensor,
+        _: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+        let mut gradients = self.backward()?.into_iter();
+        let mut next = || gradients.next().flatten();
+        Ok((next(), next(), next()))
+    }
+}
+
+/// The step from a token to the output itself, which hands gradients from candle's ops to the recorded one.
+struct Output {
+    values: Mutex<Option<(CpuStorage, Shape)>>,
+    gradient: Arc<Slot>,
+    key: Arc<OnceLock<TensorId>>,
+}
+
+impl CustomOp1 for Output {
+    fn name(&self) -> &'static str {
+        "output"
+    }
+
+    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
+        match locked(&self.values).take() {
+            Some(values) => Ok(values),
+            None => candle_core::bail!("an op's output is taken once"),
+        }
+    }
+
+    fn bwd(&self, token: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
+        self.gradient.add(gradient.clone())?;
+        token.zeros_like().map(Some)
+    }
+}
+
+impl Drop for Output {
+    fn drop(&mut self) {
+        if let Some(id) = self.key.get() {
+            // Dropped after the lock: a token's end may be that of other outputs.
+            let link = locked(&LINKS).remove(id);
+            drop(link);
+        }
+    }
+}
+
+thread_local! {
+    /// The gradients of variables while [`backward`] runs on this thread.
+    static VARIABLES: RefCell<Option<HashMap<TensorId, Tensor>>> = const { RefCell::new(None) };
+}
+
+/// The gradient of an operand that no recorded op made: kept here if it is a variable's and [`backward`] runs, given
+/// to candle otherwise.
+fn leave(input: &Tensor, gradient: Tensor) -> Result<Option<Tensor>> {
+    if !input.is_variable() {
+        return Ok(Some(gradient));
+    }
+    VARIABLES.with_borrow_mut(|variables| {
+        let Some(variables) = variables else {
+            return Ok(Some(gradient));
+        };
+        let sum = match variables.remove(&input.id()) {
+            Some(before) => add(&before, &gradient)?,
+            None => gradient,
+        };
+        variables.insert(input.id(), sum);
+        Ok(None)
+    })
+}
+
+/// The gradients of `loss`, as its own `backward` gives them, but without a copy of each variable's, and with less
+/// memory: the ops of [`crate::ops`] let their inputs go, so that a graph can be gone through once.
+///
+/// # Errors
+/// When an op's backward fails, or has run before.
+pub fn backward(loss: &Tensor) -> Result<GradStore> {
+    VARIABLES.set(Some(HashMap::new()));
+    let result = loss.backward();
+    let variables = VARIABLES.take().unwrap_or_default();
+    let mut gradients = result?;
+    for (id, gradient) in variables {
+        let gradient = match gradients.get_id(id) {
+            Some(other) => add(other, &gradient)?,
+            None => gradient,
+        };
+        gradients.insert_id(id, gradient);
+    }
+    Ok(gradients)
+}
+
+/// The gradients of the inner product of `output` and `upstream`, which has its shape: of whatever comes after
+/// `output` only its gradient is known.
+///
+/// # Errors
+/// When the shapes differ, or as in [`backward`].
+pub fn backward_from(output: &Tensor, upstream: &Tensor) -> Result<GradStore> {
+    if output.dims() != upstream.dims() {
+        candle_core::bail!(
+            "an output {:?} cannot have a gradient {:?}",
+            output.dims(),
+            upstream.dims()
+        );
+    }
+    match link(output) {
+        Some(link) => {
+            link.gradient.add(upstream.detach())?;
+            backward(&link.token)
+        }
+        None => backward(&(output * upstream)?.sum_all()?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device, Var};
+
+    use super::*;
+    use crate::gradient_check::{assert_gradients, random};
+    use crate::ops::{global_mean, linear, softmax};
+
+    fn scalar(tensor: &Tensor) -> f64 {
+        tensor.sum_all().unwrap().to_scalar().unwrap()
+    }
+
+    #[test]
+    fn a_result_used_by_both_kinds_of_ops_gets_both_gradients() {
+        let x = random(&[3, 4], DType::F64, 1).unwrap();
+        let w = random(&[4, 4], DType::F64, 2).unwrap();
+        assert_gradients(&[x, w], 1e-7, |t| {
+            let y = linear(&t[0], &t[1], None)?;
+            let ours = (softmax(&y)? + linear(&y, &t[1], None)?)?;
+            ours + (y.sqr()? * t[1].sum_all()?.to_scalar::<f64>()?.signum())?
+        });
+    }
+
+    #[test]
+    fn candle_and_ours_agree_on_the_same_graph() {
+        let x = Var::from_tensor(&random(&[2, 3, 3, 4], DType::F64, 1).unwrap()).unwrap();
+        let w = Var::from_tensor(&random(&[4, 4], DType::F64, 2).unwrap()).unwrap();
+        let loss = || {
+            let y = global_mean(&linear(&x, &w, None).unwrap()).unwrap();
+            // The weight takes part through candle's ops, too.
+            (softmax(&y).unwrap() * w.mean(0).unwrap().broadcast_as((2, 4)).unwrap())
+                .unwrap()
+                .sum_all()
+                .unwrap()
+        };
+        let (theirs, ours) = (loss().backward().unwrap(), backward(&loss()).unwrap());
+        for var in [&x, &w] {
+            let difference = (theirs.get(var).unwrap() - ours.get(var).unwrap()).unwrap();
+            assert!(scalar(&difference.abs().unwrap()) < 1e-12);
+            assert!(scalar(&ours.get(var).unwrap().abs().unwrap()) > 1e-3);
+        }
+    }
+
+    #[test]
+    fn an_upstream_gradient_is_an_inner_product() {
+        let x = Var::from_tensor(&random(&[5, 4], DType::F64, 1).unwrap()).unwrap();
+        let w = random(&[3, 4], DType::F64, 2).unwrap();
+        let upstream = random(&[5, 3], DType::F64, 3).unwrap();
+        let y = linear(&x, &w, None).unwrap();
+        let composed = (&y * &upstream).unwrap().sum_all().unwrap();
+        let expected = composed.backward().unwrap().remove(&x).unwrap();
+        let y = linear(&x, &w, None).unwrap();
+        let mut found = backward_from(&y, &upstream).unwrap();
+        let found = found.remove(&x).unwrap();
+        assert!(scalar(&(expected - &found).unwrap().abs().unwrap()) < 1e-12);
+        // Of a result that no op of ours made.
+        let doubled = (x.as_tensor() * 2.0).unwrap();
+        let twice = random(&[5, 4], DType::F64, 4).unwrap();
+        let found = backward_from(&doubled, &twice).unwrap();
+        let expected = (twice * 2.0).unwrap();
+        let difference = (found.get(&x).unwrap() - expected).unwrap();
+        assert!(scalar(&difference.abs().unwrap()) < 1e-12);
+        assert!(backward_from(&y, &random(&[3, 5], DType::F64, 3).unwrap()).is_err());
+    }
+
+    #[test]
+    fn a_second_backward_says_that_the_inputs_are_gone() {
+        let x = Var::from_tensor(&random(&[5, 4], DType::F64, 1).unwrap()).unwrap();
+        let y = softmax(&x).unwrap().sqr().unwrap().sum_all().unwrap();
+        // Candle's own may run again and again.
+        let gradients = [(); 2].map(|()| scalar(y.backward().unwrap().get(&x).unwrap()));
+        assert_eq!(gradients[0], gradients[1]);
+        backward(&y).unwrap();
+        let error = backward(&y).unwrap_err().to_string();
+        assert!(
+            error.contains("softmax") && error.contains("forward again"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn links_end_with_their_outputs() {
+        let x = Var::from_tensor(&random(&[5, 4], DType::F64, 1).unwrap()).unwrap();
+        let y = softmax(&x).unwrap();
+        let z = softmax(&y).unwrap();
+        let (y_id, z_id) = (y.id(), z.id());
+        let known = |id| locked(&LINKS).contains_key(&id);
+        drop(y);
+        // The second op still needs it.
+        assert!(known(y_id) && known(z_id));
+        drop(z);
+        assert!(!known(y_id) && !known(z_id));
+    }
+
+    #[test]
+    fn nothing_is_recorded_without_variables() {
+        let x = Tensor::ones((2, 3), DType::F32, &Device::Cpu).unwrap();
+        let y = softmax(&x).unwrap();
+        assert!(!y.track_op() && link(&y).is_none());
+    }
+}
