@@ -3,11 +3,14 @@
 //! Rows of the batch are independent of each other: blocks of them run through all steps on one thread each. A block's
 //! input products are computed before its first step.
 
+use std::mem::MaybeUninit;
+
 use rayon::prelude::*;
 
 use super::dispatch::{Kernel, Path};
 use super::exp::{sigmoid, tanh};
 use super::lanes::{Lanes, Real};
+use super::scratch::with_scratch;
 use super::tile::{Panels, Rows, add_transposed};
 
 /// Rows of the batch that go through the steps together.
@@ -100,12 +103,13 @@ pub(crate) fn forward<T: Real>(
     let hidden = Panels::new(path, h, four, |i, j| hidden[j * h + i]);
     let [first, second] = parameters.biases;
     let bias: Vec<T> = first.iter().zip(second).map(|(&a, &b)| a + b).collect();
-    let mut gates = vec![T::default(); sizes.batch * n * four];
+    let len = sizes.batch * n * four;
+    let mut gates = Vec::with_capacity(len);
     let mut cells = vec![T::default(); sizes.batch * n * h];
     let mut outputs = vec![T::default(); sizes.batch * n * h];
     let (h0, c0) = state.split_at(sizes.batch * h);
     let starts = h0.par_chunks(BLOCK * h).zip(c0.par_chunks(BLOCK * h));
-    gates
+    gates.spare_capacity_mut()[..len]
         .par_chunks_mut(BLOCK * n * four)
         .zip(cells.par_chunks_mut(BLOCK * n * h))
         .zip(outputs.par_chunks_mut(BLOCK * n * h))
@@ -114,11 +118,11 @@ pub(crate) fn forward<T: Real>(
         .for_each(|((((gates, cells), outputs), x), (h0, c0))| {
             let rows = h0.len() / h;
             for (gates, x) in gates.chunks_mut(CHUNK * four).zip(x.chunks(CHUNK * d)) {
-                for row in gates.chunks_exact_mut(four) {
-                    row.copy_from_slice(&bias);
-                }
+                let gates = filled_with(gates, &bias);
                 input.product(gates, four, x, d, x.len() / d, true);
             }
+            // SAFETY: all chunks of the block were filled.
+            let gates: &mut [T] = unsafe { &mut *(std::ptr::from_mut(gates) as *mut [T]) };
             for t in 0..n {
                 let (before, step) = match t {
                     0 => (h0, h),
@@ -136,7 +140,24 @@ pub(crate) fn forward<T: Real>(
                 });
             }
         });
+    // SAFETY: all blocks were filled.
+    unsafe { gates.set_len(len) };
     (outputs, Saved { gates, cells })
+}
+
+/// Writes `row` into each row of `rows`: a pass less than zeros first.
+///
+/// # Panics
+/// When `rows` is not a whole number of rows.
+fn filled_with<'a, T: Copy>(rows: &'a mut [MaybeUninit<T>], row: &[T]) -> &'a mut [T] {
+    assert!(rows.len().is_multiple_of(row.len()));
+    for to in rows.chunks_exact_mut(row.len()) {
+        for (to, &value) in to.iter_mut().zip(row) {
+            to.write(value);
+        }
+    }
+    // SAFETY: every element was written.
+    unsafe { &mut *(std::ptr::from_mut(rows) as *mut [T]) }
 }
 
 /// The functions of the gates, and the cells and outputs of step `t`.
@@ -253,48 +274,50 @@ impl<T: Real> Done<'_, T> {
         let hidden = Panels::new(path, four, h, |i, j| parameters.hidden[i * h + j]);
         let unproject = || Panels::new(path, four, d, |i, j| parameters.input[i * d + j]);
         let unproject = input.then(unproject);
-        let mut slopes = vec![T::default(); batch * n * four];
         let mut dh0 = vec![T::default(); batch * h];
         let mut dc0 = match dc {
             [] => vec![T::default(); batch * h],
             _ => dc.to_vec(),
         };
         let c0 = &self.state[batch * h..];
-        slopes
-            .par_chunks_mut(BLOCK * n * four)
-            .zip(dh0.par_chunks_mut(BLOCK * h))
-            .zip(dc0.par_chunks_mut(BLOCK * h))
-            .enumerate()
-            .for_each(|(block, ((slopes, dh), dc))| {
-                let (rows, first) = (dh.len() / h, block * BLOCK);
-                for t in (0..n).rev() {
-                    path.run(StepBack {
-                        t,
-                        rows,
-                        sizes: self.sizes,
-                        gates: &self.gates[first * n * four..],
-                        cells: &self.cells[first * n * h..],
-                        c0: &c0[first * h..],
-                        dy: &dy[first * n * h..],
-                        dh,
-                        dc,
-                        slopes,
-                    });
-                    hidden.product(dh, h, &slopes[t * four..], n * four, rows, false);
-                }
-            });
         let mut x = vec![T::default(); if input { batch * n * d } else { 0 }];
-        if let Some(unproject) = unproject {
-            x.par_chunks_mut(CHUNK * d)
-                .zip(slopes.par_chunks(CHUNK * four))
-                .for_each(|(x, slopes)| {
-                    unproject.product(x, d, slopes, four, slopes.len() / four, false);
+        let parameters = with_scratch(batch * n * four, |slopes: &mut [T]| {
+            slopes
+                .par_chunks_mut(BLOCK * n * four)
+                .zip(dh0.par_chunks_mut(BLOCK * h))
+                .zip(dc0.par_chunks_mut(BLOCK * h))
+                .enumerate()
+                .for_each(|(block, ((slopes, dh), dc))| {
+                    let (rows, first) = (dh.len() / h, block * BLOCK);
+                    for t in (0..n).rev() {
+                        path.run(StepBack {
+                            t,
+                            rows,
+                            sizes: self.sizes,
+                            gates: &self.gates[first * n * four..],
+                            cells: &self.cells[first * n * h..],
+                            c0: &c0[first * h..],
+                            dy: &dy[first * n * h..],
+                            dh,
+                            dc,
+                            slopes,
+                        });
+                        hidden.product(dh, h, &slopes[t * four..], n * four, rows, false);
+                    }
                 });
-        }
+            if let Some(unproject) = unproject {
+                x.par_chunks_mut(CHUNK * d)
+                    .zip(slopes.par_chunks(CHUNK * four))
+                    .for_each(|(x, slopes)| {
+                        unproject.product(x, d, slopes, four, slopes.len() / four, false);
+                    });
+            }
+            self.parameter_gradients(path, slopes)
+        });
         dh0.append(&mut dc0);
         Gradients {
             x,
-            parameters: self.parameter_gradients(path, &slopes),
+            parameters,
             state: dh0,
         }
     }
