@@ -197,7 +197,7 @@ impl Optimizer {
                         &slot.var,
                         gradient,
                         velocity,
-                        update::Sgd {
+                        &update::Sgd {
                             rate,
                             shrink,
                             scale,
@@ -212,7 +212,7 @@ impl Optimizer {
                         &slot.var,
                         gradient,
                         (first, second),
-                        update::Adamw {
+                        &update::Adamw {
                             rate: rate / (1.0 - beta1.powi(steps)),
                             shrink,
                             scale,

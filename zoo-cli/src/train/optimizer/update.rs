@@ -1,7 +1,11 @@
-//! The update rules as in-place ops: parameters and moments are written where they lie.
+//! The update rules in place: parameters and moments are read and written once, where they lie.
 
-use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, InplaceOp2, InplaceOp3, Layout, Result, Tensor, WithDType, bail};
+use std::cell::Cell;
+use std::ops::Range;
+
+use candle_core::{
+    CpuStorage, DType, InplaceOp1, Layout, Result, Storage, Tensor, WithDType, bail,
+};
 use rayon::prelude::*;
 
 /// Values a thread takes at once; smaller parameters stay on the calling thread.
@@ -10,25 +14,34 @@ const CHUNK: usize = 1 << 15;
 /// f32 or f64.
 trait Real: WithDType {
     fn sqrt(self) -> Self;
-    fn times_plus(self, factor: Self, term: Self) -> Self;
+    fn slice_mut(storage: &mut CpuStorage) -> Option<&mut [Self]>;
 }
 
 macro_rules! real {
-    ($t:ty) => {
+    ($t:ty, $variant:ident) => {
         impl Real for $t {
             fn sqrt(self) -> Self {
                 <$t>::sqrt(self)
             }
-            fn times_plus(self, factor: Self, term: Self) -> Self {
-                self * factor + term
+
+            fn slice_mut(storage: &mut CpuStorage) -> Option<&mut [Self]> {
+                match storage {
+                    CpuStorage::$variant(values) => Some(values),
+                    _ => None,
+                }
             }
         }
     };
 }
-real!(f32);
-real!(f64);
+real!(f32, F32);
+real!(f64, F64);
 
-/// Coefficients of one SGD step.
+/// An update of some values, element by element: `W` tensors are written, one is read.
+trait Update<const W: usize>: Sync {
+    fn run<T: Real>(&self, written: [&mut [T]; W], read: &[T]);
+}
+
+/// Coefficients of one SGD step: v ← μ·v + s·g, then p ← shrink·p − rate·(s·g + μ·v).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sgd {
     /// Learning rate of this parameter.
@@ -40,7 +53,20 @@ pub(super) struct Sgd {
     pub(super) momentum: f64,
 }
 
-/// Coefficients of one AdamW step.
+impl Update<2> for Sgd {
+    fn run<T: Real>(&self, [p, v]: [&mut [T]; 2], g: &[T]) {
+        let (rate, shrink) = (T::from_f64(self.rate), T::from_f64(self.shrink));
+        let (scale, momentum) = (T::from_f64(self.scale), T::from_f64(self.momentum));
+        for ((p, v), &g) in p.iter_mut().zip(v).zip(g) {
+            let g = scale * g;
+            *v = momentum * *v + g;
+            *p = shrink * *p - rate * (g + momentum * *v);
+        }
+    }
+}
+
+/// Coefficients of one AdamW step: m ← β₁·m + (1−β₁)·s·g, v ← β₂·v + (1−β₂)·(s·g)², then
+/// p ← shrink·p − rate·m / (√(v/correction) + ε).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Adamw {
     /// Learning rate of this parameter over the first moment's bias correction.
@@ -56,240 +82,151 @@ pub(super) struct Adamw {
     pub(super) epsilon: f64,
 }
 
-/// v ← μ·v + s·g, then p ← shrink·p − rate·(s·g + μ·v).
+impl Update<3> for Adamw {
+    fn run<T: Real>(&self, [p, m, v]: [&mut [T]; 3], g: &[T]) {
+        let t = T::from_f64;
+        let (rate, shrink, epsilon) = (t(self.rate), t(self.shrink), t(self.epsilon));
+        let (beta1, beta2) = (t(self.beta1), t(self.beta2));
+        let on_first = t((1.0 - self.beta1) * self.scale);
+        let on_second = t((1.0 - self.beta2) * self.scale * self.scale);
+        let correction = t(1.0 / self.second_correction);
+        for (((p, m), v), &g) in p.iter_mut().zip(m).zip(v).zip(g) {
+            *m = beta1 * *m + on_first * g;
+            *v = beta2 * *v + on_second * g * g;
+            *p = shrink * *p - rate * *m / ((*v * correction).sqrt() + epsilon);
+        }
+    }
+}
+
+/// a ← a + weight·(b − a).
+struct Average {
+    weight: f64,
+}
+
+impl Update<1> for Average {
+    fn run<T: Real>(&self, [a]: [&mut [T]; 1], b: &[T]) {
+        let (keep, add) = (T::from_f64(1.0 - self.weight), T::from_f64(self.weight));
+        for (a, &b) in a.iter_mut().zip(b) {
+            *a = keep * *a + add * b;
+        }
+    }
+}
+
+/// One step of SGD.
 pub(super) fn sgd(
     parameter: &Tensor,
     gradient: &Tensor,
     velocity: &Tensor,
-    step: Sgd,
+    step: &Sgd,
 ) -> Result<()> {
-    velocity.inplace_op2(
-        gradient,
-        &Blend {
-            keep: step.momentum,
-            add: step.scale,
-        },
-    )?;
-    parameter.inplace_op3(gradient, velocity, &step)
+    write(parameter, |p| {
+        write(velocity, |v| apply("sgd", [p, v], gradient, step))
+    })
 }
 
-/// m ← β₁·m + (1−β₁)·s·g, v ← β₂·v + (1−β₂)·(s·g)², then p ← shrink·p − rate·m / (√(v/correction) + ε).
+/// One step of AdamW.
 pub(super) fn adamw(
     parameter: &Tensor,
     gradient: &Tensor,
     (first, second): (&Tensor, &Tensor),
-    step: Adamw,
+    step: &Adamw,
 ) -> Result<()> {
-    first.inplace_op2(
-        gradient,
-        &Blend {
-            keep: step.beta1,
-            add: (1.0 - step.beta1) * step.scale,
-        },
-    )?;
-    second.inplace_op2(
-        gradient,
-        &BlendSquare {
-            keep: step.beta2,
-            add: (1.0 - step.beta2) * step.scale * step.scale,
-        },
-    )?;
-    parameter.inplace_op3(first, second, &step)
+    write(parameter, |p| {
+        write(first, |m| {
+            write(second, |v| apply("adamw", [p, m, v], gradient, step))
+        })
+    })
 }
 
 /// target ← target + weight·(source − target): the step of a moving average.
 pub(crate) fn average(target: &Tensor, source: &Tensor, weight: f64) -> Result<()> {
-    target.inplace_op2(
-        source,
-        &Blend {
-            keep: 1.0 - weight,
-            add: weight,
-        },
-    )
+    write(target, |a| {
+        apply("average", [a], source, &Average { weight })
+    })
 }
 
-/// a ← keep·a + add·b.
-struct Blend {
-    keep: f64,
-    add: f64,
+/// A tensor's elements while they are written.
+struct Written<'a> {
+    storage: &'a mut CpuStorage,
+    range: Range<usize>,
 }
 
-/// a ← keep·a + add·b².
-struct BlendSquare {
-    keep: f64,
-    add: f64,
-}
-
-impl InplaceOp2 for Blend {
-    fn name(&self) -> &'static str {
-        "blend"
-    }
-
-    fn cpu_fwd(
-        &self,
-        dst: &mut CpuStorage,
-        dst_layout: &Layout,
-        src: &CpuStorage,
-        src_layout: &Layout,
-    ) -> Result<()> {
-        struct Run<'a>(&'a Blend);
-        impl Kernel<1> for Run<'_> {
-            fn run<T: Real>(&self, a: &mut [T], [b]: [&[T]; 1]) {
-                let (keep, add) = (T::from_f64(self.0.keep), T::from_f64(self.0.add));
-                for (a, &b) in a.iter_mut().zip(b) {
-                    *a = a.times_plus(keep, add * b);
-                }
-            }
+/// Calls `f` with the elements of a tensor.
+fn write(tensor: &Tensor, f: impl FnOnce(Written) -> Result<()>) -> Result<()> {
+    struct Write<F>(Cell<Option<F>>);
+    impl<F: FnOnce(Written) -> Result<()>> InplaceOp1 for Write<F> {
+        fn name(&self) -> &'static str {
+            "optimizer"
         }
-        apply(
-            self.name(),
-            dst,
-            dst_layout,
-            [(src, src_layout)],
-            &Run(self),
-        )
-    }
-}
 
-impl InplaceOp2 for BlendSquare {
-    fn name(&self) -> &'static str {
-        "blend-square"
-    }
-
-    fn cpu_fwd(
-        &self,
-        dst: &mut CpuStorage,
-        dst_layout: &Layout,
-        src: &CpuStorage,
-        src_layout: &Layout,
-    ) -> Result<()> {
-        struct Run<'a>(&'a BlendSquare);
-        impl Kernel<1> for Run<'_> {
-            fn run<T: Real>(&self, a: &mut [T], [b]: [&[T]; 1]) {
-                let (keep, add) = (T::from_f64(self.0.keep), T::from_f64(self.0.add));
-                for (a, &b) in a.iter_mut().zip(b) {
-                    *a = a.times_plus(keep, add * b * b);
-                }
-            }
-        }
-        apply(
-            self.name(),
-            dst,
-            dst_layout,
-            [(src, src_layout)],
-            &Run(self),
-        )
-    }
-}
-
-impl InplaceOp3 for Sgd {
-    fn name(&self) -> &'static str {
-        "sgd"
-    }
-
-    fn cpu_fwd(
-        &self,
-        dst: &mut CpuStorage,
-        dst_layout: &Layout,
-        src: &CpuStorage,
-        src_layout: &Layout,
-        moment: &CpuStorage,
-        moment_layout: &Layout,
-    ) -> Result<()> {
-        struct Run<'a>(&'a Sgd);
-        impl Kernel<2> for Run<'_> {
-            fn run<T: Real>(&self, p: &mut [T], [g, v]: [&[T]; 2]) {
-                let shrink = T::from_f64(self.0.shrink);
-                let on_gradient = T::from_f64(-self.0.rate * self.0.scale);
-                let on_velocity = T::from_f64(-self.0.rate * self.0.momentum);
-                for ((p, &g), &v) in p.iter_mut().zip(g).zip(v) {
-                    *p = p.times_plus(shrink, on_gradient * g + on_velocity * v);
-                }
-            }
-        }
-        let srcs = [(src, src_layout), (moment, moment_layout)];
-        apply(self.name(), dst, dst_layout, srcs, &Run(self))
-    }
-}
-
-impl InplaceOp3 for Adamw {
-    fn name(&self) -> &'static str {
-        "adamw"
-    }
-
-    fn cpu_fwd(
-        &self,
-        dst: &mut CpuStorage,
-        dst_layout: &Layout,
-        src: &CpuStorage,
-        src_layout: &Layout,
-        moment: &CpuStorage,
-        moment_layout: &Layout,
-    ) -> Result<()> {
-        struct Run<'a>(&'a Adamw);
-        impl Kernel<2> for Run<'_> {
-            fn run<T: Real>(&self, p: &mut [T], [m, v]: [&[T]; 2]) {
-                let (rate, shrink) = (T::from_f64(self.0.rate), T::from_f64(self.0.shrink));
-                let correction = T::from_f64(1.0 / self.0.second_correction);
-                let epsilon = T::from_f64(self.0.epsilon);
-                for ((p, &m), &v) in p.iter_mut().zip(m).zip(v) {
-                    *p = *p * shrink - rate * m / ((v * correction).sqrt() + epsilon);
-                }
-            }
-        }
-        let srcs = [(src, src_layout), (moment, moment_layout)];
-        apply(self.name(), dst, dst_layout, srcs, &Run(self))
-    }
-}
-
-/// Element by element over one written and N read slices of the same length.
-trait Kernel<const N: usize>: Sync {
-    fn run<T: Real>(&self, dst: &mut [T], srcs: [&[T]; N]);
-}
-
-fn apply<const N: usize>(
-    name: &str,
-    dst: &mut CpuStorage,
-    dst_layout: &Layout,
-    srcs: [(&CpuStorage, &Layout); N],
-    kernel: &impl Kernel<N>,
-) -> Result<()> {
-    fn typed<const N: usize, T: Real>(
-        dst: &mut [T],
-        dst_layout: &Layout,
-        srcs: [(&CpuStorage, &Layout); N],
-        kernel: &impl Kernel<N>,
-    ) -> Option<Result<()>> {
-        let (start, end) = dst_layout.contiguous_offsets()?;
-        let dst = &mut dst[start..end];
-        let mut slices: [&[T]; N] = [&[]; N];
-        for (slice, (storage, layout)) in slices.iter_mut().zip(srcs) {
-            let (start, end) = layout.contiguous_offsets()?;
-            *slice = match storage.as_slice::<T>() {
-                Ok(all) => &all[start..end],
-                Err(error) => return Some(Err(error)),
+        fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
+            let (Some((start, end)), Some(f)) = (layout.contiguous_offsets(), self.0.take()) else {
+                bail!("the optimizer needs contiguous tensors");
             };
-            if slice.len() != dst.len() {
-                return None;
-            }
+            let range = start..end;
+            f(Written { storage, range })
         }
-        if dst.len() <= CHUNK {
-            kernel.run(dst, slices);
-        } else {
-            dst.par_chunks_mut(CHUNK).enumerate().for_each(|(i, part)| {
-                let range = i * CHUNK..i * CHUNK + part.len();
-                kernel.run(part, slices.map(|slice| &slice[range.clone()]));
-            });
-        }
-        Some(Ok(()))
     }
-    let done = match dst {
-        CpuStorage::F32(dst) => typed(dst, dst_layout, srcs, kernel),
-        CpuStorage::F64(dst) => typed(dst, dst_layout, srcs, kernel),
-        other => bail!("`{name}` needs f32 or f64 tensors, not {:?}", other.dtype()),
+    tensor.inplace_op1(&Write(Cell::new(Some(f))))
+}
+
+fn apply<const W: usize>(
+    name: &str,
+    written: [Written; W],
+    read: &Tensor,
+    update: &impl Update<W>,
+) -> Result<()> {
+    let (storage, layout) = read.storage_and_layout();
+    let (Storage::Cpu(storage), Some((start, end))) = (&*storage, layout.contiguous_offsets())
+    else {
+        bail!("`{name}` needs a contiguous gradient on the CPU");
     };
-    match done {
-        Some(result) => result,
-        None => bail!("`{name}` needs contiguous tensors of one shape"),
+    match read.dtype() {
+        DType::F32 => typed(
+            name,
+            written,
+            &storage.as_slice::<f32>()?[start..end],
+            update,
+        ),
+        DType::F64 => typed(
+            name,
+            written,
+            &storage.as_slice::<f64>()?[start..end],
+            update,
+        ),
+        other => bail!("`{name}` needs f32 or f64 tensors, not {other:?}"),
     }
+}
+
+fn typed<const W: usize, T: Real>(
+    name: &str,
+    written: [Written; W],
+    read: &[T],
+    update: &impl Update<W>,
+) -> Result<()> {
+    let slices = written.map(|written| {
+        let all = T::slice_mut(written.storage)?;
+        Some(&mut all[written.range])
+    });
+    let fits = |slice: &Option<&mut [T]>| slice.as_ref().is_some_and(|s| s.len() == read.len());
+    if !slices.iter().all(fits) {
+        bail!("`{name}` needs tensors of one shape and type");
+    }
+    let slices = slices.map(Option::unwrap_or_default);
+    if read.len() <= CHUNK {
+        update.run(slices, read);
+        return Ok(());
+    }
+    let mut parts: Vec<([&mut [T]; W], &[T])> = Vec::new();
+    let mut chunks = slices.map(|slice| slice.chunks_mut(CHUNK));
+    for read in read.chunks(CHUNK) {
+        let written = chunks
+            .each_mut()
+            .map(|chunk| chunk.next().unwrap_or_default());
+        parts.push((written, read));
+    }
+    parts
+        .into_par_iter()
+        .for_each(|(written, read)| update.run(written, read));
+    Ok(())
 }
