@@ -37,6 +37,16 @@
 //! Image activations are channels-last everywhere: `[batch, height, width, channels]`. Weights keep PyTorch's
 //! shapes and names. Every op of [`ops`] has a gradient, checked against finite differences; none is differentiable
 //! twice.
+//!
+//! # Memory safety
+//!
+//! All unsafe code is in the CPU kernels. Tests convolve random shapes; valgrind sees every read and write of theirs
+//! (on vector units that it knows: AVX2, not AVX-512):
+//!
+//! ```text
+//! cargo test --release -p gmnm-core --lib --no-run
+//! PROPTEST_CASES=6 valgrind -q --error-exitcode=9 target/release/deps/gmnm_core-HASH --test-threads 1 of_any
+//! ```
 
 pub mod gradient_check;
 pub mod init;
@@ -47,5 +57,7 @@ pub mod rng;
 mod cpu;
 mod layer;
 
+#[cfg(feature = "mimalloc")]
+pub use cpu::pages::keep_freed_pages;
 pub use layer::{Aggregation, Gmnm, GmnmConfig};
 pub use params::{LoadError, Mismatch, ParamStore};

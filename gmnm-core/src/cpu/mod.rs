@@ -17,6 +17,8 @@ pub(crate) mod matmul;
 pub(crate) mod mixture;
 mod output;
 mod pack;
+#[cfg(feature = "mimalloc")]
+pub(crate) mod pages;
 pub(crate) mod pool;
 pub(crate) mod reduce;
 pub(crate) mod rows;
