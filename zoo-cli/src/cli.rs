@@ -339,6 +339,9 @@ pub struct BenchArgs {
     /// Seconds that each work is repeated for; five times at least.
     #[arg(long, default_value_t = 4.0, value_name = "S", value_parser = seconds)]
     pub seconds: f64,
+    /// Instead writes a figure of the cost against batch size and width, as SVG.
+    #[arg(long, value_name = "FILE", conflicts_with = "works")]
+    pub plot: Option<PathBuf>,
     /// How to print.
     #[arg(long, value_enum, default_value_t = BenchFormat::Table)]
     pub format: BenchFormat,

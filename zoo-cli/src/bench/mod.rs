@@ -1,5 +1,6 @@
 //! Timings of the paths that matter, under the names that the PyTorch peers in `tests/peers` share.
 
+mod scaling;
 mod works;
 
 use std::time::{Duration, Instant};
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::report::peak_memory_mib;
+pub use scaling::{scaling, scaling_works};
 pub use works::{Work, standard};
 
 /// A work that cannot be measured.

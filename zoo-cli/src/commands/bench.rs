@@ -1,20 +1,25 @@
 //! `zoo bench`: this machine's numbers for the paths that matter.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Context;
+use models::model_dir::replace_file;
 
 use super::Outcome;
-use crate::bench::{Timing, Work, measure, standard};
+use crate::bench::{Timing, Work, measure, scaling, scaling_works, standard};
 use crate::cli::{BenchArgs, BenchFormat};
 use crate::report::{Printer, Table};
 
-/// Measures the named works, or all.
+/// Measures the named works, or all; or draws how the cost grows.
 ///
 /// # Errors
-/// When a name is unknown or a work fails.
+/// When a name is unknown, a work fails, or the figure cannot be written.
 pub(super) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<Outcome> {
+    if let Some(path) = &args.plot {
+        return plot(path, args.seconds, printer);
+    }
     let works = if args.works.is_empty() {
         standard()
     } else {
@@ -50,6 +55,16 @@ pub(super) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<Outcome
     if args.format == BenchFormat::Table {
         printer.result(&table.to_string())?;
     }
+    Ok(Outcome::Done)
+}
+
+fn plot(path: &Path, seconds: f64, printer: &Printer) -> anyhow::Result<Outcome> {
+    let progress = printer.progress("bench", scaling_works() as u64, "works");
+    let svg = scaling(Duration::from_secs_f64(seconds), || progress.advance(1))?;
+    drop(progress);
+    replace_file(path, svg.as_bytes())
+        .with_context(|| format!("cannot write `{}`", path.display()))?;
+    printer.result(&path.display().to_string())?;
     Ok(Outcome::Done)
 }
 
