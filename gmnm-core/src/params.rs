@@ -15,7 +15,7 @@ use crate::rng::Philox;
 pub fn is_buffer(name: &str) -> bool {
     matches!(
         name.rsplit('.').next(),
-        Some("running_mean" | "running_var")
+        Some("running_mean" | "running_var" | "latent_mean" | "latent_factor")
     )
 }
 

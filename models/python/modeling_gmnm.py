@@ -228,6 +228,9 @@ class Generator(nn.Module):
             outputs = math.prod(self.full)
             self.gate = Gmnm(latent, outputs, gate["components"], gate["projections"], gate["aggregation"])
         self.output = nn.Conv2d(config["features"], config["channels"], 3, padding=1)
+        # The Gaussian of the training images' latent vectors: its mean, and L of its covariance L L^T.
+        self.register_buffer("latent_mean", torch.zeros(latent))
+        self.register_buffer("latent_factor", torch.zeros(latent, latent))
 
     def encode(self, images):
         return self.to_latent(self.encoder(images).permute(0, 2, 3, 1).flatten(1))
@@ -238,6 +241,10 @@ class Generator(nn.Module):
         if self.gate is not None:
             x = x * (1 + self.gate(latent)).unflatten(1, self.full).permute(0, 3, 1, 2)
         return self.output(x)
+
+    def sample(self, count):
+        noise = torch.randn(count, self.latent_mean.numel())
+        return self.decode(self.latent_mean + noise @ self.latent_factor.T)
 
     def forward(self, images):
         return self.decode(self.encode(images))

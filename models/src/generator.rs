@@ -4,11 +4,12 @@
 use candle_core::{Module, Result, Tensor};
 use candle_nn::VarBuilder;
 use gmnm_core::init::uniform_fan_in;
-use gmnm_core::ops::{Activation, BatchNormConfig, Conv2dConfig};
+use gmnm_core::ops::{Activation, BatchNormConfig, Conv2dConfig, ConvTranspose2dConfig};
 use gmnm_core::{Aggregation, Gmnm, GmnmConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::config::{ActivationName, AggregationName, ConfigError, check_range};
+use crate::latents::Latents;
 use crate::layers::{BatchNorm, Conv2d, ConvTranspose2d, Linear};
 
 /// The settings of the mixture that multiplies the decoder's output.
@@ -55,13 +56,14 @@ impl GeneratorConfig {
     /// Names the first field that does not fit.
     pub fn validate(&self) -> std::result::Result<(), ConfigError> {
         check_range("channels", self.channels, 1..=1024)?;
-        check_range("latent", self.latent, 1..=65_536)?;
+        // Their covariance is saved with the network.
+        check_range("latent", self.latent, 1..=4096)?;
         check_range("features", self.features, 1..=4096)?;
         check_range("widths", self.widths.len(), 1..=8)?;
         for &width in &self.widths {
             check_range("widths", width, 1..=16_384)?;
         }
-        let step = 1 << self.widths.len();
+        let step = self.step();
         for (field, size) in [("height", self.height), ("width", self.width)] {
             check_range(field, size, 1..=4096)?;
             if size % step != 0 {
@@ -81,10 +83,14 @@ impl GeneratorConfig {
         Ok(())
     }
 
+    /// What height and width must be divisible by.
+    pub fn step(&self) -> usize {
+        1 << self.widths.len()
+    }
+
     /// Height and width at the encoder's end.
     fn smallest(&self) -> (usize, usize) {
-        let step = 1 << self.widths.len();
-        (self.height / step, self.width / step)
+        (self.height / self.step(), self.width / self.step())
     }
 }
 
@@ -98,11 +104,13 @@ pub struct Generator {
     decoder: Vec<(ConvTranspose2d, BatchNorm)>,
     gate: Option<Gmnm>,
     output: Conv2d,
+    latents: Latents,
 }
 
 impl Generator {
     /// The network with its parameters from `vb`: `encoder.I.conv.weight`, `encoder.I.bn.*`, `to_latent.*`,
-    /// `from_latent.*`, `decoder.I.conv.weight`, `decoder.I.bn.*`, `gate.*`, `output.*`.
+    /// `from_latent.*`, `decoder.I.conv.weight`, `decoder.I.bn.*`, `gate.*`, `output.*`, and the buffers
+    /// of its [`Latents`].
     ///
     /// # Errors
     /// When a tensor has another shape.
@@ -133,6 +141,11 @@ impl Generator {
             ));
             features = width;
         }
+        let double = ConvTranspose2dConfig {
+            stride: 2,
+            padding: 1,
+            ..ConvTranspose2dConfig::default()
+        };
         let (height, width) = config.smallest();
         let flat = height * width * features;
         let mut decoder = Vec::with_capacity(config.widths.len());
@@ -142,7 +155,7 @@ impl Generator {
             // Four of the sixteen taps reach an output pixel.
             let init = uniform_fan_in(4 * features);
             decoder.push((
-                ConvTranspose2d::new(features, width, 4, halve, init, vb.pp("conv"))?,
+                ConvTranspose2d::new(features, width, 4, double, init, vb.pp("conv"))?,
                 BatchNorm::new(width, norm, vb.pp("bn"))?,
             ));
             features = width;
@@ -171,12 +184,18 @@ impl Generator {
             decoder,
             gate,
             output: Conv2d::with_bias(config.features, config.channels, 3, same, vb.pp("output"))?,
+            latents: Latents::new(config.latent, vb)?,
         })
     }
 
     /// The settings of the network.
     pub fn config(&self) -> &GeneratorConfig {
         &self.config
+    }
+
+    /// Where samples are drawn from: the Gaussian of the training images' latent vectors.
+    pub fn latents(&self) -> &Latents {
+        &self.latents
     }
 
     /// Normalised images `[n, height, width, channels]` to latent vectors `[n, latent]`.

@@ -11,6 +11,7 @@ pub mod field;
 pub mod forecaster;
 pub mod generator;
 pub mod jet;
+pub mod latents;
 pub mod layers;
 pub mod model_dir;
 pub mod preprocessor;

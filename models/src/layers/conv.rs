@@ -3,7 +3,7 @@
 use candle_core::{Module, Result, Tensor};
 use candle_nn::{Init, VarBuilder};
 use gmnm_core::init::uniform_fan_in;
-use gmnm_core::ops::{self, Conv2dConfig};
+use gmnm_core::ops::{self, Conv2dConfig, ConvTranspose2dConfig};
 
 /// A convolution on channels-last images with PyTorch's weight `[out, in, kernel, kernel]`.
 #[derive(Debug, Clone)]
@@ -67,7 +67,7 @@ impl Module for Conv2d {
 #[derive(Debug, Clone)]
 pub struct ConvTranspose2d {
     weight: Tensor,
-    config: Conv2dConfig,
+    config: ConvTranspose2dConfig,
 }
 
 impl ConvTranspose2d {
@@ -79,7 +79,7 @@ impl ConvTranspose2d {
         in_channels: usize,
         out_channels: usize,
         kernel: usize,
-        config: Conv2dConfig,
+        config: ConvTranspose2dConfig,
         init: Init,
         vb: VarBuilder,
     ) -> Result<Self> {
@@ -94,11 +94,6 @@ impl ConvTranspose2d {
 impl Module for ConvTranspose2d {
     /// `[n, h, w, in]` to `[n, oh, ow, out]`.
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let c = self.config;
-        x.permute((0, 3, 1, 2))?
-            .contiguous()?
-            .conv_transpose2d(&self.weight, c.padding, 0, c.stride, c.dilation)?
-            .permute((0, 2, 3, 1))?
-            .contiguous()
+        ops::conv_transpose2d(x, &self.weight, None, self.config)
     }
 }

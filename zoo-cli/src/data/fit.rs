@@ -41,12 +41,17 @@ pub(crate) fn fit(images: Images, to: &Preprocessor) -> Images {
 
 /// The input of a model that says nothing about it: 32×32 RGB, scaled to cover it, the centre cut out.
 pub(crate) fn default_input() -> Preprocessor {
+    input(32, 32, 3)
+}
+
+/// An input of this size, scaled to cover it, the centre cut out.
+pub(crate) fn input(height: usize, width: usize, channels: usize) -> Preprocessor {
     Preprocessor {
-        height: 32,
-        width: 32,
-        channels: 3,
-        mean: vec![0.5; 3],
-        std: vec![0.5; 3],
+        height,
+        width,
+        channels,
+        mean: vec![0.5; channels],
+        std: vec![0.5; channels],
         interpolation: models::preprocessor::Interpolation::Bilinear,
         resize: models::preprocessor::ResizeRule::Crop,
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use models::preprocessor::Preprocessor;
 
 use super::{
-    DataError, ImageDataset, cifar, fit, folder, idx, parquet,
+    DataError, ImageDataset, Images, cifar, fit, folder, idx, parquet,
     remote::{self, Known},
     sample,
     series::SeriesOptions,
@@ -22,6 +22,9 @@ pub struct OpenOptions<'a> {
     /// Bring every image to the input of this model. Without it a dataset keeps its own size, and image
     /// folders, which have none, become 32×32 RGB.
     pub preprocessor: Option<Preprocessor>,
+    /// Bring every image to this height and width in pixels, keeping its channels. Of no effect where
+    /// `preprocessor` is given.
+    pub size: Option<(usize, usize)>,
     /// The part of the training images that is held out for testing when the dataset has no test part.
     pub held_out: f64,
     /// Seed of that choice. Training and evaluation must agree on it, so it is not the seed of the training.
@@ -41,6 +44,7 @@ impl Default for OpenOptions<'_> {
     fn default() -> Self {
         Self {
             preprocessor: None,
+            size: None,
             held_out: 0.1,
             split_seed: 0,
             unseen: false,
@@ -67,7 +71,7 @@ pub fn open_images(
     default: &str,
     options: &OpenOptions<'_>,
 ) -> Result<ImageDataset, DataError> {
-    let data = match spec {
+    let mut data = match spec {
         Some(SAMPLE) => open_sample(options)?,
         Some(spec) => match remote::find(spec) {
             Some(known) => {
@@ -78,12 +82,32 @@ pub fn open_images(
         None if default == SAMPLE => open_sample(options)?,
         None => open_default(default, options)?,
     };
+    if let (Some(size), None) = (options.size, &options.preprocessor) {
+        bring_to(&mut data, size);
+    }
     Ok(data.seal())
 }
 
 /// Whether `spec` is the name of a dataset, not a path.
 pub fn is_dataset_name(spec: &str) -> bool {
     spec == SAMPLE || remote::find(spec).is_some()
+}
+
+/// Brings the images of a dataset that has a size of its own to another, and tells the user.
+fn bring_to(data: &mut ImageDataset, (height, width): (usize, usize)) {
+    let own = data.train.shape();
+    if (own.height, own.width) == (height, width) {
+        return;
+    }
+    for part in [&mut data.train, &mut data.test] {
+        let to = fit::input(height, width, part.channels);
+        let images = std::mem::replace(part, Images::empty(part.shape()));
+        *part = fit::fit(images, &to);
+    }
+    data.source.notify(format!(
+        "the images of `{}` are {}×{} and are brought to {height}×{width}",
+        data.source.name, own.height, own.width
+    ));
 }
 
 /// Why a known dataset is not there.
@@ -144,13 +168,18 @@ fn open_sample(options: &OpenOptions<'_>) -> Result<ImageDataset, DataError> {
 fn open_path(path: &Path, options: &OpenOptions<'_>) -> Result<ImageDataset, DataError> {
     let store = Store::open(path)?;
     let wish = options.preprocessor.as_ref();
+    let input = options
+        .size
+        .map_or_else(fit::default_input, |(height, width)| {
+            fit::input(height, width, 3)
+        });
     let parts = match cifar::read(&store)? {
         Some(parts) => Some(parts),
         None => match idx::read(&store, path)? {
             Some(parts) => Some(parts),
             None => match parquet::read(&store, path, wish)? {
                 Some(parts) => Some(parts),
-                None => folder::read(&store, path, wish.unwrap_or(&fit::default_input()))?,
+                None => folder::read(&store, path, wish.unwrap_or(&input))?,
             },
         },
     };

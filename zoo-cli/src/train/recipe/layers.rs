@@ -14,6 +14,10 @@ const EMBEDDED: &[(&str, &str)] = &[
         include_str!("../../recipes/cifar-classifier.toml"),
     ),
     (
+        "image-generator",
+        include_str!("../../recipes/image-generator.toml"),
+    ),
+    (
         "series-forecaster",
         include_str!("../../recipes/series-forecaster.toml"),
     ),

@@ -1,7 +1,5 @@
 //! Image classification: cross-entropy and accuracy.
 
-use std::sync::Arc;
-
 use anyhow::bail;
 use candle_core::{D, DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;
@@ -10,13 +8,13 @@ use models::classifier::{Classifier, ClassifierConfig};
 use models::preprocessor::{Interpolation, ResizeRule};
 use models::{ModelConfig, ModelDir, Preprocessor};
 
+use super::image_parts::ImageParts;
 use super::kind::{Ending, Finished, Kind};
 use super::{Batches, Loss, Measure, Measures, Part, Task};
-use crate::data::loader::{Batch, Loader, LoaderOptions};
-use crate::data::split::hold_out;
-use crate::data::{DataError, ImageDataset, Images, OpenOptions, Source, open_images};
+use crate::data::loader::Batch;
+use crate::data::{DataError, ImageDataset, OpenOptions, Source, open_images};
 use crate::train::early_stopping::Better;
-use crate::train::{Ended, Recipe, Run, Watch, evaluate, train};
+use crate::train::{Ended, Run, Watch, evaluate, train};
 
 const MEASURES: Measures = Measures {
     all: &[
@@ -110,11 +108,17 @@ impl Kind for Labelled {
         let config = settings(model)?;
         let shape = self.0.test.shape();
         let labels = self.0.label_names.clone();
-        let task = Classification::training(config, self.0, run.recipe, run.seed, run.device)?;
+        let statistics = self.0.train.channel_statistics();
+        let task = Classification {
+            config: config.clone(),
+            label_smoothing: run.recipe.label_smoothing,
+            parts: ImageParts::training(self.0, statistics, run.recipe, run.seed, run.device)?,
+        };
         let trained = match train(&task, run)? {
             Ended::Interrupted { epoch, step } => return Ok(Ending::Interrupted { epoch, step }),
             Ended::Finished(trained) => *trained,
         };
+        let (mean, std) = task.parts.statistics();
         Ok(Ending::Finished(Box::new(Finished {
             examples: (task.examples(Part::Train), task.examples(Part::Test)),
             tensors: trained.store.tensors(),
@@ -124,8 +128,8 @@ impl Kind for Labelled {
                 height: shape.height,
                 width: shape.width,
                 channels: shape.channels,
-                mean: task.mean,
-                std: task.std,
+                mean: mean.to_vec(),
+                std: std.to_vec(),
                 interpolation: Interpolation::Bilinear,
                 resize: ResizeRule::Crop,
             }),
@@ -146,7 +150,11 @@ impl Kind for Labelled {
                 "the model has no `preprocessor_config.json`, which says how images are normalised"
             );
         };
-        let task = Classification::evaluation(config, self.0, (&input.mean, &input.std), device)?;
+        let task = Classification {
+            config: config.clone(),
+            label_smoothing: 0.0,
+            parts: ImageParts::evaluation(self.0, (&input.mean, &input.std), device)?,
+        };
         let network = load(model, device)?;
         Ok(evaluate(&task, &network, Part::Test, batch_size, watch)?)
     }
@@ -172,79 +180,10 @@ pub fn load(model: &ModelDir, device: &Device) -> anyhow::Result<Classifier> {
 
 /// Classifying the images of one dataset.
 #[derive(Debug, Clone)]
-pub struct Classification {
+struct Classification {
     config: ClassifierConfig,
     label_smoothing: f64,
-    mean: Vec<f32>,
-    std: Vec<f32>,
-    training: Loader,
-    validation: Option<(Arc<Images>, Vec<usize>)>,
-    test: Arc<Images>,
-    device: Device,
-}
-
-impl Classification {
-    /// The problem of training `config` on `data` as `recipe` says. Pixels are normalised with the training images'
-    /// statistics.
-    ///
-    /// # Errors
-    /// When the recipe does not fit the images.
-    pub fn training(
-        config: &ClassifierConfig,
-        data: ImageDataset,
-        recipe: &Recipe,
-        seed: u64,
-        device: &Device,
-    ) -> Result<Self> {
-        let (kept, held) = hold_out(&data.train.labels, recipe.validation.fraction, seed);
-        let train = Arc::new(data.train);
-        let (mean, std) = train.channel_statistics();
-        let options = LoaderOptions {
-            // A dataset smaller than a batch is one batch.
-            batch_size: recipe.batch_size.min(kept.len()).max(1),
-            mean: mean.clone(),
-            std: std.clone(),
-            seed,
-            shuffle: true,
-            drop_last: true,
-            augmentation: recipe.augment,
-        };
-        Ok(Self {
-            config: config.clone(),
-            label_smoothing: recipe.label_smoothing,
-            mean,
-            std,
-            training: Loader::new(train.clone(), Some(kept), options)?,
-            validation: (!held.is_empty()).then_some((train, held)),
-            test: Arc::new(data.test),
-            device: device.clone(),
-        })
-    }
-
-    /// The problem of measuring a trained network on the test part of `data`, its pixels normalised with `mean` and
-    /// `std` for each channel.
-    ///
-    /// # Errors
-    /// When the statistics do not fit the images.
-    pub fn evaluation(
-        config: &ClassifierConfig,
-        data: ImageDataset,
-        (mean, std): (&[f32], &[f32]),
-        device: &Device,
-    ) -> Result<Self> {
-        let test = Arc::new(data.test);
-        let none = LoaderOptions::evaluation(1, mean, std);
-        Ok(Self {
-            config: config.clone(),
-            label_smoothing: 0.0,
-            mean: mean.to_vec(),
-            std: std.to_vec(),
-            training: Loader::new(test.clone(), Some(Vec::new()), none)?,
-            validation: None,
-            test,
-            device: device.clone(),
-        })
-    }
+    parts: ImageParts,
 }
 
 /// How many of `logits` `[n, k]` are largest at their label.
@@ -262,11 +201,7 @@ impl Task for Classification {
     }
 
     fn examples(&self, part: Part) -> usize {
-        match part {
-            Part::Train => self.training.len(),
-            Part::Validation => self.validation.as_ref().map_or(0, |(_, held)| held.len()),
-            Part::Test => self.test.len(),
-        }
+        self.parts.examples(part)
     }
 
     fn measures(&self) -> Measures {
@@ -274,28 +209,15 @@ impl Task for Classification {
     }
 
     fn steps(&self) -> u64 {
-        self.training.steps() as u64
+        self.parts.steps()
     }
 
     fn training_batches(&self, epoch: usize, first_step: u64) -> Batches<'_, Batch> {
-        let first_step = usize::try_from(first_step).unwrap_or(usize::MAX);
-        Box::new(self.training.epoch(epoch as u64, first_step, &self.device))
+        self.parts.training_batches(epoch, first_step)
     }
 
     fn batches(&self, part: Part, batch_size: usize) -> Batches<'_, Batch> {
-        let options = LoaderOptions::evaluation(batch_size, &self.mean, &self.std);
-        let loader = match (part, &self.validation) {
-            (Part::Train, _) => return Box::new(self.training.epoch(0, 0, &self.device)),
-            (Part::Validation, Some((images, held))) => {
-                Loader::new(images.clone(), Some(held.clone()), options)
-            }
-            (Part::Validation, None) => return Box::new(std::iter::empty()),
-            (Part::Test, _) => Loader::new(self.test.clone(), None, options),
-        };
-        match loader {
-            Ok(loader) => Box::new(loader.epoch(0, 0, &self.device)),
-            Err(error) => Box::new(std::iter::once(Err(error))),
-        }
+        self.parts.batches(part, batch_size)
     }
 
     fn batch_len(&self, batch: &Batch) -> usize {

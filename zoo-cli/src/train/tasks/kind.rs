@@ -10,6 +10,7 @@ use super::Measures;
 use super::classification::Labelled;
 use super::forecasting::Windows;
 use crate::data::series::SeriesOptions;
+use super::reconstruction::Pictures;
 use crate::data::{OpenOptions, Source};
 use crate::train::{Run, Trained, Watch};
 
@@ -103,8 +104,11 @@ pub fn open(
             let windows = Windows::open(config, spec, default, &options.series)?;
             Ok(Box::new(windows))
         }
-        ModelConfig::Generator(_) | ModelConfig::Surface(_) | ModelConfig::Poisson(_) => {
-            bail!("this network is no classifier, and only classifiers can be used here")
+        ModelConfig::Generator(config) => {
+            Ok(Box::new(Pictures::open(config, spec, default, options)?))
+        }
+        ModelConfig::Surface(_) | ModelConfig::Poisson(_) => {
+            bail!("this network is fitted to a problem over the plane, it has no dataset")
         }
     }
 }

@@ -4,7 +4,10 @@
 
 pub mod classification;
 pub mod forecasting;
+mod image_parts;
+pub mod image_quality;
 pub mod kind;
+pub mod reconstruction;
 
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;

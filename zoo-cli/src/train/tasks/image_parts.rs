@@ -1,0 +1,113 @@
+//! The images of a dataset as the parts of a run.
+
+use std::sync::Arc;
+
+use candle_core::{Device, Result};
+
+use super::{Batches, Part};
+use crate::data::loader::{Batch, Loader, LoaderOptions};
+use crate::data::split::hold_out;
+use crate::data::{ImageDataset, Images};
+use crate::train::Recipe;
+
+/// Training images in their batches, the held-out ones among them, and test images, all normalised alike.
+#[derive(Debug, Clone)]
+pub(super) struct ImageParts {
+    train: Arc<Images>,
+    kept: Vec<usize>,
+    held: Vec<usize>,
+    training: Loader,
+    test: Arc<Images>,
+    mean: Vec<f32>,
+    std: Vec<f32>,
+    device: Device,
+}
+
+impl ImageParts {
+    /// The parts of `data` to train on as `recipe` says, its pixels normalised with `mean` and `std` for each channel.
+    pub(super) fn training(
+        data: ImageDataset,
+        (mean, std): (Vec<f32>, Vec<f32>),
+        recipe: &Recipe,
+        seed: u64,
+        device: &Device,
+    ) -> Result<Self> {
+        let (kept, held) = hold_out(&data.train.labels, recipe.validation.fraction, seed);
+        let train = Arc::new(data.train);
+        let options = LoaderOptions {
+            // A dataset smaller than a batch is one batch.
+            batch_size: recipe.batch_size.min(kept.len()).max(1),
+            mean: mean.clone(),
+            std: std.clone(),
+            seed,
+            shuffle: true,
+            drop_last: true,
+            augmentation: recipe.augment,
+        };
+        Ok(Self {
+            training: Loader::new(train.clone(), Some(kept.clone()), options)?,
+            train,
+            kept,
+            held,
+            test: Arc::new(data.test),
+            mean,
+            std,
+            device: device.clone(),
+        })
+    }
+
+    /// The test part of `data` alone.
+    pub(super) fn evaluation(
+        data: ImageDataset,
+        (mean, std): (&[f32], &[f32]),
+        device: &Device,
+    ) -> Result<Self> {
+        let test = Arc::new(data.test);
+        let none = LoaderOptions::evaluation(1, mean, std);
+        Ok(Self {
+            training: Loader::new(test.clone(), Some(Vec::new()), none)?,
+            train: test.clone(),
+            kept: Vec::new(),
+            held: Vec::new(),
+            test,
+            mean: mean.to_vec(),
+            std: std.to_vec(),
+            device: device.clone(),
+        })
+    }
+
+    /// Mean and standard deviation of each channel, for pixels scaled to 0..=1.
+    pub(super) fn statistics(&self) -> (&[f32], &[f32]) {
+        (&self.mean, &self.std)
+    }
+
+    pub(super) fn examples(&self, part: Part) -> usize {
+        match part {
+            Part::Train => self.kept.len(),
+            Part::Validation => self.held.len(),
+            Part::Test => self.test.len(),
+        }
+    }
+
+    pub(super) fn steps(&self) -> u64 {
+        self.training.steps() as u64
+    }
+
+    pub(super) fn training_batches(&self, epoch: usize, first_step: u64) -> Batches<'_, Batch> {
+        let first_step = usize::try_from(first_step).unwrap_or(usize::MAX);
+        Box::new(self.training.epoch(epoch as u64, first_step, &self.device))
+    }
+
+    pub(super) fn batches(&self, part: Part, batch_size: usize) -> Batches<'_, Batch> {
+        let (images, indices) = match part {
+            Part::Train => (&self.train, Some(self.kept.clone())),
+            Part::Validation => (&self.train, Some(self.held.clone())),
+            Part::Test => (&self.test, None),
+        };
+        let options = LoaderOptions::evaluation(batch_size, &self.mean, &self.std);
+        match Loader::new(images.clone(), indices, options) {
+            Ok(loader) => Box::new(loader.epoch(0, 0, &self.device)),
+            Err(error) => Box::new(std::iter::once(Err(error))),
+        }
+    }
+}
