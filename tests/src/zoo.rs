@@ -177,3 +177,19 @@ pub const TINY: &[&str] = &[
     "--set",
     "augment.translate=1",
 ];
+
+/// Arguments that shrink the image generator so that a run takes moments.
+pub const TINY_GENERATOR: &[&str] = &[
+    "--set",
+    "model.height=8",
+    "--set",
+    "model.width=8",
+    "--set",
+    "model.widths=[4,8]",
+    "--set",
+    "model.features=4",
+    "--set",
+    "model.latent=6",
+    "--set",
+    "batch_size=8",
+];

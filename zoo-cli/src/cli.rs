@@ -37,6 +37,8 @@ pub enum Command {
     Infer(InferArgs),
     /// Forecast the coming steps of a series as CSV, and draw them.
     Forecast(ForecastArgs),
+    /// Draw originals, reconstructions, samples and interpolations of an image generator on one sheet.
+    Generate(GenerateArgs),
     /// Train a layer and its baselines by one recipe and write a table, every run, and figures; goes on where it
     /// stopped.
     Compare(CompareArgs),
@@ -138,6 +140,12 @@ pub struct EvalArgs {
 /// What `zoo compare` compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum CompareTask {
+    /// `cifar-classifier`, its baselines and its variants with attention on CIFAR-10.
+    Cifar,
+    /// `cifar-classifier` and its baselines on MNIST and Fashion-MNIST.
+    Mnist,
+    /// `image-generator` and its baseline on CIFAR-10, CIFAR-100 and MNIST.
+    Generation,
     /// `surface-fitter` and its baselines on every surface.
     Surfaces,
     /// `poisson-solver` and its baselines on every equation.
@@ -164,9 +172,46 @@ pub struct CompareArgs {
     /// Steps to forecast, for `forecast` only (left out: 96,192,336,720).
     #[arg(long, value_name = "H,…", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub horizons: Vec<u32>,
+    /// Passes over the training examples, where networks are trained in such (left out: the recipe's).
+    #[arg(long, value_name = "N")]
+    pub epochs: Option<usize>,
     /// Overrides one key of the recipe of all models.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// How to reach the Hub.
+    #[command(flatten)]
+    pub hub: HubArgs,
+}
+
+/// Arguments of `zoo generate`.
+#[derive(Debug, Args)]
+pub struct GenerateArgs {
+    /// A model directory, or `owner/name[@revision]`, of an image generator.
+    pub model: String,
+    /// Originals: images, folders (walked), or `-` for a list of paths on stdin (left out: some test images).
+    #[arg(value_name = "PATH", conflicts_with = "data")]
+    pub paths: Vec<PathBuf>,
+    /// The dataset of the test images: a path or a name (left out: the one that the model was trained on).
+    #[arg(long, value_name = "DATA")]
+    pub data: Option<String>,
+    /// The sheet, a PNG file.
+    #[arg(long, value_name = "FILE", default_value = "sheet.png")]
+    pub out: PathBuf,
+    /// Replaces the file that is there.
+    #[arg(long)]
+    pub overwrite: bool,
+    /// How many samples to draw.
+    #[arg(long, default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1024))]
+    pub samples: u32,
+    /// Fixes the samples.
+    #[arg(long, default_value_t = 0, value_name = "S")]
+    pub seed: u64,
+    /// How to reach the Hub.
+    #[command(flatten)]
+    pub hub: HubArgs,
+    /// How to print the summary.
+    #[arg(long, value_enum, default_value_t = SummaryFormat::Table)]
+    pub format: SummaryFormat,
 }
 
 /// Arguments of `zoo infer`.

@@ -8,6 +8,7 @@ pub mod data;
 pub mod examples;
 pub mod field;
 pub mod forecast;
+pub mod generate;
 pub mod hub;
 pub mod infer;
 pub mod model_files;

@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use anyhow::bail;
 use models::registry::Task;
 
-use super::Outcome;
+use super::{Outcome, hub_settings};
 use crate::cli::{CompareArgs, CompareTask};
 use crate::compare::{
-    Case, FieldPlan, ForecastPlan, HORIZONS, Measure, Plan, RunOutcome, Watch, compare,
+    Case, FieldPlan, ForecastPlan, HORIZONS, ImagePlan, ImageTask, Measure, Plan, RunOutcome, Watch,
+    compare,
 };
 use crate::report::{Printer, Progress};
 
@@ -18,29 +20,12 @@ use crate::report::{Printer, Progress};
 /// When the request is wrong, the directory holds something else, or a run fails.
 pub(super) fn run(args: &CompareArgs, printer: &Printer) -> anyhow::Result<Outcome> {
     let plan: Box<dyn Plan> = match args.task {
-        CompareTask::Surfaces => Box::new(FieldPlan::new(
-            Task::Fitting,
-            args.data.as_deref(),
-            &args.set,
-        )?),
-        CompareTask::Poisson => Box::new(FieldPlan::new(
-            Task::Poisson,
-            args.data.as_deref(),
-            &args.set,
-        )?),
-        CompareTask::Forecast => {
-            let horizons: Vec<usize> = args.horizons.iter().map(|&h| h as usize).collect();
-            let horizons = if horizons.is_empty() {
-                &HORIZONS
-            } else {
-                &horizons[..]
-            };
-            Box::new(ForecastPlan::new(
-                args.data.as_deref(),
-                horizons,
-                &args.set,
-            )?)
-        }
+        CompareTask::Cifar => images(ImageTask::Cifar, args)?,
+        CompareTask::Mnist => images(ImageTask::Mnist, args)?,
+        CompareTask::Generation => images(ImageTask::Generation, args)?,
+        CompareTask::Surfaces => fields(Task::Fitting, args)?,
+        CompareTask::Poisson => fields(Task::Poisson, args)?,
+        CompareTask::Forecast => forecasts(args)?,
     };
     let default = || Path::new("comparisons").join(plan.name());
     let dir: PathBuf = args.out.clone().unwrap_or_else(default);
@@ -67,6 +52,45 @@ pub(super) fn run(args: &CompareArgs, printer: &Printer) -> anyhow::Result<Outco
     let table = std::fs::read_to_string(dir.join("table.md"))?;
     printer.result(table.trim_end())?;
     Ok(Outcome::Done)
+}
+
+fn images(task: ImageTask, args: &CompareArgs) -> anyhow::Result<Box<dyn Plan>> {
+    let hub = hub_settings(&args.hub)?;
+    let data = args.data.as_deref();
+    Ok(Box::new(ImagePlan::new(
+        task,
+        data,
+        &args.set,
+        args.epochs,
+        hub,
+    )?))
+}
+
+fn forecasts(args: &CompareArgs) -> anyhow::Result<Box<dyn Plan>> {
+    let horizons: Vec<usize> = args.horizons.iter().map(|&h| h as usize).collect();
+    let horizons = if horizons.is_empty() {
+        &HORIZONS
+    } else {
+        &horizons[..]
+    };
+    let epochs = args.epochs.map(|epochs| format!("epochs={epochs}"));
+    let set: Vec<String> = args.set.iter().cloned().chain(epochs).collect();
+    Ok(Box::new(ForecastPlan::new(
+        args.data.as_deref(),
+        horizons,
+        &set,
+    )?))
+}
+
+fn fields(task: Task, args: &CompareArgs) -> anyhow::Result<Box<dyn Plan>> {
+    if args.epochs.is_some() {
+        bail!(
+            "`--epochs` is for networks that are trained in epochs; give iterations with `--set`, as in \
+             `--set adam_iterations=100`"
+        );
+    }
+    let data = args.data.as_deref();
+    Ok(Box::new(FieldPlan::new(task, data, &args.set)?))
 }
 
 /// Steps of the bar for each run.

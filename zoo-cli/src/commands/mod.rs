@@ -6,6 +6,7 @@ mod download;
 mod eval;
 mod field;
 mod forecast;
+mod generate;
 mod infer;
 mod list;
 mod train;
@@ -93,6 +94,7 @@ pub fn run(cli: Cli, printer: &Printer) -> anyhow::Result<Outcome> {
         Command::Eval(args) => eval::run(&args, printer),
         Command::Infer(args) => infer::run(&args, printer),
         Command::Forecast(args) => forecast::run(&args, printer),
+        Command::Generate(args) => generate::run(&args, printer),
         Command::Compare(args) => compare::run(&args, printer),
         Command::Download(args) => download::run(&args, printer),
         Command::Upload(args) => upload::run(&args, printer),

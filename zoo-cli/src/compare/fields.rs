@@ -6,11 +6,12 @@ use std::time::Instant;
 
 use models::registry::{self, Task};
 
-use super::{Case, Contrast, Measure, Plan, Results, RunOutcome, run_dir};
+use super::curves::curve;
+use super::{Case, Contrast, Measure, Plan, Results, RunOutcome};
 use crate::field::{FieldRecipe, Problem, RecipeError, RunOptions, UnknownProblem, train};
 use crate::report::plot::{Figure, LineChart, Scale};
 use crate::train::RunDir;
-use crate::train::run_dir::{IfExists, METRICS_CSV};
+use crate::train::run_dir::IfExists;
 
 /// `surfaces` or `poisson`: every model of the family on every problem.
 #[derive(Debug)]
@@ -73,48 +74,6 @@ impl FieldPlan {
         let entries = registry::entries().iter().filter(move |e| e.task == task);
         entries.map(|e| e.name)
     }
-
-    /// The measure `column` over the iterations: of all seeds the median, with the range between the best and worst.
-    fn curve(&self, dir: &Path, results: &Results, case: &Case, column: usize) -> Curve {
-        let seeds = results.of(case).into_iter().map(|run| run.seed);
-        let curves: Vec<Vec<(f64, f64)>> = seeds
-            .filter_map(|seed| {
-                std::fs::read_to_string(run_dir(dir, case, seed).join(METRICS_CSV)).ok()
-            })
-            .map(|text| {
-                let rows = text.lines().skip(1).filter_map(|line| {
-                    let cells: Vec<&str> = line.split(',').collect();
-                    Some((
-                        cells.first()?.parse().ok()?,
-                        cells.get(3 + column)?.parse().ok()?,
-                    ))
-                });
-                rows.collect()
-            })
-            .collect();
-        let longest = curves
-            .iter()
-            .max_by_key(|c| c.len())
-            .cloned()
-            .unwrap_or_default();
-        let mut curve = Curve::default();
-        for (i, (x, _)) in longest.iter().enumerate() {
-            let mut values: Vec<f64> = curves
-                .iter()
-                .filter_map(|c| c.get(i).map(|p| p.1))
-                .collect();
-            values.sort_by(f64::total_cmp);
-            curve.median.push((*x, values[values.len() / 2]));
-            curve.range.push((*x, values[0], values[values.len() - 1]));
-        }
-        curve
-    }
-}
-
-#[derive(Default)]
-struct Curve {
-    median: Vec<(f64, f64)>,
-    range: Vec<(f64, f64, f64)>,
 }
 
 impl Plan for FieldPlan {
@@ -223,7 +182,7 @@ impl Plan for FieldPlan {
                         problem: problem.name().to_string(),
                         model: model.to_string(),
                     };
-                    let curve = self.curve(dir, results, &case, *column);
+                    let curve = curve(dir, results, &case, self.measures()[*column].name);
                     let short = model.split_once('.').map_or("GMNM", |(_, variant)| variant);
                     chart = chart.line(short, curve.median).band(curve.range);
                 }

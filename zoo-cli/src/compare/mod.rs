@@ -3,8 +3,10 @@
 //! A directory holds `comparison.json` (what is compared), `results.csv` (every run), `table.md`, figures, and what
 //! each run leaves under `runs/`.
 
+mod curves;
 mod fields;
 mod forecasts;
+mod images;
 mod results;
 mod statistics;
 mod table;
@@ -15,6 +17,7 @@ use models::model_dir::replace_file;
 
 pub use fields::{FieldPlan, PlanError};
 pub use forecasts::{ForecastPlan, HORIZONS};
+pub use images::{ImagePlan, ImageTask};
 pub use results::{Results, Run};
 pub use statistics::{Interval, mean, paired, spread};
 

@@ -34,7 +34,8 @@ pub(super) fn render(plan: &dyn Plan, results: &Results) -> String {
                 layer.get_or_insert_default();
                 continue;
             };
-            let steps: Vec<f64> = runs.iter().map(|r| r.outcome.step_ms).collect();
+            let steps = runs.iter().map(|r| r.outcome.step_ms);
+            let steps: Vec<f64> = steps.filter(|ms| ms.is_finite()).collect();
             text += &format!(
                 "| {} | {} | {:.2} |",
                 case.model,

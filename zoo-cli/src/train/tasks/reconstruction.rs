@@ -194,16 +194,23 @@ pub fn load(model: &ModelDir, device: &Device) -> anyhow::Result<(Generator, Pre
     Ok((network, input.clone()))
 }
 
-/// Mean squared error, PSNR and SSIM of each pair of images `[n, height, width, channels]` with pixels in 0..=1.
+/// Mean squared error, PSNR and SSIM of each pair of images `[n, height, width, channels]`, both normalised with `mean`
+/// and `std` for each channel, as pixels in 0..=1.
 ///
 /// # Errors
-/// When the shapes differ.
-pub fn quality(images: &Tensor, originals: &Tensor) -> Result<Vec<[f64; 3]>> {
+/// When the shapes differ, or there is not one mean and deviation a channel.
+pub fn quality(
+    images: &Tensor,
+    originals: &Tensor,
+    (mean, std): (&[f32], &[f32]),
+) -> Result<Vec<[f64; 3]>> {
     let (_, height, width, channels) = images.dims4()?;
-    if images.dims() != originals.dims() {
+    if images.dims() != originals.dims() || [mean.len(), std.len()] != [channels; 2] {
         candle_core::bail!(
-            "images {:?} cannot be compared with {:?}",
+            "images {:?} with {} means and {} deviations cannot be compared with {:?}",
             images.dims(),
+            mean.len(),
+            std.len(),
             originals.dims()
         );
     }
@@ -213,27 +220,22 @@ pub fn quality(images: &Tensor, originals: &Tensor) -> Result<Vec<[f64; 3]>> {
         .par_chunks_exact(size)
         .zip(originals.par_chunks_exact(size))
         .map(|(image, original)| {
-            let squares = image
-                .iter()
-                .zip(original)
-                .map(|(a, b)| f64::from(a - b).powi(2));
+            let image = pixels(image, mean, std);
+            let original = pixels(original, mean, std);
+            let pairs = image.iter().zip(&original);
+            let squares = pairs.map(|(a, b)| f64::from(a - b).powi(2));
             let mse = squares.sum::<f64>() / size as f64;
-            let similarity = ssim(image, original, height, width, channels);
+            let similarity = ssim(&image, &original, height, width, channels);
             [mse, psnr(mse), similarity]
         })
         .collect())
 }
 
-/// Normalised images as pixels in 0..=1.
-///
-/// # Errors
-/// When there is not one mean and deviation a channel.
-pub fn pixels(images: &Tensor, mean: &[f32], std: &[f32]) -> Result<Tensor> {
-    let statistic = |values: &[f32]| Tensor::new(values, images.device());
-    images
-        .broadcast_mul(&statistic(std)?)?
-        .broadcast_add(&statistic(mean)?)?
-        .clamp(0f32, 1f32)
+/// Normalised values `[.., channels]` as pixels, cut to 0..=1.
+pub fn pixels(values: &[f32], mean: &[f32], std: &[f32]) -> Vec<f32> {
+    let channels = mean.iter().zip(std).cycle();
+    let pixel = |(value, (mean, std)): (&f32, (&f32, &f32))| (value * std + mean).clamp(0.0, 1.0);
+    values.iter().zip(channels).map(pixel).collect()
 }
 
 /// Reconstructing the images of one dataset.
@@ -278,10 +280,8 @@ impl Reconstruction {
 
     /// The sums over a batch of what is measured, for normalised outputs.
     fn sums(&self, outputs: &Tensor, batch: &Batch) -> Result<Vec<f64>> {
-        let (mean, std) = self.parts.statistics();
-        let of = |images: &Tensor| pixels(images, mean, std);
         let mut sums = vec![0.0; 3];
-        for measured in quality(&of(outputs)?, &of(&batch.images)?)? {
+        for measured in quality(outputs, &batch.images, self.parts.statistics())? {
             for (sum, value) in sums.iter_mut().zip(measured) {
                 *sum += value;
             }
@@ -344,16 +344,18 @@ mod tests {
 
     #[test]
     fn quality_is_measured_image_by_image_on_cut_pixels() {
-        let originals = Tensor::full(0.5f32, (2, 4, 4, 1), &Device::Cpu).unwrap();
         // −3 and 1 are the pixels 0 (cut) and 0.75.
         let outputs = [-3f32, 1.0].map(|v| Tensor::full(v, (1, 4, 4, 1), &Device::Cpu).unwrap());
         let images = Tensor::cat(&outputs, 0).unwrap();
-        let images = pixels(&images, &[CENTER], &[SCALE]).unwrap();
-        let measured = quality(&images, &originals).unwrap();
+        // 0 is the pixel 0.5.
+        let originals = images.zeros_like().unwrap();
+        let statistics: (&[f32], &[f32]) = (&[CENTER], &[SCALE]);
+        let measured = quality(&images, &originals, statistics).unwrap();
         for ([mse, psnr, _], expected) in measured.iter().zip([0.25, 0.0625f64]) {
             assert!((mse - expected).abs() < 1e-9, "{mse}");
             assert!((psnr + 10.0 * expected.log10()).abs() < 1e-6, "{psnr}");
         }
-        assert!(quality(&images, &images.narrow(0, 0, 1).unwrap()).is_err());
+        let fewer = images.narrow(0, 0, 1).unwrap();
+        assert!(quality(&images, &fewer, statistics).is_err());
     }
 }

@@ -1,0 +1,134 @@
+//! `zoo generate`.
+
+use anyhow::{Context, bail};
+use candle_core::Device;
+use models::model_dir::replace_file;
+use models::{ModelDir, registry};
+use serde_json::json;
+
+use super::{Outcome, hub_settings, warn_about_data};
+use crate::cli::{GenerateArgs, SummaryFormat};
+use crate::data::decode::preprocess;
+use crate::data::{OpenOptions, open_images};
+use crate::generate::{MAX_ORIGINALS, Painter};
+use crate::hub::Settings;
+use crate::infer::inputs;
+use crate::report::{Printer, Table, Transfer};
+use crate::resolve::{Resolved, resolve};
+use crate::train::RunDir;
+use crate::train::record::TrainingRecord;
+use crate::train::tasks::reconstruction::MEASURES;
+
+/// Originals that are drawn from a dataset.
+const FROM_DATASET: usize = 16;
+
+/// Draws originals, reconstructions, samples and interpolations on one sheet.
+///
+/// # Errors
+/// When model or images cannot be had, or the sheet cannot be written.
+pub(super) fn run(args: &GenerateArgs, printer: &Printer) -> anyhow::Result<Outcome> {
+    let settings = hub_settings(&args.hub)?;
+    if args.out.exists() && !args.overwrite {
+        bail!(
+            "`{}` exists; replace it with `--overwrite`, or choose another file with `--out`",
+            args.out.display()
+        );
+    }
+    let transfer = Transfer::new(printer, "downloading");
+    let Resolved { model, dir } = resolve(&args.model, &settings, &transfer)?;
+    let painter = Painter::new(&model, &Device::Cpu)?;
+    let (originals, failed) = if args.paths.is_empty() {
+        let record = dir.and_then(|dir| TrainingRecord::read(&RunDir::existing(&dir)).ok());
+        let trained_on = record.and_then(|record| record.data.argument);
+        let spec = args.data.as_deref().or(trained_on.as_deref());
+        from_dataset(&model, spec, &settings, printer)?
+    } else {
+        from_files(args, &painter, printer)?
+    };
+    let painted = painter.draw(&originals, args.samples as usize, args.seed)?;
+    replace_file(&args.out, &painted.png)
+        .with_context(|| format!("cannot write `{}`", args.out.display()))?;
+    let quality = MEASURES.all.iter().zip(painted.quality.iter().flatten());
+    match args.format {
+        SummaryFormat::Json => {
+            let mut object = serde_json::Map::new();
+            for (measure, value) in quality {
+                object.insert(measure.name.into(), json!(value));
+            }
+            object.insert("model".into(), json!(model.model));
+            object.insert("sheet".into(), json!(args.out));
+            object.insert("originals".into(), json!(originals.len()));
+            object.insert("samples".into(), json!(args.samples));
+            printer.result(&serde_json::Value::Object(object).to_string())?;
+        }
+        SummaryFormat::Table => {
+            let mut table = vec![
+                ("sheet".to_string(), args.out.display().to_string()),
+                ("originals".into(), originals.len().to_string()),
+            ];
+            for (measure, value) in quality {
+                table.push((measure.name.into(), measure.shown(*value)));
+            }
+            table.push(("samples".into(), args.samples.to_string()));
+            printer.result(&Table::of_one(table).to_string())?;
+        }
+    }
+    Ok(if failed {
+        Outcome::SomeFailed
+    } else {
+        Outcome::Done
+    })
+}
+
+/// Test images from all over a dataset, and whether a file of it failed.
+fn from_dataset(
+    model: &ModelDir,
+    spec: Option<&str>,
+    settings: &Settings,
+    printer: &Printer,
+) -> anyhow::Result<(Vec<Vec<u8>>, bool)> {
+    let transfer = Transfer::new(printer, "downloading");
+    let options = OpenOptions {
+        preprocessor: model.preprocessor.clone(),
+        hub: Some(settings),
+        progress: Some(&transfer),
+        ..OpenOptions::default()
+    };
+    let default = registry::find(&model.model).map_or("cifar10", |entry| entry.default_data);
+    let data = open_images(spec, default, &options)?;
+    let skipped = &data.source.skipped;
+    warn_about_data(printer, data.source.notice.as_deref(), skipped);
+    // Spread, because many datasets are sorted by class.
+    let count = data.test.len().min(FROM_DATASET);
+    let chosen = (0..count).map(|i| data.test.image(i * data.test.len() / count));
+    Ok((chosen.map(<[u8]>::to_vec).collect(), !skipped.is_empty()))
+}
+
+/// The images that the paths stand for, and whether one of them failed.
+fn from_files(
+    args: &GenerateArgs,
+    painter: &Painter,
+    printer: &Printer,
+) -> anyhow::Result<(Vec<Vec<u8>>, bool)> {
+    let (mut originals, mut failed) = (Vec::new(), false);
+    for input in inputs(args.paths.clone()) {
+        if originals.len() == MAX_ORIGINALS {
+            printer.warn(&format!("only the first {MAX_ORIGINALS} images are drawn"));
+            break;
+        }
+        let read = input
+            .map_err(|(_, reason)| reason)
+            .and_then(|path| preprocess(&path, painter.input()).map_err(|e| e.to_string()));
+        match read {
+            Ok(pixels) => originals.push(pixels),
+            Err(reason) => {
+                failed = true;
+                printer.failed_input(&reason);
+            }
+        }
+    }
+    if originals.is_empty() {
+        bail!("none of the paths gave an image; give image files or folders");
+    }
+    Ok((originals, failed))
+}
