@@ -7,7 +7,7 @@ use candle_core::Device;
 use models::registry;
 use serde_json::json;
 
-use super::{Outcome, hub_settings, warn_about_data};
+use super::{Outcome, hub_settings, trained_on, warn_about_data};
 use crate::cli::{EvalArgs, SummaryFormat};
 use crate::data::{OpenOptions, is_dataset_name};
 use crate::report::{Printer, Table, TrainingReport, Transfer, thousands};
@@ -30,10 +30,7 @@ pub(super) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<Outcome>
         return super::field::eval(args, &model, record.as_deref(), printer);
     }
     let record: Option<TrainingRecord> = record.and_then(|text| serde_json::from_str(&text).ok());
-    let trained_on = record.as_ref().and_then(|r| r.data.argument.as_deref());
-    // A path in the record of a model that was trained elsewhere means nothing here.
-    let trained_on =
-        trained_on.filter(|data| Path::new(&args.model).is_dir() || is_dataset_name(data));
+    let trained_on = trained_on(&args.model, record.as_ref());
     let default = registry::find(&model.model).map_or("cifar10", |entry| entry.default_data);
     let options = OpenOptions {
         hub: Some(&settings),

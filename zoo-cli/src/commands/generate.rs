@@ -6,7 +6,7 @@ use models::model_dir::replace_file;
 use models::{ModelDir, registry};
 use serde_json::json;
 
-use super::{Outcome, hub_settings, warn_about_data};
+use super::{Outcome, hub_settings, trained_on, warn_about_data};
 use crate::cli::{GenerateArgs, SummaryFormat};
 use crate::data::decode::preprocess;
 use crate::data::{OpenOptions, open_images};
@@ -14,8 +14,7 @@ use crate::generate::{MAX_ORIGINALS, Painter};
 use crate::hub::Settings;
 use crate::infer::inputs;
 use crate::report::{Printer, Table, Transfer};
-use crate::resolve::{Resolved, resolve};
-use crate::train::RunDir;
+use crate::resolve::{ESSENTIAL, locate};
 use crate::train::record::TrainingRecord;
 use crate::train::tasks::reconstruction::MEASURES;
 
@@ -35,12 +34,14 @@ pub(super) fn run(args: &GenerateArgs, printer: &Printer) -> anyhow::Result<Outc
         );
     }
     let transfer = Transfer::new(printer, "downloading");
-    let Resolved { model, dir } = resolve(&args.model, &settings, &transfer)?;
+    let files = locate(&args.model, ESSENTIAL, &settings, &transfer)?;
+    let model = files.load()?;
     let painter = Painter::new(&model, &Device::Cpu)?;
     let (originals, failed) = if args.paths.is_empty() {
-        let record = dir.and_then(|dir| TrainingRecord::read(&RunDir::existing(&dir)).ok());
-        let trained_on = record.and_then(|record| record.data.argument);
-        let spec = args.data.as_deref().or(trained_on.as_deref());
+        let record = files.training();
+        let record: Option<TrainingRecord> = record.and_then(|t| serde_json::from_str(&t).ok());
+        let spec = args.data.as_deref();
+        let spec = spec.or(trained_on(&args.model, record.as_ref()));
         from_dataset(&model, spec, &settings, printer)?
     } else {
         from_files(args, &painter, printer)?

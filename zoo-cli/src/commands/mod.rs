@@ -13,14 +13,16 @@ mod train;
 mod upload;
 mod verify;
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 
 use crate::cli::{Cli, Command, HubArgs};
-use crate::data::SkippedFile;
+use crate::data::{SkippedFile, is_dataset_name};
 use crate::hub::{HubError, Overrides, Settings, Token};
 use crate::report::Printer;
+use crate::train::record::TrainingRecord;
 
 /// How a command that could be carried out ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,6 +103,13 @@ pub fn run(cli: Cli, printer: &Printer) -> anyhow::Result<Outcome> {
         Command::Verify(args) => verify::run(&args, printer),
         Command::Bench(args) => bench::run(&args, printer),
     }
+}
+
+/// The data that the model `name` was trained on, as `--data` said it there.
+fn trained_on<'a>(name: &str, record: Option<&'a TrainingRecord>) -> Option<&'a str> {
+    let data = record.and_then(|record| record.data.argument.as_deref());
+    // A path in the record of a model that was trained elsewhere means nothing here.
+    data.filter(|data| Path::new(name).is_dir() || is_dataset_name(data))
 }
 
 /// Says loudly what the user must know of the data, and names the files that were left out.
