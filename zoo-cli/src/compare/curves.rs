@@ -1,6 +1,6 @@
 //! Learning curves over the seeds of a case.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::{Case, Results, run_dir};
 use crate::train::run_dir::METRICS_CSV;
@@ -19,7 +19,7 @@ pub(super) struct Curve {
 pub(super) fn curve(dir: &Path, results: &Results, case: &Case, name: &str) -> Curve {
     let seeds = results.of(case).into_iter().map(|run| run.seed);
     let files = seeds.map(|seed| run_dir(dir, case, seed).join(METRICS_CSV));
-    let curves: Vec<Vec<(f64, f64)>> = files.filter_map(|path| column(path, name)).collect();
+    let curves: Vec<Vec<(f64, f64)>> = files.filter_map(|path| column(&path, name)).collect();
     let longest = curves.iter().max_by_key(|c| c.len());
     let mut curve = Curve::default();
     for (i, (x, _)) in longest.into_iter().flatten().enumerate() {
@@ -31,7 +31,12 @@ pub(super) fn curve(dir: &Path, results: &Results, case: &Case, name: &str) -> C
     curve
 }
 
-fn column(path: PathBuf, name: &str) -> Option<Vec<(f64, f64)>> {
+/// The last value of the column `name` of the metrics at `path`.
+pub(super) fn last(path: &Path, name: &str) -> Option<f64> {
+    Some(column(path, name)?.last()?.1)
+}
+
+fn column(path: &Path, name: &str) -> Option<Vec<(f64, f64)>> {
     let text = std::fs::read_to_string(path).ok()?;
     let mut lines = text.lines();
     let index = lines.next()?.split(',').position(|title| title == name)?;

@@ -8,14 +8,14 @@ use anyhow::bail;
 use candle_core::Device;
 use models::registry;
 
-use super::curves::curve;
+use super::curves::{curve, last};
 use super::{Case, Contrast, Measure, Plan, Results, RunOutcome};
 use crate::data::OpenOptions;
 use crate::hub::Settings;
 use crate::report::plot::{Figure, LineChart, Scale};
 use crate::train::recipe::{self, Overrides, Recipe};
 use crate::train::record::TrainingRecord;
-use crate::train::run_dir::IfExists;
+use crate::train::run_dir::{IfExists, METRICS_CSV};
 use crate::train::session::{Output, Request, Session, SessionEnd};
 use crate::train::{RunDir, Watch};
 
@@ -297,13 +297,12 @@ impl Plan for ImagePlan {
             SessionEnd::Interrupted(..) => return Ok(None),
             SessionEnd::Finished(summary) => summary,
         };
-        let value = |measure: &Measure| {
-            let found = summary.test.iter().find(|(m, _)| m.name == measure.name);
-            found.map_or(f64::NAN, |(_, value)| *value)
-        };
+        // Read back where every digit was kept, so that a run that had been finished but not entered gives the same.
+        let metrics = dir.join(METRICS_CSV);
+        let value = |m: &Measure| last(&metrics, &format!("test_{}", m.name)).unwrap_or(f64::NAN);
         Ok(Some(RunOutcome {
             parameters: summary.parameters,
-            // Not a number for a run that had been finished but not entered.
+            // Not a number for such a run.
             step_ms: summary.seconds * 1e3 / summary.steps as f64,
             values: self.measures().iter().map(value).collect(),
         }))
