@@ -9,8 +9,8 @@ use models::registry::Task;
 use super::{Outcome, hub_settings};
 use crate::cli::{CompareArgs, CompareTask};
 use crate::compare::{
-    Case, FieldPlan, ForecastPlan, HORIZONS, ImagePlan, ImageTask, Measure, Plan, RunOutcome, Watch,
-    compare,
+    Case, FieldPlan, ForecastPlan, HORIZONS, ImagePlan, ImageTask, Measure, Plan, RunOutcome,
+    Watch, compare,
 };
 use crate::report::{Printer, Progress};
 

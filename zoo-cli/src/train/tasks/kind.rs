@@ -9,8 +9,8 @@ use models::{ModelConfig, ModelDir, Preprocessor};
 use super::Measures;
 use super::classification::Labelled;
 use super::forecasting::Windows;
-use crate::data::series::SeriesOptions;
 use super::reconstruction::Pictures;
+use crate::data::series::SeriesOptions;
 use crate::data::{OpenOptions, Source};
 use crate::train::{Run, Trained, Watch};
 
