@@ -17,8 +17,8 @@
 //! (64 hidden values, segments of 48, 500 steps of 16 windows, learning rate 0.002 unless said otherwise): mixture plus
 //! linear map 0.659, mixture alone 0.739, as the embedding 0.666, four projections 0.654, segments of 24 0.652, squared
 //! instead of absolute error 0.660, twice the learning rate 0.654, that with 1,000 steps 0.646. 128 hidden values reach
-//! 0.645 at the doubled rate in 500 steps and take two and a half times as long. Under another seed the mixture plus linear map
-//! (0.653) and the linear head of a wider LSTM (0.652) were level: a gain of the mixture over it is not shown there.
+//! 0.645 at the doubled rate in 500 steps and take two and a half times as long. Under another seed the mixture plus
+//! linear map (0.653) and the linear head of a wider LSTM (0.652) were level: no gain of the mixture is shown there.
 
 use candle_core::{D, Module, Result, Tensor};
 use candle_nn::{Init, VarBuilder};

@@ -31,7 +31,8 @@ const fn error(name: &'static str) -> Measure {
     Measure {
         name,
         larger_is_better: false,
-        contrast: Contrast::Ratio,
+        // Of one magnitude, and compared in the third digit.
+        contrast: Contrast::Difference,
     }
 }
 
