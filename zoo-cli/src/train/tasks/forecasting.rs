@@ -1,12 +1,14 @@
 //! Forecasting of series: mean squared or absolute error of every step of the horizon, on scaled values.
 
+mod repeat;
+
 use std::sync::Arc;
 
 use anyhow::bail;
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;
 use gmnm_core::rng::Philox;
-use models::forecaster::{Forecaster, ForecasterConfig, SeriesFormat, Step};
+use models::forecaster::{Forecaster, ForecasterConfig, SeriesFormat};
 use models::{ModelConfig, ModelDir};
 
 use super::kind::{Ending, Finished, Kind};
@@ -94,63 +96,6 @@ impl Windows {
             seed,
             device: device.clone(),
         }
-    }
-
-    /// The measures on the test part of repeating the last `season` steps of each look-back.
-    ///
-    /// # Errors
-    /// When the look-back is shorter than a season, or a column cannot be scaled.
-    pub fn repeat(&self, config: &ForecasterConfig, season: usize) -> anyhow::Result<Vec<f64>> {
-        if !(1..=self.look_back).contains(&season) {
-            bail!(
-                "a season of {season} steps does not fit into a look-back of {}",
-                self.look_back
-            );
-        }
-        let scale = self.series.scale(self.split.train.clone())?;
-        let task = self.task(config, &scale, None, &Device::Cpu);
-        let repeat = Repeat {
-            season,
-            horizon: self.horizon,
-        };
-        let mut sums = vec![0.0; MEASURES.all.len()];
-        for batch in task.batches(Part::Test, 256) {
-            let batch = batch?;
-            let forecast = repeat.forward(&batch.past)?;
-            for (sum, value) in sums.iter_mut().zip(errors(&forecast, &batch.future)?) {
-                *sum += value;
-            }
-        }
-        let count = task.examples(Part::Test).max(1) as f64;
-        Ok(sums.iter().map(|sum| sum / count).collect())
-    }
-
-    /// Rows of the cycle that a series of this step most likely has: a day, a week of days, or a year of months.
-    pub fn season(&self) -> usize {
-        const DAY: u64 = 86_400;
-        match self.series.step {
-            Step::Months(months) if 12u32.is_multiple_of(months.max(1)) => {
-                (12 / months.max(1)) as usize
-            }
-            Step::Seconds(DAY) => 7,
-            Step::Seconds(s) if s > 0 && s < DAY && DAY.is_multiple_of(s) => (DAY / s) as usize,
-            _ => 1,
-        }
-    }
-}
-
-/// The forecast that repeats the last `season` steps.
-struct Repeat {
-    season: usize,
-    horizon: usize,
-}
-
-impl Repeat {
-    fn forward(&self, past: &Tensor) -> Result<Tensor> {
-        let steps = past.dim(1)?;
-        let last = past.narrow(1, steps - self.season, self.season)?;
-        let times = self.horizon.div_ceil(self.season);
-        last.repeat((1, times, 1))?.narrow(1, 0, self.horizon)
     }
 }
 

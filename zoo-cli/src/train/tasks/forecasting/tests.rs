@@ -1,3 +1,4 @@
+use models::forecaster::Step;
 use models::registry;
 
 use super::*;
