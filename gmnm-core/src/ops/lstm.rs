@@ -6,6 +6,7 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp3, D, Layout, Result, Shape, Tensor};
 
 use super::cpu_storage::{Element, elements, has_kernels, slice, with_element};
+use super::join::join;
 use super::tape;
 use crate::cpu::dispatch::Path;
 use crate::cpu::lstm::{self, Done, Saved, Sizes};
@@ -76,22 +77,13 @@ pub fn lstm(
     if !has_kernels(x) || !parameters.iter().chain(&[&h0, &c0]).all(same) {
         return composed(x, parameters, h0, c0);
     }
-    let flat = parameters
-        .iter()
-        .map(|t| t.flatten_all())
-        .collect::<Result<Vec<_>>>()?;
     let shared = Arc::new(Mutex::new(Shared::default()));
     let op = Lstm {
         sizes,
         shared: shared.clone(),
     };
-    let state = Tensor::stack(&[h0, c0], 0)?;
-    let outputs = tape::apply3(
-        &x.contiguous()?,
-        &Tensor::cat(&flat, 0)?,
-        &state.contiguous()?,
-        op,
-    )?;
+    let state = join(&[&h0, &c0])?;
+    let outputs = tape::apply3(&x.contiguous()?, &join(&parameters)?, &state, op)?;
     let cell = tape::apply1(&outputs, LastCell { sizes, shared })?;
     let last = outputs.narrow(1, steps - 1, 1)?.squeeze(1)?;
     Ok(LstmOutput {

@@ -4,6 +4,7 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, D, Layout, Result, Shape, Tensor};
 
 use super::cpu_storage::{Element, elements, has_kernels, slice, with_element};
+use super::join::join;
 use super::tape;
 use crate::Aggregation;
 use crate::cpu::dispatch::Path;
@@ -52,14 +53,15 @@ pub fn mixture(
     if !has_kernels(x) || !parameters.iter().flatten().all(same) || x.elem_count() == 0 {
         return composed(x, centers, projections, weight, bias, aggregation);
     }
-    let mut flat = parameters
-        .into_iter()
-        .flatten()
-        .map(Tensor::flatten_all)
-        .collect::<Result<Vec<_>>>()?;
-    if bias.is_none() {
-        flat.push(Tensor::zeros(o, x.dtype(), x.device())?);
-    }
+    let zeros;
+    let bias = match bias {
+        Some(bias) => bias,
+        None => {
+            zeros = Tensor::zeros(o, x.dtype(), x.device())?;
+            &zeros
+        }
+    };
+    let flat = join(&[centers, projections, weight, bias])?;
     let sizes = Sizes {
         inputs: d,
         components: m,
@@ -67,11 +69,7 @@ pub fn mixture(
         outputs: o,
         summed: aggregation == Aggregation::Sum,
     };
-    tape::apply2(
-        &x.contiguous()?,
-        &Tensor::cat(&flat, 0)?,
-        MixtureOp { sizes },
-    )
+    tape::apply2(&x.contiguous()?, &flat, MixtureOp { sizes })
 }
 
 /// The same of candle's ops, for devices and types that have no kernel.

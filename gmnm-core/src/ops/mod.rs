@@ -7,6 +7,7 @@ mod convolution;
 mod cpu_storage;
 mod cross_entropy;
 mod global_mean;
+mod join;
 mod layer_norm;
 mod linear;
 mod lstm;
