@@ -14,7 +14,10 @@ use sha2::{Digest, Sha256};
 /// The commit that every repository of the server stands at.
 pub const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
-/// What goes wrong when a file is asked for.
+const HTML: &str = "Content-Type: text/html; charset=utf-8";
+const PAGE: &[u8] = b"<!doctype html><title>Sign in</title><p>Welcome to the captive portal.";
+
+/// What goes wrong.
 #[derive(Clone, Debug, Default)]
 pub enum Fault {
     /// Nothing.
@@ -40,6 +43,12 @@ pub enum Fault {
     Etag(String),
     /// The file list goes on at this address.
     NextPage(String),
+    /// This status and a web page for every request.
+    Status(&'static str),
+    /// More bytes come than the file has, without a length ahead.
+    TooMuch,
+    /// Every request is sent on to another host, at this address.
+    Elsewhere(String),
     /// Files lie on another host, at this address.
     Redirect(String),
 }
@@ -97,6 +106,8 @@ pub struct Seen {
     pub line: String,
     /// Names in lower case.
     pub headers: Vec<(String, String)>,
+    /// What was sent along.
+    pub body: Vec<u8>,
 }
 
 impl Seen {
@@ -203,19 +214,37 @@ fn answer(stream: &TcpStream, state: &State) -> io::Result<()> {
         }
         headers.push((name, value));
     }
-    reader.take(length).read_to_end(&mut Vec::new())?;
+    let mut body = Vec::new();
+    reader.take(length).read_to_end(&mut body)?;
     let seen = Seen {
         line: line.trim_end().trim_end_matches(" HTTP/1.1").to_owned(),
         headers,
+        body,
     };
     locked(&state.seen).push(seen.clone());
     let target = seen.line.split_once(' ').map_or("", |(_, target)| target);
-    if target.contains("/revision/") {
+    let fault = locked(&state.fault).clone();
+    match fault {
+        Fault::Status(status) => return respond(stream, status, &[HTML.to_owned()], PAGE),
+        Fault::Elsewhere(host) => {
+            let headers = [format!("Location: {host}{target}")];
+            return respond(stream, "307 Temporary Redirect", &headers, b"");
+        }
+        _ => {}
+    }
+    if seen.line.starts_with("POST ") {
+        take_upload(stream, target, &seen.body)
+    } else if target.split('/').count() == 5 && target.starts_with("/api/models/") {
+        let info = json!({"id": "me/tiny", "private": false, "sha": COMMIT});
+        respond(stream, "200 OK", &[], info.to_string().as_bytes())
+    } else if target.contains("/revision/") {
         respond(
             stream,
             "200 OK",
             &[],
-            json!({"sha": COMMIT}).to_string().as_bytes(),
+            json!({"id": "me/tiny", "sha": COMMIT})
+                .to_string()
+                .as_bytes(),
         )
     } else if target.contains("/tree/") {
         file_list(stream, state)
@@ -230,6 +259,23 @@ fn answer(stream: &TcpStream, state: &State) -> io::Result<()> {
             b"{\"error\":\"no such thing\"}",
         )
     }
+}
+
+/// The server takes every upload inside the commit: it has no Xet.
+fn take_upload(stream: &TcpStream, target: &str, body: &[u8]) -> io::Result<()> {
+    let answer = if target.contains("/preupload/") {
+        let asked: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+        let modes = asked["files"].as_array().into_iter().flatten().map(
+            |file| json!({"path": file["path"], "uploadMode": "regular", "shouldIgnore": false}),
+        );
+        json!({"files": modes.collect::<Vec<_>>()})
+    } else if target.contains("/commit/") {
+        let url = format!("https://hub.example/me/tiny/commit/{COMMIT}");
+        json!({"success": true, "commitUrl": url, "commitOid": COMMIT})
+    } else {
+        json!({"transfer": "basic", "objects": []})
+    };
+    respond(stream, "200 OK", &[], answer.to_string().as_bytes())
 }
 
 fn file_list(stream: &TcpStream, state: &State) -> io::Result<()> {
@@ -286,12 +332,12 @@ fn file(
         }
         now
     };
-    let page = b"<!doctype html><title>Sign in</title><p>Welcome to the captive portal.";
-    let html = ["Content-Type: text/html; charset=utf-8".to_owned()];
     match &fault {
-        Fault::Forbidden => return respond(stream, "403 Forbidden", &html, page),
-        Fault::WebPage => return respond(stream, "200 OK", &html, page),
-        Fault::Unavailable => return respond(stream, "503 Service Unavailable", &html, page),
+        Fault::Forbidden => return respond(stream, "403 Forbidden", &[HTML.to_owned()], PAGE),
+        Fault::WebPage => return respond(stream, "200 OK", &[HTML.to_owned()], PAGE),
+        Fault::Unavailable => {
+            return respond(stream, "503 Service Unavailable", &[HTML.to_owned()], PAGE);
+        }
         Fault::Redirect(host) => {
             let headers = [
                 format!("Location: {host}{target}?signature=secret"),
@@ -335,12 +381,24 @@ fn file(
             respond(stream, status, &headers, &body)
         }
         Fault::HalfBody => respond(stream, status, &headers, &body[..body.len() / 2]),
+        Fault::TooMuch => {
+            write_head(stream, status, &headers)?;
+            let mut out = stream;
+            out.write_all(&body)?;
+            out.write_all(&body)?;
+            stream.shutdown(Shutdown::Write)
+        }
         Fault::CutAfter(bytes) if bytes < body.len() => {
             headers.push(format!("Content-Length: {}", body.len()));
             write_head(stream, status, &headers)?;
             let mut out = stream;
             out.write_all(&body[..bytes])?;
             stream.shutdown(Shutdown::Both)
+        }
+        _ if seen.line.starts_with("HEAD ") => {
+            headers.push(format!("Content-Length: {}", body.len()));
+            write_head(stream, status, &headers)?;
+            stream.shutdown(Shutdown::Write)
         }
         _ => respond(stream, status, &headers, &body),
     }

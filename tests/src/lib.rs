@@ -1,5 +1,10 @@
 //! Support for the end-to-end tests: where the binary is and how to run it in a directory of its own.
 
 #[cfg(feature = "hub")]
+pub mod hub_fixture;
+#[cfg(feature = "hub")]
 pub mod hub_server;
+pub mod model;
+pub mod peer;
+pub mod shardline;
 pub mod zoo;

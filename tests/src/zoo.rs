@@ -109,7 +109,15 @@ impl Workspace {
     /// # Panics
     /// When it cannot be started.
     pub fn zoo(&self, args: &[&str]) -> Ran {
-        Ran::new(self.command(args).output().expect("zoo starts"))
+        self.run(self.command(args))
+    }
+
+    /// Runs a command, one of [`Workspace::command`] with another environment, to its end.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn run(&self, mut command: Command) -> Ran {
+        Ran::new(command.output().expect("zoo starts"))
     }
 
     /// Runs `zoo` with `input` on stdin.

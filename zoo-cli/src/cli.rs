@@ -337,9 +337,9 @@ pub struct UploadArgs {
     /// The title of the commit (left out: `Upload` and the model's name).
     #[arg(long, value_name = "TEXT")]
     pub message: Option<String>,
-    /// The licence on a card that is written here, as the Hub calls it.
-    #[arg(long, value_name = "ID", default_value = "unknown")]
-    pub license: String,
+    /// The licence on a card that is written here, as the Hub calls it (left out: that of the present card).
+    #[arg(long, value_name = "ID")]
+    pub license: Option<String>,
     /// Proposes the commit as a pull request.
     #[arg(long)]
     pub create_pr: bool,

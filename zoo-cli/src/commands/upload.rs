@@ -20,7 +20,7 @@ pub(super) fn run(args: &UploadArgs, printer: &Printer) -> anyhow::Result<Outcom
     let settings = hub_settings(&args.hub)?;
     let transfer = Transfer::new(printer, "downloading");
     let files = locate(&args.model, &[], &settings, &transfer)?;
-    let plan = UploadPlan::new(&files, &repo, &args.license)?;
+    let plan = UploadPlan::new(&files, &repo, args.license.as_deref())?;
     if !plan.left_out().is_empty() {
         printer.info(&format!("left out: {}", plan.left_out().join(", ")));
     }

@@ -161,20 +161,28 @@ pub fn owned(files: &ModelFiles) -> Result<Option<String>, HubError> {
 
 /// What a card lacks.
 pub(crate) fn problem(text: &str) -> Option<String> {
-    let mut lines = text.lines();
-    let front: Vec<&str> = match lines.next() {
-        Some("---") => lines.by_ref().take_while(|line| *line != "---").collect(),
-        _ => return Some("has no YAML front matter; begin it with a line `---`".to_owned()),
-    };
+    if text.lines().next() != Some("---") {
+        return Some("has no YAML front matter; begin it with a line `---`".to_owned());
+    }
     ["license", "library_name", "pipeline_tag"]
         .iter()
-        .find(|key| {
-            !front.iter().any(|line| {
-                line.split_once(':')
-                    .is_some_and(|(found, value)| found == **key && !value.trim().is_empty())
-            })
-        })
+        .find(|key| front_value(text, key).is_none())
         .map(|key| format!("has no `{key}` in its front matter; add one"))
+}
+
+/// The licence on the card of a model, as it stands there.
+pub(crate) fn license(files: &ModelFiles) -> Option<String> {
+    let text = String::from_utf8(files.read(CARD).ok()??).ok()?;
+    front_value(&text, "license").map(|value| value.trim_matches('"').to_owned())
+}
+
+/// What stands behind a key of the front matter.
+fn front_value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+    let mut lines = text.lines();
+    lines.next().filter(|line| *line == "---")?;
+    let mut front = lines.take_while(|line| *line != "---");
+    let value = front.find_map(|line| line.strip_prefix(key)?.strip_prefix(':'))?;
+    Some(value.trim()).filter(|value| !value.is_empty())
 }
 
 /// Writes the card of a model. `license` is an identifier of the Hub, as in `mit` or
@@ -191,15 +199,18 @@ pub fn render(
     card
 }
 
-/// The kind of task, by its name on the Hub.
+/// Architectures and the kinds of their tasks, by their names on the Hub.
+pub const PIPELINE_TAGS: [(&str, &str); 5] = [
+    ("classifier", "image-classification"),
+    ("generator", "unconditional-image-generation"),
+    ("forecaster", "time-series-forecasting"),
+    ("surface", "tabular-regression"),
+    ("poisson", "other"),
+];
+
 fn pipeline_tag(architecture: &str) -> &'static str {
-    match architecture {
-        "classifier" => "image-classification",
-        "generator" => "unconditional-image-generation",
-        "forecaster" => "time-series-forecasting",
-        "surface" => "tabular-regression",
-        _ => "other",
-    }
+    let found = PIPELINE_TAGS.iter().find(|(name, _)| *name == architecture);
+    found.map_or("other", |(_, tag)| tag)
 }
 
 /// The architecture as `config.json` names it.

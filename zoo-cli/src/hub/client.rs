@@ -127,6 +127,14 @@ impl Client {
         url
     }
 
+    /// An address that the server gave, made whole where it is relative.
+    pub(super) fn whole(&self, address: &str) -> String {
+        match self.endpoint.join(address) {
+            Ok(url) => url.to_string(),
+            Err(_) => address.to_owned(),
+        }
+    }
+
     /// The error for an answer that no honest Hub gives.
     pub(super) fn protocol(&self, problem: &str) -> HubError {
         HubError::Protocol {

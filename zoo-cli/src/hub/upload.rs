@@ -89,13 +89,17 @@ impl UploadPlan {
     /// model card (unless the owner wrote one), example outputs, the network in Python, and the hash
     /// of every file.
     ///
-    /// `license` is an identifier of the Hub for a card that is written here.
+    /// `license` is an identifier of the Hub for a card that is written here; without it the present card's stays.
     ///
     /// # Errors
     ///
     /// [`HubError::Model`] when the files are no sound model, [`HubError::Io`] when a file
     /// can't be read.
-    pub fn new(source: &ModelFiles, repo: &RepoId, license: &str) -> Result<Self, HubError> {
+    pub fn new(
+        source: &ModelFiles,
+        repo: &RepoId,
+        license: Option<&str>,
+    ) -> Result<Self, HubError> {
         let model = source.load()?;
         let mut files = Vec::new();
         for name in FILES {
@@ -103,7 +107,11 @@ impl UploadPlan {
         }
         let text = match card::owned(source)? {
             Some(text) => text,
-            None => card::render(&model, &Training::read(source)?, license, Some(repo)),
+            None => {
+                let license = license.map(str::to_owned).or_else(|| card::license(source));
+                let license = license.as_deref().unwrap_or(card::NO_LICENSE);
+                card::render(&model, &Training::read(source)?, license, Some(repo))
+            }
         };
         files.push(PlannedFile::made(CARD, text.into_bytes()));
         files.push(PlannedFile::made(
@@ -231,10 +239,10 @@ pub fn upload(
         .map_err(failed)?;
     let page = http.url(&[target.repo.owner(), target.repo.name()]);
     Ok(Uploaded {
-        url: commit
-            .pr_url
-            .or(commit.commit_url)
-            .unwrap_or_else(|| page.to_string()),
+        url: match commit.pr_url.or(commit.commit_url) {
+            Some(address) => http.whole(&address),
+            None => page.to_string(),
+        },
         commit: commit.commit_oid,
     })
 }
