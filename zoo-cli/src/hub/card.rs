@@ -171,6 +171,7 @@ pub(crate) fn problem(text: &str) -> Option<String> {
 }
 
 /// The licence on the card of a model, as it stands there.
+#[cfg(feature = "hub")]
 pub(crate) fn license(files: &ModelFiles) -> Option<String> {
     let text = String::from_utf8(files.read(CARD).ok()??).ok()?;
     front_value(&text, "license").map(|value| value.trim_matches('"').to_owned())
