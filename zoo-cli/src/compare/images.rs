@@ -112,8 +112,13 @@ impl Dataset {
         let last = Path::new(argument).file_name();
         let last = last.map_or(argument.into(), |name| name.to_string_lossy());
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        let mut name = last.replace(|c| !plain(c), "-");
+        // `.` and `..` are no names of their own.
+        if name.chars().all(|c| c == '.') {
+            name = name.replace('.', "-");
+        }
         Self {
-            name: last.replace(|c| !plain(c), "-"),
+            name,
             argument: argument.to_string(),
         }
     }
