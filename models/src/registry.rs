@@ -182,6 +182,20 @@ const ENTRIES: &[Entry] = &[
         },
     },
     Entry {
+        name: "fashion-classifier",
+        task: Task::Classification,
+        summary: "the classifier with a Gaussian mixture for small grey images of clothes",
+        default_data: "fashion-mnist",
+        recipe: "cifar-classifier",
+        config: || match classifier(WIDTHS, Some(gmnm()), None) {
+            ModelConfig::Classifier(config) => ModelConfig::Classifier(ClassifierConfig {
+                channels: 1,
+                ..config
+            }),
+            other => other,
+        },
+    },
+    Entry {
         name: "image-generator",
         task: Task::Generation,
         summary: "an autoencoder whose decoder a Gaussian mixture of the latent multiplies",

@@ -54,6 +54,26 @@ fn assert_same_bytes(zoo: &Workspace, one: &str, other: &str) {
 }
 
 #[test]
+fn what_can_be_uploaded_does_not_tell_where_the_data_lay() {
+    let root = tempfile::tempdir().unwrap();
+    let zoo = workspace(root.path());
+    let data = zoo.path("digits").display().to_string();
+    let mut args = vec!["train", MODEL, "--data", &data, "--out", "run"];
+    args.extend(TINY);
+    args.extend(["--epochs", "1", "--quiet"]);
+    zoo.zoo(&args).expect(0);
+    for name in OUTPUTS {
+        let text = String::from_utf8_lossy(&read(&zoo, &format!("run/{name}"))).into_owned();
+        let place = root.path().to_str().unwrap();
+        assert!(!text.contains(place), "{name}: {text}");
+    }
+    // On this machine it is still known.
+    let again = ["eval", "run", "--format", "json"];
+    let measured: Value = serde_json::from_str(&zoo.zoo(&again).expect(0).stdout).unwrap();
+    assert_eq!(measured["examples"], 20);
+}
+
+#[test]
 fn a_trained_model_evaluates_to_the_accuracy_that_training_printed() {
     let root = tempfile::tempdir().unwrap();
     let zoo = workspace(root.path());

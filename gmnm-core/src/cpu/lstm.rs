@@ -13,11 +13,21 @@ use super::lanes::{Lanes, Real};
 use super::scratch::with_scratch;
 use super::tile::{Panels, Rows, add_transposed};
 
-/// Rows of the batch that go through the steps together.
-const BLOCK: usize = 16;
+/// The most rows of the batch that go through the steps together: whole register tiles on every path, and few enough
+/// that their values stay in the cache.
+const MAX_BLOCK: usize = 32;
+
+/// Rows that go through the steps together: each thread's share, a multiple of the smallest tile.
+fn block(batch: usize) -> usize {
+    let share = batch.div_ceil(rayon::current_num_threads());
+    share.next_multiple_of(4).min(MAX_BLOCK)
+}
 
 /// Rows of a product whose operand should stay in the cache.
 const CHUNK: usize = 48;
+
+/// Rows of a weight gradient's products that are summed in registers, before they go to memory.
+const DEPTH: usize = 128;
 
 /// Columns of the gates whose weights' gradient one task sums.
 const COLUMNS: usize = 64;
@@ -108,12 +118,13 @@ pub(crate) fn forward<T: Real>(
     let mut cells = vec![T::default(); sizes.batch * n * h];
     let mut outputs = vec![T::default(); sizes.batch * n * h];
     let (h0, c0) = state.split_at(sizes.batch * h);
-    let starts = h0.par_chunks(BLOCK * h).zip(c0.par_chunks(BLOCK * h));
+    let block = block(sizes.batch);
+    let starts = h0.par_chunks(block * h).zip(c0.par_chunks(block * h));
     gates.spare_capacity_mut()[..len]
-        .par_chunks_mut(BLOCK * n * four)
-        .zip(cells.par_chunks_mut(BLOCK * n * h))
-        .zip(outputs.par_chunks_mut(BLOCK * n * h))
-        .zip(x.par_chunks(BLOCK * n * d))
+        .par_chunks_mut(block * n * four)
+        .zip(cells.par_chunks_mut(block * n * h))
+        .zip(outputs.par_chunks_mut(block * n * h))
+        .zip(x.par_chunks(block * n * d))
         .zip(starts)
         .for_each(|((((gates, cells), outputs), x), (h0, c0))| {
             let rows = h0.len() / h;
@@ -280,15 +291,16 @@ impl<T: Real> Done<'_, T> {
             _ => dc.to_vec(),
         };
         let c0 = &self.state[batch * h..];
+        let block_rows = block(batch);
         let mut x = vec![T::default(); if input { batch * n * d } else { 0 }];
         let parameters = with_scratch(batch * n * four, |slopes: &mut [T]| {
             slopes
-                .par_chunks_mut(BLOCK * n * four)
-                .zip(dh0.par_chunks_mut(BLOCK * h))
-                .zip(dc0.par_chunks_mut(BLOCK * h))
+                .par_chunks_mut(block_rows * n * four)
+                .zip(dh0.par_chunks_mut(block_rows * h))
+                .zip(dc0.par_chunks_mut(block_rows * h))
                 .enumerate()
                 .for_each(|(block, ((slopes, dh), dc))| {
-                    let (rows, first) = (dh.len() / h, block * BLOCK);
+                    let (rows, first) = (dh.len() / h, block * block_rows);
                     for t in (0..n).rev() {
                         path.run(StepBack {
                             t,
@@ -340,16 +352,16 @@ impl<T: Real> Done<'_, T> {
                 let left = |row: usize, rows: usize, step: usize| {
                     Rows::new(&slopes[row * four + column..], rows, cols, step)
                 };
-                for row in (0..batch * n).step_by(CHUNK) {
-                    let rows = CHUNK.min(batch * n - row);
+                for row in (0..batch * n).step_by(DEPTH) {
+                    let rows = DEPTH.min(batch * n - row);
                     let x = Rows::new(&self.x[row * d..], rows, d, d);
                     add_transposed(path, input, left(row, rows, four), x, rows);
                 }
                 let h0 = Rows::new(self.state, batch, h, h);
                 add_transposed(path, hidden, left(0, batch, n * four), h0, batch);
                 for row in 0..batch {
-                    for t in (1..n).step_by(CHUNK) {
-                        let (at, steps) = (row * n + t, CHUNK.min(n - t));
+                    for t in (1..n).step_by(DEPTH) {
+                        let (at, steps) = (row * n + t, DEPTH.min(n - t));
                         let before = Rows::new(&self.outputs[(at - 1) * h..], steps, h, h);
                         add_transposed(path, hidden, left(at, steps, four), before, steps);
                     }

@@ -1,5 +1,7 @@
 //! Weights in the order in which register tiles read them.
 
+use rayon::prelude::*;
+
 use super::lanes::Real;
 use super::scratch::Aligned;
 
@@ -49,13 +51,21 @@ impl WeightOrder {
 
     /// The place of (lane, k) in PyTorch's order, where k counts (tap, inner).
     pub(super) fn source(&self, lane: usize, k: usize) -> usize {
-        let (tap, inner) = (k / self.inner, k % self.inner);
-        let tap = if self.flipped {
+        self.kernel(lane, k % self.inner) + self.tap(k / self.inner)
+    }
+
+    /// The place of the first tap of (lane, inner) in PyTorch's order.
+    fn kernel(&self, lane: usize, inner: usize) -> usize {
+        lane * self.lane_stride + inner * self.inner_stride
+    }
+
+    /// The tap here of a tap there, and the other way round.
+    fn tap(&self, tap: usize) -> usize {
+        if self.flipped {
             self.taps - 1 - tap
         } else {
             tap
-        };
-        lane * self.lane_stride + inner * self.inner_stride + tap
+        }
     }
 }
 
@@ -99,17 +109,29 @@ pub(super) fn pack<T: Real>(
 ) -> Aligned {
     let len = padded(order.lanes, count, cols) * order.depth();
     let mut packed = Aligned::zeros::<T>(len);
-    let out = packed.slice_mut::<T>(len);
+    let mut rest = packed.slice_mut::<T>(len);
+    let mut parts = Vec::new();
     for (start, registers) in blocks(order.lanes, count, cols) {
-        let width = registers * count;
-        let block = &mut out[start * order.depth()..][..width * order.depth()];
-        for (k, row) in block.chunks_exact_mut(width).enumerate() {
-            let lanes = start..order.lanes.min(start + width);
-            for (value, lane) in row.iter_mut().zip(lanes) {
-                *value = weight[order.source(lane, k)];
+        let (part, after) = rest.split_at_mut(registers * count * order.depth());
+        parts.push((start, registers * count, part));
+        rest = after;
+    }
+    parts.into_par_iter().for_each(|(start, width, part)| {
+        // Few enough that the rows they go to stay in the cache.
+        const INNERS: usize = 8;
+        let lanes = order.lanes.min(start + width) - start;
+        for first in (0..order.inner).step_by(INNERS) {
+            for lane in 0..lanes {
+                for inner in first..order.inner.min(first + INNERS) {
+                    let kernel = &weight[order.kernel(start + lane, inner)..][..order.taps];
+                    for (tap, &value) in kernel.iter().enumerate() {
+                        let k = order.tap(tap) * order.inner + inner;
+                        part[k * width + lane] = value;
+                    }
+                }
             }
         }
-    }
+    });
     packed
 }
 

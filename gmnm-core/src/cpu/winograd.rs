@@ -130,12 +130,16 @@ pub(super) fn input_gradient<T: Real>(
     convolve(path, &Tiling::transposed(g), order, dy, weight, bias)
 }
 
-/// Tiles at a time: both sides' planes stay in the second-level cache.
+/// Tiles at a time: about as many as have both sides' planes in the second-level cache, and the same for every thread.
 fn tiles_at_once<T: Real>(t: &Tiling) -> usize {
     const CACHED: usize = 448 * 1024;
     let bytes = PLANES * (t.input + t.out) * size_of::<T>();
     // A multiple of a register tile's height.
-    (CACHED / bytes / 6).clamp(2, 16) * 6
+    let fitting = (CACHED / bytes / 6).clamp(2, 16) * 6;
+    let threads = rayon::current_num_threads();
+    let share = fitting * threads;
+    let rounds = ((t.tiles() + share / 2) / share).max(1);
+    t.tiles().div_ceil(rounds * threads).max(1)
 }
 
 fn convolve<T: Real>(

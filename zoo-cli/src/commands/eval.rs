@@ -30,7 +30,8 @@ pub(super) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<Outcome>
         return super::field::eval(args, &model, record.as_deref(), printer);
     }
     let record: Option<TrainingRecord> = record.and_then(|text| serde_json::from_str(&text).ok());
-    let trained_on = trained_on(&args.model, record.as_ref());
+    let trained_on = trained_on(&args.model, record.as_ref())?;
+    let trained_on = trained_on.as_deref();
     let default = registry::find(&model.model).map_or("cifar10", |entry| entry.default_data);
     let options = OpenOptions {
         hub: Some(&settings),

@@ -41,7 +41,8 @@ pub(super) fn run(args: &GenerateArgs, printer: &Printer) -> anyhow::Result<Outc
         let record = files.training();
         let record: Option<TrainingRecord> = record.and_then(|t| serde_json::from_str(&t).ok());
         let spec = args.data.as_deref();
-        let spec = spec.or(trained_on(&args.model, record.as_ref()));
+        let trained_on = trained_on(&args.model, record.as_ref())?;
+        let spec = spec.or(trained_on.as_deref());
         from_dataset(&model, spec, &settings, printer)?
     } else {
         from_files(args, &painter, printer)?

@@ -22,6 +22,7 @@ use crate::cli::{Cli, Command, HubArgs};
 use crate::data::{SkippedFile, is_dataset_name};
 use crate::hub::{HubError, Overrides, Settings, Token};
 use crate::report::Printer;
+use crate::train::RunDir;
 use crate::train::record::TrainingRecord;
 
 /// How a command that could be carried out ended.
@@ -105,11 +106,11 @@ pub fn run(cli: Cli, printer: &Printer) -> anyhow::Result<Outcome> {
     }
 }
 
-/// The data that the model `name` was trained on, as `--data` said it there.
-fn trained_on<'a>(name: &str, record: Option<&'a TrainingRecord>) -> Option<&'a str> {
-    let data = record.and_then(|record| record.data.argument.as_deref());
-    // A path in the record of a model that was trained elsewhere means nothing here.
-    data.filter(|data| Path::new(name).is_dir() || is_dataset_name(data))
+/// The data that the model `name` was trained on, as `--data` said it there: a path only where the run lies here.
+fn trained_on(name: &str, record: Option<&TrainingRecord>) -> anyhow::Result<Option<String>> {
+    let path = RunDir::existing(Path::new(name)).data_path()?;
+    let argument = || record?.data.argument.clone();
+    Ok(path.or_else(|| argument().filter(|data| is_dataset_name(data))))
 }
 
 /// Says loudly what the user must know of the data, and names the files that were left out.

@@ -10,7 +10,7 @@ use models::registry;
 
 use super::curves::{curve, last};
 use super::{Case, Contrast, Measure, Plan, Results, RunOutcome};
-use crate::data::OpenOptions;
+use crate::data::{OpenOptions, public_name};
 use crate::hub::Settings;
 use crate::report::plot::{Figure, LineChart, Scale};
 use crate::train::recipe::{self, Overrides, Recipe};
@@ -109,8 +109,7 @@ struct Dataset {
 
 impl Dataset {
     fn new(argument: &str) -> Self {
-        let last = Path::new(argument).file_name();
-        let last = last.map_or(argument.into(), |name| name.to_string_lossy());
+        let last = public_name(argument);
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         let mut name = last.replace(|c| !plain(c), "-");
         // `.` and `..` are no names of their own.

@@ -93,6 +93,15 @@ pub fn is_dataset_name(spec: &str) -> bool {
     spec == SAMPLE || remote::find(spec).is_some()
 }
 
+/// What `spec` is called where the paths of this machine mean nothing: a dataset's name, or the last part of a path.
+pub fn public_name(spec: &str) -> String {
+    let last = Path::new(spec).file_name();
+    match last {
+        Some(last) if !is_dataset_name(spec) => last.to_string_lossy().into_owned(),
+        _ => spec.to_string(),
+    }
+}
+
 /// Brings the images of a dataset that has a size of its own to another, and tells the user.
 fn bring_to(data: &mut ImageDataset, (height, width): (usize, usize)) {
     let own = data.train.shape();

@@ -15,6 +15,8 @@ pub const METRICS_JSONL: &str = "metrics.jsonl";
 pub const CURVES: &str = "curves.svg";
 /// The run's settings, so that it can be repeated and resumed.
 pub const TRAINING: &str = "training.json";
+/// Where the data lay on this machine, when that was a path: it is for resuming here, and never leaves with the model.
+pub const DATA_PATH: &str = "data-path.txt";
 /// The model card.
 pub const CARD: &str = "README.md";
 /// The saved states of an unfinished run.
@@ -130,6 +132,19 @@ impl RunDir {
         replace_file(&path, contents).map_err(TrainError::io("write", &path))
     }
 
+    /// `--data` of the run where it was a path.
+    ///
+    /// # Errors
+    /// When it is there and cannot be read.
+    pub fn data_path(&self) -> Result<Option<String>, TrainError> {
+        let path = self.join(DATA_PATH);
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(Some(text)),
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(TrainError::io("read", &path)(e)),
+        }
+    }
+
     fn check_writable(&self) -> Result<(), TrainError> {
         let probe = self.join(".writable");
         fs::write(&probe, [])
@@ -147,6 +162,7 @@ impl RunDir {
             METRICS_JSONL,
             CURVES,
             TRAINING,
+            DATA_PATH,
             CARD,
             model_dir::CONFIG,
             model_dir::WEIGHTS,

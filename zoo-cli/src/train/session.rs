@@ -13,11 +13,11 @@ use super::checkpoint::Checkpoint;
 use super::metrics::DataNote;
 use super::recipe::{self, Overrides};
 use super::record::{DataRecord, ResultRecord, TrainingRecord};
-use super::run_dir::{CARD, IfExists};
+use super::run_dir::{CARD, DATA_PATH, IfExists};
 use super::tasks::kind::{self, Ending, Finished, Kind};
 use super::tasks::{Measure, Measures};
 use super::{Run, RunDir, Watch};
-use crate::data::{OpenOptions, SkippedFile};
+use crate::data::{OpenOptions, SkippedFile, is_dataset_name, public_name};
 use crate::hub::card::{self, Training};
 
 /// Where a new run goes.
@@ -110,11 +110,8 @@ impl Session {
         };
         let kind = kind::open(&expected.model, request.data, entry.default_data, &options)?;
         let source = kind.source();
-        let dataset = if source.is_sample {
-            "sample"
-        } else {
-            source.name.as_str()
-        };
+        let name = public_name(&source.name);
+        let dataset = if source.is_sample { "sample" } else { &name };
         let config = kind.fit(entry.config())?;
         let resolved = recipe::resolve(entry.recipe, dataset, config, &request.overrides)?;
         kind.check(&resolved.model)?;
@@ -129,8 +126,8 @@ impl Session {
             version: env!("CARGO_PKG_VERSION").to_string(),
             seed: request.seed,
             data: DataRecord {
-                argument: request.data.map(str::to_string),
-                name: source.name.clone(),
+                argument: request.data.map(public_name),
+                name: name.clone(),
                 fingerprint: source.fingerprint.clone(),
                 notice: source.notice.clone(),
             },
@@ -138,6 +135,9 @@ impl Session {
             config: resolved.model,
             result: None,
         };
+        if let Some(path) = request.data.filter(|data| !is_dataset_name(data)) {
+            dir.write(DATA_PATH, path.as_bytes())?;
+        }
         record.write(&dir)?;
         Ok(Self {
             dir,
@@ -169,7 +169,8 @@ impl Session {
             );
         }
         let entry = registry::find(&record.model)?;
-        let argument = data.or(record.data.argument.as_deref());
+        let path = dir.data_path()?;
+        let argument = data.or(path.as_deref()).or(record.data.argument.as_deref());
         let options = OpenOptions {
             series: record.recipe.series_options(),
             ..options.clone()

@@ -389,9 +389,14 @@ fn hostile_weights_take_no_more_memory_than_their_own_size() {
     const ALONE: &str = "ZOO_TEST_ALONE";
     const SMALL_ALLOCATIONS: u64 = 1 << 20;
     if std::env::var_os(ALONE).is_none() {
-        let thread = std::thread::current();
+        // With one test thread the thread has no name of the test's.
+        let name = concat!(
+            module_path!(),
+            "::hostile_weights_take_no_more_memory_than_their_own_size"
+        );
+        let name = name.split_once("::").map_or(name, |(_, rest)| rest);
         let run = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", thread.name().unwrap(), "--test-threads=2"])
+            .args(["--exact", name, "--test-threads=2"])
             .env(ALONE, "1")
             .env("MALLOC_MMAP_THRESHOLD_", "65536")
             .output()
