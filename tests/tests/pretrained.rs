@@ -1,5 +1,7 @@
 //! Pretrained models by name, offline, and folders that are a test part alone.
 
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::fs;
 
 use end_to_end::zoo::{TINY, Workspace};
@@ -79,4 +81,55 @@ fn a_folder_of_classes_is_a_test_part_unless_the_model_learned_from_it() {
         let measured = json(&zoo, &["eval", "run", "--data", data]);
         assert_eq!(measured["examples"], examples, "{measured}");
     }
+}
+
+/// 31 days of hourly rows with a daily cycle in one column of the name that the pretrained forecaster knows.
+fn write_hours(zoo: &Workspace, name: &str) {
+    let mut text = String::from("ts,y\n");
+    for hour in 0..744 {
+        let load = 2000.0 + 400.0 * (std::f64::consts::TAU * f64::from(hour) / 24.0).sin();
+        let (day, hour) = (1 + hour / 24, hour % 24);
+        writeln!(text, "2024-01-{day:02} {hour:02}:00:00,{load}").unwrap();
+    }
+    fs::write(zoo.path(name), text).unwrap();
+}
+
+#[test]
+fn every_pretrained_model_passes_its_checks_and_does_its_work() {
+    let home = TempDir::new().unwrap();
+    let zoo = Workspace::new(home.path());
+    let photo = image::RgbImage::from_fn(48, 40, |x, y| image::Rgb([x as u8, y as u8, 90]));
+    photo.save(zoo.path("photo.png")).unwrap();
+    write_hours(&zoo, "hours.csv");
+    let mut tasks = BTreeSet::new();
+    for entry in json(&zoo, &["list"]).as_array().unwrap() {
+        let (model, task) = (entry["model"].as_str().unwrap(), entry["task"].as_str());
+        if entry["pretrained"].is_null() {
+            continue;
+        }
+        zoo.zoo(&["verify", model]).expect(0);
+        match task {
+            Some("image classification") => {
+                let args = ["infer", model, "photo.png", "--format", "jsonl"];
+                let found: Value = serde_json::from_str(&zoo.zoo(&args).expect(0).stdout).unwrap();
+                let probability = found["predictions"][0]["probability"].as_f64().unwrap();
+                assert!(probability > 0.1, "{found}");
+            }
+            Some("image generation") => {
+                let args = ["generate", model, "photo.png", "--out", "sheet.png"];
+                zoo.zoo(&args).expect(0);
+                let sheet = image::open(zoo.path("sheet.png")).unwrap();
+                assert!(sheet.width() > 64 && sheet.height() > 64);
+            }
+            Some("forecasting") => {
+                let args = ["forecast", model, "hours.csv", "--out", "next.csv"];
+                zoo.zoo(&args).expect(0);
+                let steps = fs::read_to_string(zoo.path("next.csv")).unwrap();
+                assert!(steps.contains("2024-02-01 00:00"), "{steps}");
+            }
+            _ => {}
+        }
+        tasks.insert(task.map(str::to_owned));
+    }
+    assert_eq!(tasks.len(), 5, "{tasks:?}");
 }
