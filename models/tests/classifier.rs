@@ -104,7 +104,7 @@ fn all_channel_counts_sizes_and_class_counts_fit() -> Result<()> {
 fn an_image_does_not_depend_on_its_batch_in_evaluation() -> Result<()> {
     for (name, config) in variants() {
         let (_, network) = build(&config)?;
-        let images = random(&[3, 16, 16, 3], DType::F32, 4)?;
+        let images = random(&[3, 16, 16, config.channels], DType::F32, 4)?;
         let together = network.forward(&images, false)?;
         for i in 0..3 {
             let alone = network.forward(&images.narrow(0, i, 1)?.contiguous()?, false)?;
