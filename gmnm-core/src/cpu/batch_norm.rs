@@ -12,6 +12,7 @@ use super::dispatch::{Kernel, Path};
 use super::lanes::{Lanes, Real};
 use super::output::filled_by;
 use super::scratch::Aligned;
+use super::stored::Stored;
 
 /// Elements per block: a block of sums is f32, the blocks are added in f64. Fixed, so that the result does not depend
 /// on the number of threads.
@@ -31,10 +32,10 @@ pub(crate) struct Coefficients {
 }
 
 /// Gradients of a normalisation.
-pub(crate) struct Gradients<T> {
+pub(crate) struct Gradients<T: Stored> {
     pub(crate) input: Vec<T>,
-    pub(crate) scale: Vec<T>,
-    pub(crate) shift: Vec<T>,
+    pub(crate) scale: Vec<T::Real>,
+    pub(crate) shift: Vec<T::Real>,
 }
 
 /// Rows per repetition and elements in it: a row of channels, or as many rows as fill whole registers.
@@ -139,29 +140,29 @@ impl<V: Lanes> Normal<V> {
 ///
 /// The sums are taken around the mean of a few rows, so that they do not cancel when a channel's mean is large against
 /// its spread.
-pub(crate) fn moments<T: Real>(path: Path, x: &[T], channels: usize) -> (Vec<f64>, Vec<f64>) {
+pub(crate) fn moments<T: Stored>(path: Path, x: &[T], channels: usize) -> (Vec<f64>, Vec<f64>) {
     let rows = x.len() / channels;
     let samples = rows.min(16);
     let mut center = vec![0f64; channels];
     for i in 0..samples {
         let row = &x[i * rows / samples * channels..][..channels];
         for (center, &x) in center.iter_mut().zip(row) {
-            *center += x.to_f64() / samples as f64;
+            *center += x.widen().to_f64() / samples as f64;
         }
     }
     // The value that is subtracted, rounded as it will be.
     for center in &mut center {
-        *center = T::from_f64(*center).to_f64();
+        *center = T::Real::from_f64(*center).to_f64();
     }
-    let (_, period) = period(channels, path.shape::<T>().0);
-    let prepared = repeated::<T>(&center, period);
+    let (_, period) = period(channels, path.shape::<T::Real>().0);
+    let prepared = repeated::<T::Real>(&center, period);
     let padded = period.next_multiple_of(super::lanes::MAX_COUNT);
     let block = (BLOCK / period).max(1) * period;
-    let partials: Vec<Vec<T>> = x
+    let partials: Vec<Vec<T::Real>> = x
         .par_chunks(block)
         .map(|x| {
-            let mut sums = vec![T::default(); 2 * period];
-            path.run(Moments {
+            let mut sums = vec![T::Real::default(); 2 * period];
+            T::run(path, Moments {
                 x,
                 center: prepared.slice(padded),
                 sums: &mut sums,
@@ -169,7 +170,7 @@ pub(crate) fn moments<T: Real>(path: Path, x: &[T], channels: usize) -> (Vec<f64
             sums
         })
         .collect();
-    let totals = fold::<T>(&partials, channels);
+    let totals = fold::<T::Real>(&partials, channels);
     let n = rows as f64;
     let (mut mean, mut variance) = (Vec::new(), Vec::new());
     for (c, center) in center.iter().enumerate() {
@@ -200,15 +201,15 @@ pub(super) fn fold<T: Real>(partials: &[Vec<T>], channels: usize) -> Vec<f64> {
 }
 
 /// Sums of x − center and of its square over a block.
-struct Moments<'a, T> {
+struct Moments<'a, T: Stored> {
     x: &'a [T],
-    center: &'a [T],
-    sums: &'a mut [T],
+    center: &'a [T::Real],
+    sums: &'a mut [T::Real],
 }
 
-impl<T: Real> Kernel<T> for Moments<'_, T> {
+impl<T: Stored> Kernel<T::Real> for Moments<'_, T> {
     #[inline(always)]
-    unsafe fn run<V: Lanes<Scalar = T>, const ROWS: usize, const COLS: usize>(self) {
+    unsafe fn run<V: Lanes<Scalar = T::Real>, const ROWS: usize, const COLS: usize>(self) {
         let period = self.sums.len() / 2;
         let (rows, rest) = (self.x.len() / period, self.x.len() % period);
         let (x, sums) = (self.x.as_ptr(), self.sums.as_mut_ptr());
@@ -217,16 +218,16 @@ impl<T: Real> Kernel<T> for Moments<'_, T> {
             // SAFETY: a period is a whole number of registers; all reads and writes lie inside the slices.
             unsafe {
                 let center = V::load(self.center[c..c + V::COUNT].as_ptr());
-                let zero = V::splat(T::default());
+                let zero = V::splat(T::Real::default());
                 // Two chains hide the latency of the additions.
                 let (mut first, mut second) = ([zero; 2], [zero; 2]);
                 for row in 0..rows {
-                    let d = V::load(x.add(row * period + c)).sub(center);
+                    let d = T::load::<V>(x.add(row * period + c)).sub(center);
                     first[row % 2] = first[row % 2].add(d);
                     second[row % 2] = d.mul_add(d, second[row % 2]);
                 }
                 if rest > c {
-                    let d = V::load_partial(x.add(rows * period + c), rest - c, center).sub(center);
+                    let d = T::load_some(x.add(rows * period + c), rest - c, center).sub(center);
                     first[0] = first[0].add(d);
                     second[0] = d.mul_add(d, second[0]);
                 }
@@ -239,20 +240,20 @@ impl<T: Real> Kernel<T> for Moments<'_, T> {
 }
 
 /// `activation((x − mean) · inv_std · scale + shift)`.
-pub(crate) fn forward<T: Real>(
+pub(crate) fn forward<T: Stored>(
     path: Path,
     x: &[T],
     coefficients: &Coefficients,
     activation: Activation,
 ) -> Vec<T> {
-    let (_, period) = period(coefficients.mean.len(), path.shape::<T>().0);
-    let prepared = Prepared::new::<T>(coefficients, period);
+    let (_, period) = period(coefficients.mean.len(), path.shape::<T::Real>().0);
+    let prepared = Prepared::new::<T::Real>(coefficients, period);
     let block = (BLOCK / period).max(1) * period;
     with_function!(activation, F => {
         // SAFETY: the kernel writes one output for each input of the block.
         unsafe {
             filled_by(x.len(), block, |i, y, len| {
-                path.run(Forward::<F, T> {
+                T::run(path, Forward::<F, T> {
                     x: &x[i * block..i * block + len],
                     y,
                     period,
@@ -264,17 +265,17 @@ pub(crate) fn forward<T: Real>(
     })
 }
 
-struct Forward<'a, F, T> {
+struct Forward<'a, F, T: Stored> {
     x: &'a [T],
     y: *mut T,
     period: usize,
-    view: View<'a, T>,
+    view: View<'a, T::Real>,
     function: PhantomData<F>,
 }
 
-impl<F: Function, T: Real> Kernel<T> for Forward<'_, F, T> {
+impl<F: Function, T: Stored> Kernel<T::Real> for Forward<'_, F, T> {
     #[inline(always)]
-    unsafe fn run<V: Lanes<Scalar = T>, const ROWS: usize, const COLS: usize>(self) {
+    unsafe fn run<V: Lanes<Scalar = T::Real>, const ROWS: usize, const COLS: usize>(self) {
         let (rows, rest) = (self.x.len() / self.period, self.x.len() % self.period);
         let x = self.x.as_ptr();
         let mut c = 0;
@@ -284,14 +285,14 @@ impl<F: Function, T: Real> Kernel<T> for Forward<'_, F, T> {
                 let normal = Normal::<V>::load(&self.view, c);
                 for row in 0..rows {
                     let at = row * self.period + c;
-                    let z = normal.scaled(normal.normalise(V::load(x.add(at))));
-                    F::value(z).store(self.y.add(at));
+                    let z = normal.scaled(normal.normalise(T::load::<V>(x.add(at))));
+                    T::store(F::value(z), self.y.add(at));
                 }
                 if rest > c {
                     let at = rows * self.period + c;
-                    let x = V::load_partial(x.add(at), rest - c, V::splat(T::default()));
-                    F::value(normal.scaled(normal.normalise(x)))
-                        .store_partial(self.y.add(at), rest - c);
+                    let x = T::load_some(x.add(at), rest - c, V::splat(T::Real::default()));
+                    let y = F::value(normal.scaled(normal.normalise(x)));
+                    T::store_some(y, self.y.add(at), rest - c);
                 }
             }
             c += V::COUNT;
@@ -301,7 +302,7 @@ impl<F: Function, T: Real> Kernel<T> for Forward<'_, F, T> {
 
 /// The gradients of [`forward`] at `x` from `dy`; with `batch_statistics` the mean and the variance are functions of `x`.
 /// The input's gradient is left out (empty) where it is not `wanted`.
-pub(crate) fn backward<T: Real>(
+pub(crate) fn backward<T: Stored>(
     path: Path,
     x: &[T],
     dy: &[T],
@@ -312,16 +313,16 @@ pub(crate) fn backward<T: Real>(
 ) -> Gradients<T> {
     assert_eq!(x.len(), dy.len());
     let channels = coefficients.mean.len();
-    let (_, period) = period(channels, path.shape::<T>().0);
-    let prepared = Prepared::new::<T>(coefficients, period);
+    let (_, period) = period(channels, path.shape::<T::Real>().0);
+    let prepared = Prepared::new::<T::Real>(coefficients, period);
     let block = (BLOCK / period).max(1) * period;
     with_function!(activation, F => {
-        let partials: Vec<Vec<T>> = x
+        let partials: Vec<Vec<T::Real>> = x
             .par_chunks(block)
             .zip(dy.par_chunks(block))
             .map(|(x, dy)| {
-                let mut sums = vec![T::default(); 2 * period];
-                path.run(Sums::<F, T> {
+                let mut sums = vec![T::Real::default(); 2 * period];
+                T::run(path, Sums::<F, T> {
                     x,
                     dy,
                     sums: &mut sums,
@@ -333,11 +334,11 @@ pub(crate) fn backward<T: Real>(
             .collect();
         let totals = fold(&partials, channels);
         let input = if wanted {
-            let means = Means::new::<T>(&totals, x.len() / channels, period, batch_statistics);
+            let means = Means::new::<T::Real>(&totals, x.len() / channels, period, batch_statistics);
             // SAFETY: the kernel writes one gradient for each input of the block.
             unsafe {
                 filled_by(x.len(), block, |i, dx, len| {
-                    path.run(InputGradient::<F, T> {
+                    T::run(path, InputGradient::<F, T> {
                         x: &x[i * block..i * block + len],
                         dy: &dy[i * block..i * block + len],
                         dx,
@@ -354,8 +355,8 @@ pub(crate) fn backward<T: Real>(
         let (shift, scale) = totals.split_at(channels);
         Gradients {
             input,
-            scale: scale.iter().map(|&x| T::from_f64(x)).collect(),
-            shift: shift.iter().map(|&x| T::from_f64(x)).collect(),
+            scale: scale.iter().map(|&x| T::Real::from_f64(x)).collect(),
+            shift: shift.iter().map(|&x| T::Real::from_f64(x)).collect(),
         }
     })
 }
@@ -394,17 +395,17 @@ impl Means {
 }
 
 /// Sums of dz and of dz · normalised x over a block.
-struct Sums<'a, F, T> {
+struct Sums<'a, F, T: Stored> {
     x: &'a [T],
     dy: &'a [T],
-    sums: &'a mut [T],
-    view: View<'a, T>,
+    sums: &'a mut [T::Real],
+    view: View<'a, T::Real>,
     function: PhantomData<F>,
 }
 
-impl<F: Function, T: Real> Kernel<T> for Sums<'_, F, T> {
+impl<F: Function, T: Stored> Kernel<T::Real> for Sums<'_, F, T> {
     #[inline(always)]
-    unsafe fn run<V: Lanes<Scalar = T>, const ROWS: usize, const COLS: usize>(self) {
+    unsafe fn run<V: Lanes<Scalar = T::Real>, const ROWS: usize, const COLS: usize>(self) {
         let period = self.sums.len() / 2;
         let (rows, rest) = (self.x.len() / period, self.x.len() % period);
         let (x, dy, sums) = (self.x.as_ptr(), self.dy.as_ptr(), self.sums.as_mut_ptr());
@@ -413,19 +414,19 @@ impl<F: Function, T: Real> Kernel<T> for Sums<'_, F, T> {
             // SAFETY: a period is a whole number of registers; `dy` is as long as `x`.
             unsafe {
                 let normal = Normal::<V>::load(&self.view, c);
-                let zero = V::splat(T::default());
+                let zero = V::splat(T::Real::default());
                 let (mut shift, mut scale) = ([zero; 2], [zero; 2]);
                 for row in 0..rows {
                     let at = row * period + c;
-                    let n = normal.normalise(V::load(x.add(at)));
-                    let dz = V::load(dy.add(at)).mul(F::slope(normal.scaled(n)));
+                    let n = normal.normalise(T::load::<V>(x.add(at)));
+                    let dz = T::load::<V>(dy.add(at)).mul(F::slope(normal.scaled(n)));
                     shift[row % 2] = shift[row % 2].add(dz);
                     scale[row % 2] = dz.mul_add(n, scale[row % 2]);
                 }
                 if rest > c {
                     let at = rows * period + c;
-                    let n = normal.normalise(V::load_partial(x.add(at), rest - c, zero));
-                    let dy = V::load_partial(dy.add(at), rest - c, zero);
+                    let n = normal.normalise(T::load_some(x.add(at), rest - c, zero));
+                    let dy = T::load_some(dy.add(at), rest - c, zero);
                     let dz = dy.mul(F::slope(normal.scaled(n)));
                     shift[0] = shift[0].add(dz);
                     scale[0] = dz.mul_add(n, scale[0]);
@@ -438,19 +439,19 @@ impl<F: Function, T: Real> Kernel<T> for Sums<'_, F, T> {
     }
 }
 
-struct InputGradient<'a, F, T> {
+struct InputGradient<'a, F, T: Stored> {
     x: &'a [T],
     dy: &'a [T],
     dx: *mut T,
     period: usize,
-    view: View<'a, T>,
-    means: (&'a [T], &'a [T]),
+    view: View<'a, T::Real>,
+    means: (&'a [T::Real], &'a [T::Real]),
     function: PhantomData<F>,
 }
 
-impl<F: Function, T: Real> Kernel<T> for InputGradient<'_, F, T> {
+impl<F: Function, T: Stored> Kernel<T::Real> for InputGradient<'_, F, T> {
     #[inline(always)]
-    unsafe fn run<V: Lanes<Scalar = T>, const ROWS: usize, const COLS: usize>(self) {
+    unsafe fn run<V: Lanes<Scalar = T::Real>, const ROWS: usize, const COLS: usize>(self) {
         let (rows, rest) = (self.x.len() / self.period, self.x.len() % self.period);
         let (x, dy) = (self.x.as_ptr(), self.dy.as_ptr());
         let mut c = 0;
@@ -461,18 +462,17 @@ impl<F: Function, T: Real> Kernel<T> for InputGradient<'_, F, T> {
                 let back = Back::load(&normal, self.means, c);
                 for row in 0..rows {
                     let at = row * self.period + c;
-                    let n = normal.normalise(V::load(x.add(at)));
-                    let dz = V::load(dy.add(at)).mul(F::slope(normal.scaled(n)));
-                    back.gradient(dz, n).store(self.dx.add(at));
+                    let n = normal.normalise(T::load::<V>(x.add(at)));
+                    let dz = T::load::<V>(dy.add(at)).mul(F::slope(normal.scaled(n)));
+                    T::store(back.gradient(dz, n), self.dx.add(at));
                 }
                 if rest > c {
                     let at = rows * self.period + c;
-                    let zero = V::splat(T::default());
-                    let n = normal.normalise(V::load_partial(x.add(at), rest - c, zero));
-                    let dy = V::load_partial(dy.add(at), rest - c, zero);
+                    let zero = V::splat(T::Real::default());
+                    let n = normal.normalise(T::load_some(x.add(at), rest - c, zero));
+                    let dy = T::load_some(dy.add(at), rest - c, zero);
                     let dz = dy.mul(F::slope(normal.scaled(n)));
-                    back.gradient(dz, n)
-                        .store_partial(self.dx.add(at), rest - c);
+                    T::store_some(back.gradient(dz, n), self.dx.add(at), rest - c);
                 }
             }
             c += V::COUNT;

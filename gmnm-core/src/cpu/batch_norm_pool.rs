@@ -10,12 +10,13 @@ use super::dispatch::{Kernel, Path};
 use super::lanes::{Lanes, Real};
 use super::output::filled_by;
 use super::pool::PoolGeometry;
+use super::stored::Stored;
 
 /// Windows up to this side are pooled here: a place in the window fits a byte.
 pub(crate) const MAX_KERNEL: usize = 16;
 
 /// The pooled output and each maximum's place in its window, row by row. Windows must not overlap.
-pub(crate) fn forward<T: Real>(
+pub(crate) fn forward<T: Stored>(
     path: Path,
     g: &PoolGeometry,
     x: &[T],
@@ -23,7 +24,7 @@ pub(crate) fn forward<T: Real>(
     activation: Activation,
 ) -> (Vec<T>, Vec<u8>) {
     check(g, x.len());
-    let prepared = Prepared::new::<T>(coefficients, g.c);
+    let prepared = Prepared::new::<T::Real>(coefficients, g.c);
     let row = g.ow * g.c;
     let mut places = vec![0u8; g.n * g.oh * row];
     let y = with_function!(activation, F => {
@@ -31,7 +32,7 @@ pub(crate) fn forward<T: Real>(
         // SAFETY: the kernel writes a row of outputs and of places, and rows do not overlap.
         unsafe {
             filled_by(g.n * g.oh * row, row, |i, y, _| {
-                path.run(Forward::<F, T> {
+                T::run(path, Forward::<F, T> {
                     g,
                     x: &x[(i / g.oh * g.h + i % g.oh * g.kernel) * g.w * g.c..],
                     y,
@@ -56,18 +57,18 @@ struct Places(*mut u8);
 // SAFETY: rows of places are written by one thread each.
 unsafe impl Sync for Places {}
 
-struct Forward<'a, F, T> {
+struct Forward<'a, F, T: Stored> {
     g: &'a PoolGeometry,
     x: &'a [T],
     y: *mut T,
     places: *mut u8,
-    view: View<'a, T>,
+    view: View<'a, T::Real>,
     function: PhantomData<F>,
 }
 
-impl<F: Function, T: Real> Kernel<T> for Forward<'_, F, T> {
+impl<F: Function, T: Stored> Kernel<T::Real> for Forward<'_, F, T> {
     #[inline(always)]
-    unsafe fn run<V: Lanes<Scalar = T>, const ROWS: usize, const COLS: usize>(self) {
+    unsafe fn run<V: Lanes<Scalar = T::Real>, const ROWS: usize, const COLS: usize>(self) {
         let g = self.g;
         let row = g.w * g.c;
         assert!(self.x.len() >= (g.kernel - 1) * row + g.ow * g.kernel * g.c);
@@ -77,19 +78,19 @@ impl<F: Function, T: Real> Kernel<T> for Forward<'_, F, T> {
             let count = V::COUNT.min(g.c - c);
             // SAFETY: windows lie inside the rows that were checked; `count` channels are left.
             unsafe {
-                let zero = V::splat(T::default());
+                let zero = V::splat(T::Real::default());
                 let normal = Normal::<V>::load(&self.view, c);
                 for ox in 0..g.ow {
                     let window = x.add(ox * g.kernel * g.c + c);
-                    let (mut best, mut place) = (value::<F, V>(&normal, window, count), zero);
+                    let (mut best, mut place) = (value::<F, T, V>(&normal, window, count), zero);
                     let (mut ky, mut kx) = (0, 1);
-                    let (one, mut here) = (V::splat(T::from_f64(1.0)), zero);
+                    let (one, mut here) = (V::splat(T::Real::from_f64(1.0)), zero);
                     for _ in 1..g.kernel * g.kernel {
                         if kx == g.kernel {
                             (ky, kx) = (ky + 1, 0);
                         }
                         let candidate =
-                            value::<F, V>(&normal, window.add(ky * row + kx * g.c), count);
+                            value::<F, T, V>(&normal, window.add(ky * row + kx * g.c), count);
                         here = here.add(one);
                         place = candidate.select_gt(best, here, place);
                         best = candidate.select_gt(best, candidate, best);
@@ -100,11 +101,10 @@ impl<F: Function, T: Real> Kernel<T> for Forward<'_, F, T> {
                         kx += 1;
                     }
                     let to = ox * g.c + c;
+                    T::store_some(best, self.y.add(to), count);
                     if count == V::COUNT {
-                        best.store(self.y.add(to));
                         place.store_bytes(self.places.add(to));
                     } else {
-                        best.store_partial(self.y.add(to), count);
                         let mut bytes = [0u8; super::lanes::MAX_COUNT];
                         place.store_bytes(bytes.as_mut_ptr());
                         std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.places.add(to), count);
@@ -118,28 +118,15 @@ impl<F: Function, T: Real> Kernel<T> for Forward<'_, F, T> {
 
 /// The activation of the channels at `from`.
 #[inline(always)]
-unsafe fn value<F: Function, V: Lanes>(
+unsafe fn value<F: Function, T: Stored, V: Lanes<Scalar = T::Real>>(
     normal: &Normal<V>,
-    from: *const V::Scalar,
+    from: *const T,
     count: usize,
 ) -> V {
     // SAFETY: the caller guarantees `count` elements.
     unsafe {
-        let x = load(from, count, V::splat(V::Scalar::default()));
+        let x = T::load_some(from, count, V::splat(T::Real::default()));
         F::value(normal.scaled(normal.normalise(x)))
-    }
-}
-
-/// A register, or what is left of the channels.
-#[inline(always)]
-unsafe fn load<V: Lanes>(from: *const V::Scalar, count: usize, rest: V) -> V {
-    // SAFETY: the caller guarantees `count` elements.
-    unsafe {
-        if count == V::COUNT {
-            V::load(from)
-        } else {
-            V::load_partial(from, count, rest)
-        }
     }
 }
 
@@ -181,19 +168,19 @@ pub(crate) struct Backward<'a, T> {
 }
 
 /// The gradients of [`forward`].
-pub(crate) fn backward<T: Real>(path: Path, g: &PoolGeometry, b: &Backward<'_, T>) -> Gradients<T> {
+pub(crate) fn backward<T: Stored>(path: Path, g: &PoolGeometry, b: &Backward<'_, T>) -> Gradients<T> {
     check(g, b.x.len());
     let row = g.ow * g.c;
     assert_eq!(b.dy.len(), g.n * g.oh * row);
     assert_eq!(b.places.len(), b.dy.len());
-    let prepared = Prepared::new::<T>(b.coefficients, g.c);
+    let prepared = Prepared::new::<T::Real>(b.coefficients, g.c);
     let image = g.h * g.w * g.c;
     with_function!(b.activation, F => {
-        let partials: Vec<Vec<T>> = (0..g.n)
+        let partials: Vec<Vec<T::Real>> = (0..g.n)
             .into_par_iter()
             .map(|i| {
-                let mut sums = vec![T::default(); 2 * g.c];
-                path.run(Sums::<F, T> {
+                let mut sums = vec![T::Real::default(); 2 * g.c];
+                T::run(path, Sums::<F, T> {
                     g,
                     x: &b.x[i * image..(i + 1) * image],
                     dy: &b.dy[i * g.oh * row..(i + 1) * g.oh * row],
@@ -208,11 +195,11 @@ pub(crate) fn backward<T: Real>(path: Path, g: &PoolGeometry, b: &Backward<'_, T
         let totals = fold(&partials, g.c);
         let input = if b.input_wanted {
             let rows = g.n * g.h * g.w;
-            let means = Means::new::<T>(&totals, rows, g.c, b.batch_statistics);
+            let means = Means::new::<T::Real>(&totals, rows, g.c, b.batch_statistics);
             // SAFETY: the kernel writes one gradient for each input of the image.
             unsafe {
                 filled_by(b.x.len(), image, |i, dx, _| {
-                    path.run(InputGradient::<F, T> {
+                    T::run(path, InputGradient::<F, T> {
                         g,
                         x: &b.x[i * image..(i + 1) * image],
                         dy: &b.dy[i * g.oh * row..(i + 1) * g.oh * row],
@@ -230,26 +217,26 @@ pub(crate) fn backward<T: Real>(path: Path, g: &PoolGeometry, b: &Backward<'_, T
         let (shift, scale) = totals.split_at(g.c);
         Gradients {
             input,
-            scale: scale.iter().map(|&x| T::from_f64(x)).collect(),
-            shift: shift.iter().map(|&x| T::from_f64(x)).collect(),
+            scale: scale.iter().map(|&x| T::Real::from_f64(x)).collect(),
+            shift: shift.iter().map(|&x| T::Real::from_f64(x)).collect(),
         }
     })
 }
 
 /// Sums of dz and of dz · normalised x over the maxima of an image.
-struct Sums<'a, F, T> {
+struct Sums<'a, F, T: Stored> {
     g: &'a PoolGeometry,
     x: &'a [T],
     dy: &'a [T],
     places: &'a [u8],
-    sums: &'a mut [T],
-    view: View<'a, T>,
+    sums: &'a mut [T::Real],
+    view: View<'a, T::Real>,
     function: PhantomData<F>,
 }
 
-impl<F: Function, T: Real> Kernel<T> for Sums<'_, F, T> {
+impl<F: Function, T: Stored> Kernel<T::Real> for Sums<'_, F, T> {
     #[inline(always)]
-    unsafe fn run<V: Lanes<Scalar = T>, const ROWS: usize, const COLS: usize>(self) {
+    unsafe fn run<V: Lanes<Scalar = T::Real>, const ROWS: usize, const COLS: usize>(self) {
         let g = self.g;
         for oy in 0..g.oh {
             let mut c = 0;
@@ -257,21 +244,21 @@ impl<F: Function, T: Real> Kernel<T> for Sums<'_, F, T> {
                 let count = V::COUNT.min(g.c - c);
                 // SAFETY: windows lie inside the image; `count` channels are left.
                 unsafe {
-                    let zero = V::splat(T::default());
+                    let zero = V::splat(T::Real::default());
                     let normal = Normal::<V>::load(&self.view, c);
                     let (mut shift, mut scale) = (zero, zero);
                     for i in oy * g.ow..(oy + 1) * g.ow {
-                        let window = Window::<V>::load(g, self.x, self.places, i, c, count);
+                        let window = Window::<T, V>::load(g, self.x, self.places, i, c, count);
                         let n = normal.normalise(window.maximum(g));
-                        let dy = load(self.dy.as_ptr().add(i * g.c + c), count, zero);
+                        let dy = T::load_some(self.dy.as_ptr().add(i * g.c + c), count, zero);
                         let dz = dy.mul(F::slope(normal.scaled(n)));
                         shift = shift.add(dz);
                         scale = dz.mul_add(n, scale);
                     }
                     let (shifts, scales) = self.sums.split_at_mut(g.c);
                     let (to_shift, to_scale) = (shifts[c..].as_mut_ptr(), scales[c..].as_mut_ptr());
-                    store(shift.add(load(to_shift, count, zero)), to_shift, count);
-                    store(scale.add(load(to_scale, count, zero)), to_scale, count);
+                    Stored::store_some(shift.add(Stored::load_some(to_shift, count, zero)), to_shift, count);
+                    Stored::store_some(scale.add(Stored::load_some(to_scale, count, zero)), to_scale, count);
                 }
                 c += V::COUNT;
             }
@@ -280,14 +267,14 @@ impl<F: Function, T: Real> Kernel<T> for Sums<'_, F, T> {
 }
 
 /// One window's channels.
-struct Window<V: Lanes> {
-    x: *const V::Scalar,
+struct Window<T, V> {
+    x: *const T,
     place: V,
     row: usize,
     count: usize,
 }
 
-impl<V: Lanes> Window<V> {
+impl<T: Stored, V: Lanes<Scalar = T::Real>> Window<T, V> {
     /// Window `i` of an image.
     ///
     /// # Safety
@@ -295,7 +282,7 @@ impl<V: Lanes> Window<V> {
     #[inline(always)]
     unsafe fn load(
         g: &PoolGeometry,
-        x: &[V::Scalar],
+        x: &[T],
         places: &[u8],
         i: usize,
         c: usize,
@@ -325,7 +312,7 @@ impl<V: Lanes> Window<V> {
             let mut x = zero;
             for ky in 0..g.kernel {
                 for kx in 0..g.kernel {
-                    let candidate = load(self.x.add(ky * self.row + kx * g.c), self.count, zero);
+                    let candidate = T::load_some(self.x.add(ky * self.row + kx * g.c), self.count, zero);
                     x = self.place.select_gt(before, candidate, x);
                     before = before.add(one);
                 }
@@ -335,42 +322,42 @@ impl<V: Lanes> Window<V> {
     }
 }
 
-struct InputGradient<'a, F, T> {
+struct InputGradient<'a, F, T: Stored> {
     g: &'a PoolGeometry,
     x: &'a [T],
     dy: &'a [T],
     places: &'a [u8],
     dx: *mut T,
-    view: View<'a, T>,
-    means: (&'a [T], &'a [T]),
+    view: View<'a, T::Real>,
+    means: (&'a [T::Real], &'a [T::Real]),
     function: PhantomData<F>,
 }
 
-impl<F: Function, T: Real> InputGradient<'_, F, T> {
+impl<F: Function, T: Stored> InputGradient<'_, F, T> {
     /// A row of windows.
     #[inline(always)]
-    unsafe fn windows<V: Lanes<Scalar = T>>(&self, oy: usize, c: usize, count: usize) {
+    unsafe fn windows<V: Lanes<Scalar = T::Real>>(&self, oy: usize, c: usize, count: usize) {
         let g = self.g;
         // SAFETY: windows lie inside the image; `count` channels are left.
         unsafe {
-            let zero = V::splat(T::default());
-            let one = V::splat(T::from_f64(1.0));
+            let zero = V::splat(T::Real::default());
+            let one = V::splat(T::Real::from_f64(1.0));
             let normal = Normal::<V>::load(&self.view, c);
             let back = Back::load(&normal, self.means, c);
             for ox in 0..g.ow {
                 let i = oy * g.ow + ox;
-                let window = Window::<V>::load(g, self.x, self.places, i, c, count);
+                let window = Window::<T, V>::load(g, self.x, self.places, i, c, count);
                 let n = normal.normalise(window.maximum(g));
-                let dy = load(self.dy.as_ptr().add(i * g.c + c), count, zero);
+                let dy = T::load_some(self.dy.as_ptr().add(i * g.c + c), count, zero);
                 let dz = dy.mul(F::slope(normal.scaled(n)));
                 let start = (oy * g.w + ox) * g.kernel * g.c + c;
                 let mut here = zero;
                 for ky in 0..g.kernel {
                     for kx in 0..g.kernel {
                         let at = start + (ky * g.w + kx) * g.c;
-                        let n = normal.normalise(load(self.x.as_ptr().add(at), count, zero));
+                        let n = normal.normalise(T::load_some(self.x.as_ptr().add(at), count, zero));
                         let dx = back.gradient(at_place(window.place, here, dz), n);
-                        store(dx, self.dx.add(at), count);
+                        T::store_some(dx, self.dx.add(at), count);
                         here = here.add(one);
                     }
                 }
@@ -380,37 +367,25 @@ impl<F: Function, T: Real> InputGradient<'_, F, T> {
 
     /// The positions of a row that no window reaches.
     #[inline(always)]
-    unsafe fn outside<V: Lanes<Scalar = T>>(&self, y: usize, first: usize, c: usize, count: usize) {
+    unsafe fn outside<V: Lanes<Scalar = T::Real>>(&self, y: usize, first: usize, c: usize, count: usize) {
         let g = self.g;
         // SAFETY: the positions lie inside the image; `count` channels are left.
         unsafe {
-            let zero = V::splat(T::default());
+            let zero = V::splat(T::Real::default());
             let normal = Normal::<V>::load(&self.view, c);
             let back = Back::load(&normal, self.means, c);
             for x in first..g.w {
                 let at = (y * g.w + x) * g.c + c;
-                let n = normal.normalise(load(self.x.as_ptr().add(at), count, zero));
-                store(back.gradient(zero, n), self.dx.add(at), count);
+                let n = normal.normalise(T::load_some(self.x.as_ptr().add(at), count, zero));
+                T::store_some(back.gradient(zero, n), self.dx.add(at), count);
             }
         }
     }
 }
 
-#[inline(always)]
-unsafe fn store<V: Lanes>(value: V, to: *mut V::Scalar, count: usize) {
-    // SAFETY: the caller guarantees `count` elements.
-    unsafe {
-        if count == V::COUNT {
-            value.store(to);
-        } else {
-            value.store_partial(to, count);
-        }
-    }
-}
-
-impl<F: Function, T: Real> Kernel<T> for InputGradient<'_, F, T> {
+impl<F: Function, T: Stored> Kernel<T::Real> for InputGradient<'_, F, T> {
     #[inline(always)]
-    unsafe fn run<V: Lanes<Scalar = T>, const ROWS: usize, const COLS: usize>(self) {
+    unsafe fn run<V: Lanes<Scalar = T::Real>, const ROWS: usize, const COLS: usize>(self) {
         let g = self.g;
         for oy in 0..g.oh {
             let mut c = 0;

@@ -11,6 +11,8 @@ pub(crate) enum Path {
     Avx2,
     /// 512-bit registers.
     Avx512,
+    /// 512-bit registers with products of pairs in bf16.
+    Avx512Bf16,
 }
 
 /// Work on registers of type `V`, with register tiles of `ROWS` × `COLS` registers.
@@ -29,6 +31,9 @@ impl Path {
     pub(crate) fn best() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
+            if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16") {
+                return Self::Avx512Bf16;
+            }
             if is_x86_feature_detected!("avx512f") {
                 return Self::Avx512;
             }
@@ -46,7 +51,15 @@ impl Path {
             Self::Portable => vec![Self::Portable],
             Self::Avx2 => vec![Self::Portable, Self::Avx2],
             Self::Avx512 => vec![Self::Portable, Self::Avx2, Self::Avx512],
+            Self::Avx512Bf16 => {
+                vec![Self::Portable, Self::Avx2, Self::Avx512, Self::Avx512Bf16]
+            }
         }
+    }
+
+    /// Whether the processor multiplies in bf16.
+    pub(crate) fn multiplies_bf16(self) -> bool {
+        self == Self::Avx512Bf16
     }
 
     /// Floats in a register and registers side by side in a tile: what weights are packed for.
@@ -58,7 +71,14 @@ impl Path {
     #[inline]
     pub(crate) fn run<T: Real>(self, kernel: impl Kernel<T>) {
         // SAFETY: paths come from `best` and `available`, which checked the features.
-        unsafe { T::run(self, kernel) }
+        unsafe { T::dispatch(self, kernel) }
+    }
+
+    /// Runs a kernel that multiplies, reads or writes in bf16 on this path.
+    #[inline]
+    pub(crate) fn run_bf16(self, kernel: impl Kernel<f32>) {
+        // SAFETY: as in `run`.
+        unsafe { super::lanes::run_bf16(self, kernel) }
     }
 }
 
@@ -86,6 +106,15 @@ pub(super) unsafe fn avx2<V: Lanes, K: Kernel<V::Scalar>>(kernel: K) {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx2,fma")]
 pub(super) unsafe fn avx512<V: Lanes, K: Kernel<V::Scalar>>(kernel: K) {
+    // SAFETY: the caller checked the features.
+    unsafe { kernel.run::<V, 7, 4>() }
+}
+
+/// # Safety
+/// The processor has AVX-512F and AVX512-BF16.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bf16,avx2,fma")]
+pub(super) unsafe fn avx512_bf16<V: Lanes, K: Kernel<V::Scalar>>(kernel: K) {
     // SAFETY: the caller checked the features.
     unsafe { kernel.run::<V, 7, 4>() }
 }

@@ -1,6 +1,8 @@
 //! Vectors of floats that live in registers.
 
 use super::dispatch::{self, Kernel, Path};
+use super::stored::Stored;
+use half::bf16;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub};
 
 /// A float that kernels compute with: f32 or f64.
@@ -18,6 +20,7 @@ pub(crate) trait Real:
     + Neg<Output = Self>
     + AddAssign
     + MulAssign
+    + Stored<Real = Self>
 {
     /// Arrays for any processor.
     type Portable: Lanes<Scalar = Self>;
@@ -28,7 +31,7 @@ pub(crate) trait Real:
     ///
     /// # Safety
     /// The processor has the features of `path`.
-    unsafe fn run(path: Path, kernel: impl Kernel<Self>);
+    unsafe fn dispatch(path: Path, kernel: impl Kernel<Self>);
     /// The nearest number of this type.
     fn from_f64(x: f64) -> Self;
     /// This number as f64.
@@ -89,6 +92,38 @@ pub(crate) trait Lanes: Copy {
     /// # Safety
     /// The bytes are writable.
     unsafe fn store_bytes(self, to: *mut u8);
+    /// The `COUNT` elements from `from` on, widened.
+    ///
+    /// # Safety
+    /// The processor has the features of this type, and the elements are readable.
+    unsafe fn load_bf16(from: *const bf16) -> Self;
+    /// Writes the lanes, rounded to the nearest (ties to even), from `to` on.
+    ///
+    /// # Safety
+    /// The elements are writable.
+    unsafe fn store_bf16(self, to: *mut bf16);
+    /// The lanes rounded as [`Lanes::store_bf16`] does.
+    fn round_bf16(self) -> Self;
+    /// Writes the lanes, which [`Lanes::round_bf16`] leaves as they are, as the first (and zero as the second) or, over
+    /// what is there, as the second elements of `COUNT` pairs from `to` on.
+    ///
+    /// # Safety
+    /// The pairs are writable, and initialised where `second`.
+    unsafe fn store_halves(self, to: *mut [bf16; 2], second: bool);
+    /// A register of pairs, as the processor's products take them.
+    type Pairs: Copy;
+    /// The `COUNT` pairs from `from` on.
+    ///
+    /// # Safety
+    /// The processor has the features of this type, and the pairs are readable.
+    unsafe fn load_pairs(from: *const [bf16; 2]) -> Self::Pairs;
+    /// One pair in every lane; it may lie on any two bytes.
+    ///
+    /// # Safety
+    /// The processor has the features of this type, and both elements are readable.
+    unsafe fn splat_pair(from: *const bf16) -> Self::Pairs;
+    /// self + a₀·b₀ + a₁·b₁, lane by lane.
+    fn dot(self, a: Self::Pairs, b: Self::Pairs) -> Self;
     /// e^self; in f32 within 2 ulp, and never below e^-87 or above e^88.
     fn exp(self) -> Self;
     /// The normal distribution function and its density at self; in f32 within 1.5e-7.
@@ -270,6 +305,53 @@ macro_rules! portable_lanes {
                 }
             }
             #[inline(always)]
+            unsafe fn load_bf16(from: *const bf16) -> Self {
+                // SAFETY: the caller guarantees N readable elements.
+                let halves = unsafe { from.cast::<[bf16; N]>().read_unaligned() };
+                Self(halves.map(<$scalar>::from))
+            }
+            #[inline(always)]
+            unsafe fn store_bf16(self, to: *mut bf16) {
+                let halves = self.0.map(|x| bf16::from_f64(Real::to_f64(x)));
+                // SAFETY: the caller guarantees N writable elements.
+                unsafe { to.cast::<[bf16; N]>().write_unaligned(halves) }
+            }
+            #[inline(always)]
+            fn round_bf16(self) -> Self {
+                Self(self.0.map(|x| bf16::from_f64(Real::to_f64(x)).into()))
+            }
+            #[inline(always)]
+            unsafe fn store_halves(self, to: *mut [bf16; 2], second: bool) {
+                for (i, x) in self.0.into_iter().enumerate() {
+                    let half = bf16::from_f64(Real::to_f64(x));
+                    // SAFETY: the caller guarantees N writable pairs.
+                    unsafe {
+                        if second {
+                            (*to.add(i))[1] = half;
+                        } else {
+                            to.add(i).write([half, bf16::ZERO]);
+                        }
+                    }
+                }
+            }
+            type Pairs = [Self; 2];
+            #[inline(always)]
+            unsafe fn load_pairs(from: *const [bf16; 2]) -> [Self; 2] {
+                // SAFETY: the caller guarantees N readable pairs.
+                let pairs = unsafe { from.cast::<[[bf16; 2]; N]>().read_unaligned() };
+                [0, 1].map(|half| Self(pairs.map(|pair| <$scalar>::from(pair[half]))))
+            }
+            #[inline(always)]
+            unsafe fn splat_pair(from: *const bf16) -> [Self; 2] {
+                // SAFETY: the caller guarantees two readable elements.
+                let pair = unsafe { from.cast::<[bf16; 2]>().read_unaligned() };
+                pair.map(|x| Self([<$scalar>::from(x); N]))
+            }
+            #[inline(always)]
+            fn dot(self, a: [Self; 2], b: [Self; 2]) -> Self {
+                a[0].mul_add(b[0], a[1].mul_add(b[1], self))
+            }
+            #[inline(always)]
             fn exp(self) -> Self {
                 $exp(self)
             }
@@ -298,181 +380,21 @@ fn normal_f64<const N: usize>(z: Portable<f64, N>) -> (Portable<f64, N>, Portabl
 }
 
 #[cfg(target_arch = "x86_64")]
-mod x86 {
-    use super::{Lanes, exp_f32, normal_f32};
-    use std::arch::x86_64::*;
+#[path = "lanes_x86.rs"]
+mod x86;
 
-    /// Eight f32 in an AVX register.
-    #[derive(Clone, Copy)]
-    pub(crate) struct Avx2(__m256);
-
-    /// Sixteen f32 in an AVX-512 register.
-    #[derive(Clone, Copy)]
-    pub(crate) struct Avx512(__m512);
-
-    /// The methods that are one instruction in each register width.
-    macro_rules! one_instruction {
-        ($count:literal, $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul:ident, $div:ident,
-         $fmadd:ident) => {
-            type Scalar = f32;
-            const COUNT: usize = $count;
-
-            #[inline(always)]
-            unsafe fn splat(x: f32) -> Self {
-                // SAFETY: the caller checked the processor's features.
-                Self(unsafe { $splat(x) })
-            }
-            #[inline(always)]
-            unsafe fn load(from: *const f32) -> Self {
-                // SAFETY: the caller checked the features and guarantees readable elements.
-                Self(unsafe { $load(from) })
-            }
-            #[inline(always)]
-            unsafe fn store(self, to: *mut f32) {
-                // SAFETY: a value exists only where the features do; the caller guarantees writable elements.
-                unsafe { $store(to, self.0) }
-            }
-            #[inline(always)]
-            fn add(self, other: Self) -> Self {
-                // SAFETY: a value exists only where the processor has the features.
-                Self(unsafe { $add(self.0, other.0) })
-            }
-            #[inline(always)]
-            fn sub(self, other: Self) -> Self {
-                // SAFETY: a value exists only where the processor has the features.
-                Self(unsafe { $sub(self.0, other.0) })
-            }
-            #[inline(always)]
-            fn mul(self, other: Self) -> Self {
-                // SAFETY: a value exists only where the processor has the features.
-                Self(unsafe { $mul(self.0, other.0) })
-            }
-            #[inline(always)]
-            fn div(self, other: Self) -> Self {
-                // SAFETY: a value exists only where the processor has the features.
-                Self(unsafe { $div(self.0, other.0) })
-            }
-            #[inline(always)]
-            fn mul_add(self, factor: Self, term: Self) -> Self {
-                // SAFETY: a value exists only where the processor has the features.
-                Self(unsafe { $fmadd(self.0, factor.0, term.0) })
-            }
-            #[inline(always)]
-            fn exp(self) -> Self {
-                exp_f32(self)
-            }
-            #[inline(always)]
-            fn normal(self) -> (Self, Self) {
-                normal_f32(self)
-            }
-        };
-    }
-
-    impl Lanes for Avx2 {
-        one_instruction!(
-            8,
-            _mm256_set1_ps,
-            _mm256_loadu_ps,
-            _mm256_storeu_ps,
-            _mm256_add_ps,
-            _mm256_sub_ps,
-            _mm256_mul_ps,
-            _mm256_div_ps,
-            _mm256_fmadd_ps
-        );
-
-        #[inline(always)]
-        fn select_gt(self, other: Self, then: Self, otherwise: Self) -> Self {
-            // SAFETY: a value exists only where the processor has the features.
-            unsafe {
-                let mask = _mm256_cmp_ps::<_CMP_GT_OQ>(self.0, other.0);
-                Self(_mm256_blendv_ps(otherwise.0, then.0, mask))
-            }
+/// Runs a kernel that multiplies, reads or writes in bf16 on `path`.
+///
+/// # Safety
+/// The processor has the features of `path`.
+pub(super) unsafe fn run_bf16(path: Path, kernel: impl Kernel<f32>) {
+    // SAFETY: the caller checked the features.
+    unsafe {
+        #[cfg(target_arch = "x86_64")]
+        if path == Path::Avx512Bf16 {
+            return dispatch::avx512_bf16::<x86::Avx512Bf16, _>(kernel);
         }
-        #[inline(always)]
-        fn round(self) -> Self {
-            const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
-            // SAFETY: a value exists only where the processor has the features.
-            Self(unsafe { _mm256_round_ps::<NEAREST>(self.0) })
-        }
-        #[inline(always)]
-        fn exp2_whole(self) -> Self {
-            // SAFETY: a value exists only where the processor has the features.
-            unsafe {
-                let exponent = _mm256_add_epi32(_mm256_cvtps_epi32(self.0), _mm256_set1_epi32(127));
-                Self(_mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent)))
-            }
-        }
-        #[inline(always)]
-        unsafe fn load_bytes(from: *const u8) -> Self {
-            // SAFETY: the caller checked the features and guarantees 8 readable bytes.
-            unsafe {
-                let bytes = _mm_loadl_epi64(from.cast());
-                Self(_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)))
-            }
-        }
-        #[inline(always)]
-        unsafe fn store_bytes(self, to: *mut u8) {
-            // SAFETY: a value exists only where the features do; the caller guarantees 8 writable bytes.
-            unsafe {
-                let whole = _mm256_cvtps_epi32(self.0);
-                let (low, high) = (
-                    _mm256_castsi256_si128(whole),
-                    _mm256_extracti128_si256::<1>(whole),
-                );
-                let words = _mm_packs_epi32(low, high);
-                _mm_storel_epi64(to.cast(), _mm_packus_epi16(words, words));
-            }
-        }
-    }
-
-    impl Lanes for Avx512 {
-        one_instruction!(
-            16,
-            _mm512_set1_ps,
-            _mm512_loadu_ps,
-            _mm512_storeu_ps,
-            _mm512_add_ps,
-            _mm512_sub_ps,
-            _mm512_mul_ps,
-            _mm512_div_ps,
-            _mm512_fmadd_ps
-        );
-
-        #[inline(always)]
-        fn select_gt(self, other: Self, then: Self, otherwise: Self) -> Self {
-            // SAFETY: a value exists only where the processor has the features.
-            unsafe {
-                let mask = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(self.0, other.0);
-                Self(_mm512_mask_blend_ps(mask, otherwise.0, then.0))
-            }
-        }
-        #[inline(always)]
-        fn round(self) -> Self {
-            // SAFETY: a value exists only where the processor has the features.
-            Self(unsafe { _mm512_roundscale_ps::<_MM_FROUND_TO_NEAREST_INT>(self.0) })
-        }
-        #[inline(always)]
-        fn exp2_whole(self) -> Self {
-            // SAFETY: a value exists only where the processor has the features.
-            unsafe {
-                let exponent = _mm512_add_epi32(_mm512_cvtps_epi32(self.0), _mm512_set1_epi32(127));
-                Self(_mm512_castsi512_ps(_mm512_slli_epi32::<23>(exponent)))
-            }
-        }
-        #[inline(always)]
-        unsafe fn load_bytes(from: *const u8) -> Self {
-            // SAFETY: the caller checked the features and guarantees 16 readable bytes.
-            unsafe {
-                let bytes = _mm_loadu_si128(from.cast());
-                Self(_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes)))
-            }
-        }
-        #[inline(always)]
-        unsafe fn store_bytes(self, to: *mut u8) {
-            // SAFETY: a value exists only where the features do; the caller guarantees 16 writable bytes.
-            unsafe { _mm_storeu_si128(to.cast(), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(self.0))) }
-        }
+        f32::dispatch(path, kernel);
     }
 }
 
@@ -483,18 +405,19 @@ impl Real for f32 {
         match path {
             Path::Portable => (4, dispatch::PORTABLE_COLS),
             Path::Avx2 => (8, 2),
-            Path::Avx512 => (16, 4),
+            Path::Avx512 | Path::Avx512Bf16 => (16, 4),
         }
     }
 
-    unsafe fn run(path: Path, kernel: impl Kernel<f32>) {
+    unsafe fn dispatch(path: Path, kernel: impl Kernel<f32>) {
         // SAFETY: the caller checked the features.
         #[cfg(target_arch = "x86_64")]
         unsafe {
             match path {
                 Path::Portable => dispatch::portable(kernel),
                 Path::Avx2 => dispatch::avx2::<x86::Avx2, _>(kernel),
-                Path::Avx512 => dispatch::avx512::<x86::Avx512, _>(kernel),
+                // Nothing of f32 gains from products in bf16.
+                Path::Avx512 | Path::Avx512Bf16 => dispatch::avx512::<x86::Avx512, _>(kernel),
             }
         }
         // SAFETY: arrays need no feature.
@@ -521,7 +444,7 @@ impl Real for f64 {
     }
 
     // f64 is for checks: one instantiation serves every processor.
-    unsafe fn run(_: Path, kernel: impl Kernel<f64>) {
+    unsafe fn dispatch(_: Path, kernel: impl Kernel<f64>) {
         // SAFETY: arrays need no feature.
         unsafe { dispatch::portable(kernel) }
     }

@@ -23,6 +23,7 @@ pub(crate) mod pool;
 pub(crate) mod reduce;
 pub(crate) mod rows;
 mod scratch;
+pub(crate) mod stored;
 pub(crate) mod tile;
 mod winograd;
 mod winograd_weight;

@@ -5,17 +5,18 @@ use rayon::prelude::*;
 use super::dispatch::{Kernel, Path};
 use super::lanes::{Lanes, Real};
 use super::output::filled_by;
+use super::stored::Stored;
 
 /// Rows per partial sum: fixed, so that the result does not depend on the number of threads.
 const BLOCK: usize = 256;
 
 /// The sum of the rows of `x` `[rows, channels]`, accumulated in f64 over blocks of rows.
-pub(crate) fn column_sums<T: Real>(path: Path, x: &[T], channels: usize) -> Vec<T> {
-    let partials: Vec<Vec<T>> = x
+pub(crate) fn column_sums<T: Stored>(path: Path, x: &[T], channels: usize) -> Vec<T::Real> {
+    let partials: Vec<Vec<T::Real>> = x
         .par_chunks(BLOCK * channels.max(1))
         .map(|rows| {
-            let mut sums = vec![T::default(); channels];
-            path.run(AddRows {
+            let mut sums = vec![T::Real::default(); channels];
+            T::run(path, AddRows {
                 rows,
                 sums: &mut sums,
             });
@@ -28,24 +29,24 @@ pub(crate) fn column_sums<T: Real>(path: Path, x: &[T], channels: usize) -> Vec<
             *total += value.to_f64();
         }
     }
-    total.into_iter().map(T::from_f64).collect()
+    total.into_iter().map(T::Real::from_f64).collect()
 }
 
 /// The mean of each image's rows: `[n, positions, channels]` to `[n, channels]`.
-pub(crate) fn image_means<T: Real>(
+pub(crate) fn image_means<T: Stored>(
     path: Path,
     x: &[T],
     positions: usize,
     channels: usize,
-) -> Vec<T> {
+) -> Vec<T::Real> {
     let image = positions * channels;
-    let mut means = vec![T::default(); x.len() / positions.max(1)];
-    let scale = T::from_f64(1.0 / positions as f64);
+    let mut means = vec![T::Real::default(); x.len() / positions.max(1)];
+    let scale = T::Real::from_f64(1.0 / positions as f64);
     means
         .par_chunks_mut(channels.max(1))
         .zip(x.par_chunks(image.max(1)))
         .for_each(|(sums, rows)| {
-            path.run(AddRows { rows, sums });
+            T::run(path, AddRows { rows, sums });
             for sum in sums {
                 *sum *= scale;
             }
@@ -54,32 +55,36 @@ pub(crate) fn image_means<T: Real>(
 }
 
 /// `dy` `[n, channels]` over `positions`, at each position: the gradient of [`image_means`].
-pub(crate) fn image_means_gradient<T: Real>(dy: &[T], positions: usize, channels: usize) -> Vec<T> {
-    let scale = T::from_f64(1.0 / positions as f64);
+pub(crate) fn image_means_gradient<T: Stored>(
+    dy: &[T::Real],
+    positions: usize,
+    channels: usize,
+) -> Vec<T> {
+    let scale = T::Real::from_f64(1.0 / positions as f64);
     let mut dx = vec![T::default(); dy.len() * positions];
     dx.par_chunks_mut((positions * channels).max(1))
         .zip(dy.par_chunks(channels.max(1)))
         .for_each(|(dx, dy)| {
             for row in dx.chunks_exact_mut(channels) {
                 for (dx, &dy) in row.iter_mut().zip(dy) {
-                    *dx = dy * scale;
+                    *dx = T::narrow(dy * scale);
                 }
             }
         });
     dx
 }
 
-struct AddRows<'a, T> {
+struct AddRows<'a, T: Stored> {
     rows: &'a [T],
-    sums: &'a mut [T],
+    sums: &'a mut [T::Real],
 }
 
-impl<T: Real> Kernel<T> for AddRows<'_, T> {
+impl<T: Stored> Kernel<T::Real> for AddRows<'_, T> {
     #[inline(always)]
-    unsafe fn run<V: Lanes<Scalar = T>, const ROWS: usize, const COLS: usize>(self) {
+    unsafe fn run<V: Lanes<Scalar = T::Real>, const ROWS: usize, const COLS: usize>(self) {
         for row in self.rows.chunks_exact(self.sums.len().max(1)) {
             for (sum, &value) in self.sums.iter_mut().zip(row) {
-                *sum += value;
+                *sum += value.widen();
             }
         }
     }
@@ -92,14 +97,14 @@ const CHUNK: usize = 1 << 15;
 ///
 /// # Panics
 /// When their lengths differ.
-pub(crate) fn sums<T: Real>(x: &[T], y: &[T]) -> Vec<T> {
+pub(crate) fn sums<T: Stored>(x: &[T], y: &[T]) -> Vec<T> {
     assert_eq!(x.len(), y.len());
     // SAFETY: each chunk is written from its first element to its last.
     unsafe {
         filled_by(x.len(), CHUNK, |i, out: *mut T, len| {
             let at = i * CHUNK..i * CHUNK + len;
             for (k, (&x, &y)) in x[at.clone()].iter().zip(&y[at]).enumerate() {
-                out.add(k).write(x + y);
+                out.add(k).write(T::narrow(x.widen() + y.widen()));
             }
         })
     }

@@ -5,9 +5,10 @@ use std::sync::OnceLock;
 use candle_core::backend::BackendStorage;
 use candle_core::{
     CpuStorage, CustomOp3, D, DType, Device, InplaceOp1, Layout, Result, Shape, Tensor,
+    WithDType,
 };
 
-use super::cpu_storage::{Element, slice, with_element, with_slice};
+use super::cpu_storage::{ActivationElement, Element, slice, with_activation, with_slice};
 use super::tape;
 use crate::cpu::batch_norm::{self as rows, Coefficients, Gradients};
 use crate::cpu::batch_norm_pool as windows;
@@ -99,7 +100,12 @@ pub fn batch_norm(
         }
         Some(kernel) => Some(super::max_pool2d::geometry(x, kernel, kernel)?),
     };
-    let fallback = |value: f64| Tensor::full(value, channels, &Device::Cpu)?.to_dtype(x.dtype());
+    // Parameters of activations in bf16 are f32.
+    let dtype = match x.dtype() {
+        DType::BF16 => DType::F32,
+        dtype => dtype,
+    };
+    let fallback = |value: f64| Tensor::full(value, channels, &Device::Cpu)?.to_dtype(dtype);
     let weight = match weight {
         Some(weight) => weight.contiguous()?,
         None => fallback(1.0)?.to_device(x.device())?,
@@ -110,7 +116,7 @@ pub fn batch_norm(
     };
     let x = x.contiguous()?;
     let statistics = if train {
-        let (mean, var) = with_element!(NAME, x.dtype(), T => {
+        let (mean, var) = with_activation!(NAME, x.dtype(), T => {
             with_slice::<T, _>(NAME, &x, |x| Ok(rows::moments(Path::best(), x, channels)))
         })?;
         let unbias = rows as f64 / (rows as f64 - 1.0);
@@ -199,11 +205,11 @@ impl BatchNorm {
         }
     }
 
-    fn forward<T: Element>(
+    fn forward<T: ActivationElement>(
         &self,
         (x, layout): (&CpuStorage, &Layout),
-        weight: &[T],
-        bias: &[T],
+        weight: &[T::Real],
+        bias: &[T::Real],
     ) -> Result<(CpuStorage, Shape)> {
         let coefficients = self.coefficients(weight, bias);
         let x = slice::<T>(NAME, x, layout)?;
@@ -221,15 +227,15 @@ impl BatchNorm {
         })
     }
 
-    fn backward<T: Element>(
+    fn backward<T: ActivationElement>(
         &self,
         x: &Tensor,
         weight: &Tensor,
         bias: &Tensor,
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let parameters = |t: &Tensor| with_slice(NAME, t, |t: &[T]| Ok(t.to_vec()));
-        let coefficients = self.coefficients::<T>(&parameters(weight)?, &parameters(bias)?);
+        let parameters = |t: &Tensor| with_slice(NAME, t, |t: &[T::Real]| Ok(t.to_vec()));
+        let coefficients = self.coefficients::<T::Real>(&parameters(weight)?, &parameters(bias)?);
         let path = Path::best();
         let wanted = x.track_op();
         let gradients: Gradients<T> = with_slice(NAME, x, |x| {
@@ -259,11 +265,11 @@ impl BatchNorm {
                 )),
             })
         })?;
-        let tensor = |values: Vec<T>, like: &Tensor| {
+        fn tensor<E: WithDType>(values: Vec<E>, like: &Tensor) -> Result<Option<Tensor>> {
             like.track_op()
                 .then(|| Tensor::from_vec(values, like.shape(), like.device()))
                 .transpose()
-        };
+        }
         Ok((
             tensor(gradients.input, x)?,
             tensor(gradients.scale, weight)?,
@@ -286,7 +292,7 @@ impl CustomOp3 for BatchNorm {
         bias: &CpuStorage,
         bias_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        with_element!(NAME, x.dtype(), T => self.forward::<T>(
+        with_activation!(NAME, x.dtype(), T => self.forward::<T>(
             (x, x_layout),
             slice(NAME, weight, weight_layout)?,
             slice(NAME, bias, bias_layout)?,
@@ -301,7 +307,7 @@ impl CustomOp3 for BatchNorm {
         _y: &Tensor,
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        with_element!(NAME, x.dtype(), T => self.backward::<T>(x, weight, bias, dy))
+        with_activation!(NAME, x.dtype(), T => self.backward::<T>(x, weight, bias, dy))
     }
 }
 

@@ -5,13 +5,23 @@ use std::ops::{Deref, Range};
 
 use candle_core::{CpuStorage, DType, Layout, Result, Storage, Tensor, WithDType};
 
+use half::bf16;
+
 use crate::cpu::lanes::Real;
+use crate::cpu::stored::Stored;
 
 /// A dtype that the kernels compute in.
 pub(super) trait Element: WithDType + Real {}
 
 impl Element for f32 {}
 impl Element for f64 {}
+
+/// A dtype of activations: one that the kernels compute in, or bf16, which they widen.
+pub(super) trait ActivationElement: WithDType + Stored<Real: Element> {}
+
+impl ActivationElement for f32 {}
+impl ActivationElement for f64 {}
+impl ActivationElement for bf16 {}
 
 /// The elements of a contiguous operand of op `name`.
 pub(super) fn slice<'a, T: WithDType>(
@@ -42,6 +52,11 @@ pub(super) fn with_slice<T: WithDType, R>(
 /// Whether the kernels compute a tensor of this type where it is; for others an op is composed of candle's.
 pub(super) fn has_kernels(tensor: &Tensor) -> bool {
     tensor.device().is_cpu() && matches!(tensor.dtype(), DType::F32 | DType::F64)
+}
+
+/// Whether the kernels widen a tensor where it is.
+pub(super) fn is_bf16(tensor: &Tensor) -> bool {
+    tensor.device().is_cpu() && tensor.dtype() == DType::BF16
 }
 
 /// The elements of a contiguous operand of op `name` on the CPU, borrowed for as long as the result lives.
@@ -104,4 +119,30 @@ macro_rules! with_element {
     };
 }
 
-pub(super) use with_element;
+/// [`with_element`] for activations, which may lie in bf16.
+macro_rules! with_activation {
+    ($name:expr, $dtype:expr, $element:ident => $call:expr) => {
+        match $dtype {
+            candle_core::DType::BF16 => {
+                type $element = half::bf16;
+                $call
+            }
+            candle_core::DType::F32 => {
+                type $element = f32;
+                $call
+            }
+            candle_core::DType::F64 => {
+                type $element = f64;
+                $call
+            }
+            dtype => {
+                candle_core::bail!(
+                    "{} takes f32, f64 or bf16, not {dtype:?}; convert first",
+                    $name
+                )
+            }
+        }
+    };
+}
+
+pub(super) use {with_activation, with_element};

@@ -1,16 +1,16 @@
 //! The mean over all positions of an image.
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType};
 
-use super::cpu_storage::{Element, slice, with_element, with_slice};
+use super::cpu_storage::{ActivationElement, slice, with_activation, with_slice};
 use super::tape;
 use crate::cpu::dispatch::Path;
 use crate::cpu::reduce::{image_means, image_means_gradient};
 
 const NAME: &str = "global_mean";
 
-/// The mean of `x` `[n, h, w, c]` over height and width: `[n, c]`.
+/// The mean of `x` `[n, h, w, c]` over height and width: `[n, c]`, in f32 for bf16.
 ///
 /// # Errors
 /// When `x` is not of rank 4, or an image has no position.
@@ -25,15 +25,17 @@ pub fn global_mean(x: &Tensor) -> Result<Tensor> {
 struct GlobalMean;
 
 impl GlobalMean {
-    fn forward<T: Element>(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn forward<T: ActivationElement>(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let (n, h, w, c) = layout.shape().dims4()?;
         let y = image_means(Path::best(), slice::<T>(NAME, x, layout)?, h * w, c);
-        Ok((T::to_cpu_storage_owned(y), (n, c).into()))
+        Ok((WithDType::to_cpu_storage_owned(y), (n, c).into()))
     }
 
-    fn backward<T: Element>(&self, x: &Tensor, dy: &Tensor) -> Result<Tensor> {
+    fn backward<T: ActivationElement>(&self, x: &Tensor, dy: &Tensor) -> Result<Tensor> {
         let (_, h, w, c) = x.dims4()?;
-        let dx = with_slice::<T, _>(NAME, dy, |dy| Ok(image_means_gradient(dy, h * w, c)))?;
+        let dx = with_slice::<T::Real, _>(NAME, dy, |dy| {
+            Ok(image_means_gradient::<T>(dy, h * w, c))
+        })?;
         Tensor::from_vec(dx, x.shape(), x.device())
     }
 }
@@ -44,11 +46,11 @@ impl CustomOp1 for GlobalMean {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        with_element!(NAME, x.dtype(), T => self.forward::<T>(x, layout))
+        with_activation!(NAME, x.dtype(), T => self.forward::<T>(x, layout))
     }
 
     fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        with_element!(NAME, x.dtype(), T => self.backward::<T>(x, dy)).map(Some)
+        with_activation!(NAME, x.dtype(), T => self.backward::<T>(x, dy)).map(Some)
     }
 }
 

@@ -3,7 +3,7 @@
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
-use super::cpu_storage::{Element, has_kernels, slice, with_element};
+use super::cpu_storage::{ActivationElement, has_kernels, is_bf16, slice, with_activation};
 use super::tape;
 use crate::cpu::reduce::sums;
 
@@ -14,7 +14,7 @@ const NAME: &str = "add";
 /// # Errors
 /// When shapes, dtypes or devices differ.
 pub fn add(x: &Tensor, y: &Tensor) -> Result<Tensor> {
-    if !has_kernels(x) || x.dtype() != y.dtype() || !y.device().is_cpu() || x.dims() != y.dims() {
+    if !(has_kernels(x) || is_bf16(x)) || x.dtype() != y.dtype() || !y.device().is_cpu() || x.dims() != y.dims() {
         // Candle's error where they do not fit.
         return x + y;
     }
@@ -24,7 +24,7 @@ pub fn add(x: &Tensor, y: &Tensor) -> Result<Tensor> {
 struct Add;
 
 impl Add {
-    fn forward<T: Element>(x: &[T], y: &[T]) -> CpuStorage {
+    fn forward<T: ActivationElement>(x: &[T], y: &[T]) -> CpuStorage {
         T::to_cpu_storage_owned(sums(x, y))
     }
 }
@@ -41,7 +41,7 @@ impl CustomOp2 for Add {
         y: &CpuStorage,
         y_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        let sum = with_element!(NAME, x.dtype(), T => {
+        let sum = with_activation!(NAME, x.dtype(), T => {
             Self::forward::<T>(slice(NAME, x, x_layout)?, slice(NAME, y, y_layout)?)
         });
         Ok((sum, x_layout.shape().clone()))
