@@ -52,6 +52,7 @@ pub mod gradient_check;
 pub mod init;
 pub mod ops;
 pub mod params;
+mod precision;
 pub mod rng;
 
 mod cpu;
@@ -61,3 +62,4 @@ mod layer;
 pub use cpu::pages::keep_freed_pages;
 pub use layer::{Aggregation, Gmnm, GmnmConfig};
 pub use params::{LoadError, Mismatch, ParamStore};
+pub use precision::{Precision, PrecisionGuard, UnknownPrecision};

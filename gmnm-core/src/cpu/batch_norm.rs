@@ -162,11 +162,14 @@ pub(crate) fn moments<T: Stored>(path: Path, x: &[T], channels: usize) -> (Vec<f
         .par_chunks(block)
         .map(|x| {
             let mut sums = vec![T::Real::default(); 2 * period];
-            T::run(path, Moments {
-                x,
-                center: prepared.slice(padded),
-                sums: &mut sums,
-            });
+            T::run(
+                path,
+                Moments {
+                    x,
+                    center: prepared.slice(padded),
+                    sums: &mut sums,
+                },
+            );
             sums
         })
         .collect();

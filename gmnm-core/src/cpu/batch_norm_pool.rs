@@ -168,7 +168,11 @@ pub(crate) struct Backward<'a, T> {
 }
 
 /// The gradients of [`forward`].
-pub(crate) fn backward<T: Stored>(path: Path, g: &PoolGeometry, b: &Backward<'_, T>) -> Gradients<T> {
+pub(crate) fn backward<T: Stored>(
+    path: Path,
+    g: &PoolGeometry,
+    b: &Backward<'_, T>,
+) -> Gradients<T> {
     check(g, b.x.len());
     let row = g.ow * g.c;
     assert_eq!(b.dy.len(), g.n * g.oh * row);
@@ -257,8 +261,16 @@ impl<F: Function, T: Stored> Kernel<T::Real> for Sums<'_, F, T> {
                     }
                     let (shifts, scales) = self.sums.split_at_mut(g.c);
                     let (to_shift, to_scale) = (shifts[c..].as_mut_ptr(), scales[c..].as_mut_ptr());
-                    Stored::store_some(shift.add(Stored::load_some(to_shift, count, zero)), to_shift, count);
-                    Stored::store_some(scale.add(Stored::load_some(to_scale, count, zero)), to_scale, count);
+                    Stored::store_some(
+                        shift.add(Stored::load_some(to_shift, count, zero)),
+                        to_shift,
+                        count,
+                    );
+                    Stored::store_some(
+                        scale.add(Stored::load_some(to_scale, count, zero)),
+                        to_scale,
+                        count,
+                    );
                 }
                 c += V::COUNT;
             }
@@ -312,7 +324,8 @@ impl<T: Stored, V: Lanes<Scalar = T::Real>> Window<T, V> {
             let mut x = zero;
             for ky in 0..g.kernel {
                 for kx in 0..g.kernel {
-                    let candidate = T::load_some(self.x.add(ky * self.row + kx * g.c), self.count, zero);
+                    let candidate =
+                        T::load_some(self.x.add(ky * self.row + kx * g.c), self.count, zero);
                     x = self.place.select_gt(before, candidate, x);
                     before = before.add(one);
                 }
@@ -355,7 +368,8 @@ impl<F: Function, T: Stored> InputGradient<'_, F, T> {
                 for ky in 0..g.kernel {
                     for kx in 0..g.kernel {
                         let at = start + (ky * g.w + kx) * g.c;
-                        let n = normal.normalise(T::load_some(self.x.as_ptr().add(at), count, zero));
+                        let n =
+                            normal.normalise(T::load_some(self.x.as_ptr().add(at), count, zero));
                         let dx = back.gradient(at_place(window.place, here, dz), n);
                         T::store_some(dx, self.dx.add(at), count);
                         here = here.add(one);
@@ -367,7 +381,13 @@ impl<F: Function, T: Stored> InputGradient<'_, F, T> {
 
     /// The positions of a row that no window reaches.
     #[inline(always)]
-    unsafe fn outside<V: Lanes<Scalar = T::Real>>(&self, y: usize, first: usize, c: usize, count: usize) {
+    unsafe fn outside<V: Lanes<Scalar = T::Real>>(
+        &self,
+        y: usize,
+        first: usize,
+        c: usize,
+        count: usize,
+    ) {
         let g = self.g;
         // SAFETY: the positions lie inside the image; `count` channels are left.
         unsafe {

@@ -13,9 +13,11 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::dispatch::{Kernel, Path};
-use super::lanes::{Lanes, Real};
+use super::lanes::Lanes;
 use super::pack::{WeightOrder, blocks, pack, padded};
+use super::planes::Products;
 use super::scratch::{Aligned, with_scratch};
+use super::stored::Stored;
 use super::winograd;
 
 /// The shape of a convolution of `[n, h, w, input]` with `[out, input, kh, kw]` to `[n, oh, ow, out]`.
@@ -119,18 +121,33 @@ impl Border {
     }
 
     /// Copies `image` into `out` and clears the border.
-    pub(super) fn fill<T: Real>(&self, image: &[T], out: &mut [T]) {
+    pub(super) fn fill<T: Stored>(&self, image: &[T], out: &mut [T::Real]) {
         let row = self.cols * self.c;
         let width = self.w * self.c;
         let left = self.left * self.c;
         for (y, out) in out[..self.len()].chunks_exact_mut(row.max(1)).enumerate() {
             match y.checked_sub(self.top) {
                 Some(y) if y < self.h => {
-                    out[..left].fill(T::default());
-                    out[left..left + width].copy_from_slice(&image[y * width..(y + 1) * width]);
-                    out[left + width..].fill(T::default());
+                    out[..left].fill(T::Real::default());
+                    widen(
+                        &image[y * width..(y + 1) * width],
+                        &mut out[left..left + width],
+                    );
+                    out[left + width..].fill(T::Real::default());
                 }
-                _ => out.fill(T::default()),
+                _ => out.fill(T::Real::default()),
+            }
+        }
+    }
+}
+
+/// Copies `from` as the kernels compute it.
+pub(super) fn widen<T: Stored>(from: &[T], to: &mut [T::Real]) {
+    match T::reals(from) {
+        Some(from) => to.copy_from_slice(from),
+        None => {
+            for (to, from) in to.iter_mut().zip(from) {
+                *to = from.widen();
             }
         }
     }
@@ -177,7 +194,7 @@ pub(super) struct Pass {
 }
 
 /// Passes that fill an image, with what they share.
-struct Plan<'a, T> {
+struct Plan<'a, T: Stored> {
     path: Path,
     passes: Vec<Pass>,
     border: Border,
@@ -185,21 +202,23 @@ struct Plan<'a, T> {
     image_in: usize,
     image_out: usize,
     n: usize,
-    weight: &'a [T],
-    bias: Option<&'a [T]>,
+    weight: &'a [T::Real],
+    bias: Option<&'a [T::Real]>,
 }
 
-/// `x` convolved with `weight`, plus `bias` `[out]`.
-pub(crate) fn forward<T: Real>(
+/// `x` convolved with `weight`, plus `bias` `[out]`. Only products in Winograd's form are those of `products`; the
+/// others are those of the type that is computed in.
+pub(crate) fn forward<T: Stored>(
     path: Path,
+    products: Products,
     g: &Geometry,
     x: &[T],
-    weight: &[T],
-    bias: Option<&[T]>,
+    weight: &[T::Real],
+    bias: Option<&[T::Real]>,
 ) -> Vec<T> {
     assert_eq!(x.len(), g.input_len());
-    if winograd::applies::<T>(path, g) {
-        return winograd::forward(path, g, x, weight, bias);
+    if winograd::applies::<T::Real>(path, g) {
+        return winograd::forward(path, products, g, x, weight, bias);
     }
     Plan {
         path,
@@ -220,16 +239,17 @@ pub(crate) fn forward<T: Real>(
 
 /// The gradient of the input from `dy`, the output's, plus `bias` `[input]` where this serves as a transposed
 /// convolution.
-pub(crate) fn input_gradient<T: Real>(
+pub(crate) fn input_gradient<T: Stored>(
     path: Path,
+    products: Products,
     g: &Geometry,
     dy: &[T],
-    weight: &[T],
-    bias: Option<&[T]>,
+    weight: &[T::Real],
+    bias: Option<&[T::Real]>,
 ) -> Vec<T> {
     assert_eq!(dy.len(), g.output_len());
-    if winograd::applies::<T>(path, g) {
-        return winograd::input_gradient(path, g, dy, weight, bias);
+    if winograd::applies::<T::Real>(path, g) {
+        return winograd::input_gradient(path, products, g, dy, weight, bias);
     }
     let (stride, pad, dilation) = (g.stride, g.padding, g.dilation);
     // Row y of the input takes tap ky from the output's row (y + pad − ky·dilation) / stride where that is whole. With
@@ -318,16 +338,16 @@ impl<T> Shared<T> {
     }
 }
 
-impl<T: Real> Plan<'_, T> {
+impl<T: Stored> Plan<'_, T> {
     fn run(&self, x: &[T]) -> Vec<T> {
         assert_eq!(self.weight.len(), self.order.lanes * self.order.depth());
         let len = self.n * self.image_out;
         let mut y = Vec::with_capacity(len);
         if len > 0 {
-            let (count, cols) = self.path.shape::<T>();
+            let (count, cols) = self.path.shape::<T::Real>();
             let weights = pack(self.weight, self.order, count, cols);
             let lanes = padded(self.order.lanes, count, cols);
-            let mut bias = Aligned::zeros::<T>(lanes);
+            let mut bias = Aligned::zeros::<T::Real>(lanes);
             if let Some(values) = self.bias {
                 bias.slice_mut(lanes)[..self.order.lanes].copy_from_slice(values);
             }
@@ -344,13 +364,13 @@ impl<T: Real> Plan<'_, T> {
         y
     }
 
-    fn fill(&self, x: &[T], task: &Task<'_, T>, y: Shared<T>) {
+    fn fill(&self, x: &[T], task: &Task<'_, T::Real>, y: Shared<T>) {
         let threads = rayon::current_num_threads();
         let padded_len = self.border.len();
         if self.n >= threads {
             (0..self.n).into_par_iter().for_each(|i| {
                 let image = &x[i * self.image_in..(i + 1) * self.image_in];
-                let work = |image: &[T]| {
+                let work = |image: &[T::Real]| {
                     for pass in &self.passes {
                         self.positions(
                             task,
@@ -362,13 +382,12 @@ impl<T: Real> Plan<'_, T> {
                         );
                     }
                 };
-                if self.border.is_none() {
-                    work(image);
-                } else {
-                    with_scratch(padded_len, |buffer| {
+                match T::reals(image) {
+                    Some(image) if self.border.is_none() => work(image),
+                    _ => with_scratch(padded_len, |buffer| {
                         self.border.fill(image, buffer);
                         work(buffer);
-                    });
+                    }),
                 }
             });
             return;
@@ -377,12 +396,13 @@ impl<T: Real> Plan<'_, T> {
         let parts = (2 * threads).div_ceil(self.n);
         for i in 0..self.n {
             let image = &x[i * self.image_in..(i + 1) * self.image_in];
-            let mut buffer = Aligned::zeros::<T>(padded_len);
-            let image = if self.border.is_none() {
-                image
-            } else {
-                self.border.fill(image, buffer.slice_mut(padded_len));
-                buffer.slice(padded_len)
+            let mut buffer = Aligned::zeros::<T::Real>(padded_len);
+            let image = match T::reals(image) {
+                Some(image) if self.border.is_none() => image,
+                _ => {
+                    self.border.fill(image, buffer.slice_mut(padded_len));
+                    buffer.slice(padded_len)
+                }
             };
             for pass in &self.passes {
                 let positions = pass.grid.height * pass.grid.width;
@@ -398,28 +418,31 @@ impl<T: Real> Plan<'_, T> {
     /// One pass over a range of positions of image `i`, in blocks whose inputs stay in the second-level cache.
     fn positions(
         &self,
-        task: &Task<'_, T>,
+        task: &Task<'_, T::Real>,
         pass: &Pass,
-        image: &[T],
+        image: &[T::Real],
         y: Shared<T>,
         i: usize,
         range: Range<usize>,
     ) {
         const CACHED: usize = 160 * 1024;
         assert_eq!(image.len(), self.border.len());
-        let bytes = pass.grid.x_col * size_of::<T>();
+        let bytes = pass.grid.x_col * size_of::<T::Real>();
         // A multiple of every tile height (6 and 7).
         let block = (CACHED / bytes.max(1)).max(84) / 42 * 42;
         let mut start = range.start;
         while start < range.end {
             let end = range.end.min(start + block);
-            self.path.run(Tiles {
-                task,
-                pass,
-                x: image.as_ptr(),
-                y: y.at(i * self.image_out).0,
-                range: start..end,
-            });
+            T::run(
+                self.path,
+                Tiles {
+                    task,
+                    pass,
+                    x: image.as_ptr(),
+                    y: y.at(i * self.image_out).0,
+                    range: start..end,
+                },
+            );
             start = end;
         }
     }
@@ -433,17 +456,17 @@ pub(super) struct Task<'a, T> {
 }
 
 /// A range of positions of one image.
-pub(super) struct Tiles<'a, T> {
-    pub(super) task: &'a Task<'a, T>,
+pub(super) struct Tiles<'a, T: Stored> {
+    pub(super) task: &'a Task<'a, T::Real>,
     pub(super) pass: &'a Pass,
-    pub(super) x: *const T,
+    pub(super) x: *const T::Real,
     pub(super) y: *mut T,
     pub(super) range: Range<usize>,
 }
 
-impl<T: Real> Kernel<T> for Tiles<'_, T> {
+impl<T: Stored> Kernel<T::Real> for Tiles<'_, T> {
     #[inline(always)]
-    unsafe fn run<V: Lanes<Scalar = T>, const ROWS: usize, const COLS: usize>(self) {
+    unsafe fn run<V: Lanes<Scalar = T::Real>, const ROWS: usize, const COLS: usize>(self) {
         for (start, registers) in blocks(self.task.order.lanes, V::COUNT, COLS) {
             // SAFETY: the caller checked the features; weights and bias are padded to whole blocks.
             unsafe {
@@ -457,10 +480,13 @@ impl<T: Real> Kernel<T> for Tiles<'_, T> {
     }
 }
 
-impl<T: Real> Tiles<'_, T> {
+impl<T: Stored> Tiles<'_, T> {
     /// All positions for one block of channels.
     #[inline(always)]
-    unsafe fn block<V: Lanes<Scalar = T>, const P: usize, const Q: usize>(&self, start: usize) {
+    unsafe fn block<V: Lanes<Scalar = T::Real>, const P: usize, const Q: usize>(
+        &self,
+        start: usize,
+    ) {
         let grid = &self.pass.grid;
         let order = &self.task.order;
         let width = (Q * V::COUNT).min(order.lanes - start);
@@ -551,23 +577,23 @@ unsafe fn tile<V: Lanes, const P: usize, const Q: usize>(
 /// # Safety
 /// `width` elements from `to` on are writable.
 #[inline(always)]
-pub(super) unsafe fn store_partial<V: Lanes, const Q: usize>(
+pub(super) unsafe fn store_partial<T: Stored, V: Lanes<Scalar = T::Real>, const Q: usize>(
     registers: &[V; Q],
-    to: *mut V::Scalar,
+    to: *mut T,
     width: usize,
 ) {
-    // SAFETY: whole registers only where all their elements are within `width`; the rest goes through a buffer.
-    unsafe {
-        if width == Q * V::COUNT {
-            for q in 0..Q {
-                registers[q].store(to.add(q * V::COUNT));
-            }
-            return;
-        }
-        let mut buffer = [V::Scalar::default(); 64];
+    if width == Q * V::COUNT {
         for q in 0..Q {
-            registers[q].store(buffer[q * V::COUNT..].as_mut_ptr());
+            // SAFETY: all registers are within `width`.
+            unsafe { T::store(registers[q], to.add(q * V::COUNT)) };
         }
-        std::ptr::copy_nonoverlapping(buffer.as_ptr(), to, width);
+        return;
+    }
+    for q in 0..Q {
+        let at = q * V::COUNT;
+        if at < width {
+            // SAFETY: of each register, the elements within `width` are written.
+            unsafe { T::store_some(registers[q], to.add(at), width - at) };
+        }
     }
 }

@@ -11,48 +11,56 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::conv::{Geometry, Grid, Run};
+use super::conv::{Geometry, Grid, Run, widen};
 use super::dispatch::{Kernel, Path};
 use super::lanes::{Lanes, Real};
 use super::pack::{WeightOrder, blocks, padded, unpack};
+use super::planes::Products;
 use super::scratch::{Aligned, with_scratch};
+use super::stored::Stored;
 use super::{winograd, winograd_weight};
 
 /// Partial sums may take this much memory.
 const PARTIALS: usize = 16 << 20;
 
 /// The gradient of the weight, `[out, input, kh, kw]`, from the input and the output's gradient.
-pub(crate) fn weight_gradient<T: Real>(path: Path, g: &Geometry, x: &[T], dy: &[T]) -> Vec<T> {
+pub(crate) fn weight_gradient<T: Stored>(
+    path: Path,
+    products: Products,
+    g: &Geometry,
+    x: &[T],
+    dy: &[T],
+) -> Vec<T::Real> {
     assert_eq!(x.len(), g.input_len());
     assert_eq!(dy.len(), g.output_len());
-    if winograd::applies::<T>(path, g) {
-        return winograd_weight::weight_gradient(path, g, x, dy);
+    if winograd::applies::<T::Real>(path, g) {
+        return winograd_weight::weight_gradient(path, products, g, x, dy);
     }
     let order = WeightOrder::forward(g.out, g.input, g.taps());
-    let (count, cols) = path.shape::<T>();
+    let (count, cols) = path.shape::<T::Real>();
     let lanes = padded(g.out, count, cols);
     let len = lanes * order.depth();
     let rows = g.n * g.oh;
-    let parts = rows.min((PARTIALS / (len * size_of::<T>()).max(1)).clamp(4, 32));
+    let parts = rows.min((PARTIALS / (len * size_of::<T::Real>()).max(1)).clamp(4, 32));
     let runs = g.input_runs();
     let partials: Vec<Aligned> = (0..parts)
         .into_par_iter()
         .map(|i| {
-            let mut sums = Aligned::zeros::<T>(len);
+            let mut sums = Aligned::zeros::<T::Real>(len);
             let range = i * rows / parts..(i + 1) * rows / parts;
             accumulate(path, g, &runs, lanes, x, dy, range, sums.slice_mut(len));
             sums
         })
         .collect();
     const CHUNK: usize = 4096;
-    let mut total = Aligned::zeros::<T>(len);
+    let mut total = Aligned::zeros::<T::Real>(len);
     total
-        .slice_mut::<T>(len)
+        .slice_mut::<T::Real>(len)
         .par_chunks_mut(CHUNK)
         .enumerate()
         .for_each(|(i, total)| {
             for partial in &partials {
-                let part = &partial.slice::<T>(len)[i * CHUNK..][..total.len()];
+                let part = &partial.slice::<T::Real>(len)[i * CHUNK..][..total.len()];
                 for (sum, &value) in total.iter_mut().zip(part) {
                     *sum += value;
                 }
@@ -63,7 +71,7 @@ pub(crate) fn weight_gradient<T: Real>(path: Path, g: &Geometry, x: &[T], dy: &[
 
 /// Adds the products of a range of output rows, counted over all images.
 #[allow(clippy::too_many_arguments)]
-fn accumulate<T: Real>(
+fn accumulate<T: Stored>(
     path: Path,
     g: &Geometry,
     runs: &[Run],
@@ -71,39 +79,46 @@ fn accumulate<T: Real>(
     x: &[T],
     dy: &[T],
     rows: Range<usize>,
-    sums: &mut [T],
+    sums: &mut [T::Real],
 ) {
     let border = g.input_border();
-    let image_len = if border.is_none() { 0 } else { border.len() };
+    let as_is = T::reals(x).is_some();
+    let image_len = if as_is && border.is_none() {
+        0
+    } else {
+        border.len()
+    };
     // Positions per sweep over the weights: both operands then stay in the first-level cache.
     let block = 64usize.div_ceil(g.ow);
-    let dy_len = if lanes == g.out {
+    let dy_len = if as_is && lanes == g.out {
         0
     } else {
         block * g.ow * lanes
     };
     let (image_in, row_out) = (g.h * g.w * g.input, g.ow * g.out);
-    with_scratch(image_len + dy_len, |scratch: &mut [T]| {
+    with_scratch(image_len + dy_len, |scratch: &mut [T::Real]| {
         let (image_buffer, dy_buffer) = scratch.split_at_mut(image_len);
         let mut row = rows.start;
         while row < rows.end {
             let i = row / g.oh;
             let image = &x[i * image_in..(i + 1) * image_in];
-            let image = if border.is_none() {
-                image
-            } else {
-                border.fill(image, image_buffer);
-                &*image_buffer
+            let image = match T::reals(image) {
+                Some(image) if image_len == 0 => image,
+                _ => {
+                    border.fill(image, image_buffer);
+                    &*image_buffer
+                }
             };
             let end = rows.end.min((i + 1) * g.oh);
             while row < end {
                 let height = block.min(end - row);
                 let dy = &dy[row * row_out..(row + height) * row_out];
-                let dy = if dy_len == 0 {
-                    dy
-                } else {
-                    widen(dy, g.out, dy_buffer, lanes);
-                    &*dy_buffer
+                let dy = match T::reals(dy) {
+                    Some(dy) if dy_len == 0 => dy,
+                    _ => {
+                        spread(dy, g.out, dy_buffer, lanes);
+                        &*dy_buffer
+                    }
                 };
                 path.run(Sweep {
                     runs,
@@ -123,10 +138,10 @@ fn accumulate<T: Real>(
 }
 
 /// Copies rows of `from` channels into rows of `to` channels; what is beyond stays finite but means nothing.
-fn widen<T: Real>(rows: &[T], from: usize, out: &mut [T], to: usize) {
+fn spread<T: Stored>(rows: &[T], from: usize, out: &mut [T::Real], to: usize) {
     for (row, out) in rows.chunks_exact(from).zip(out.chunks_exact_mut(to)) {
-        out[..from].copy_from_slice(row);
-        out[from..].fill(T::default());
+        widen(row, &mut out[..from]);
+        out[from..].fill(T::Real::default());
     }
 }
 

@@ -76,9 +76,9 @@ impl Path {
 
     /// Runs a kernel that multiplies, reads or writes in bf16 on this path.
     #[inline]
-    pub(crate) fn run_bf16(self, kernel: impl Kernel<f32>) {
+    pub(crate) fn run_bf16<T: Real>(self, kernel: impl Kernel<T>) {
         // SAFETY: as in `run`.
-        unsafe { super::lanes::run_bf16(self, kernel) }
+        unsafe { T::dispatch_bf16(self, kernel) }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Vectors of floats that live in registers.
 
 use super::dispatch::{self, Kernel, Path};
+use super::scratch::Plain;
 use super::stored::Stored;
 use half::bf16;
 use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub};
@@ -21,6 +22,7 @@ pub(crate) trait Real:
     + AddAssign
     + MulAssign
     + Stored<Real = Self>
+    + Plain
 {
     /// Arrays for any processor.
     type Portable: Lanes<Scalar = Self>;
@@ -32,6 +34,14 @@ pub(crate) trait Real:
     /// # Safety
     /// The processor has the features of `path`.
     unsafe fn dispatch(path: Path, kernel: impl Kernel<Self>);
+    /// Runs a kernel that multiplies, reads or writes in bf16 on `path`.
+    ///
+    /// # Safety
+    /// The processor has the features of `path`.
+    unsafe fn dispatch_bf16(path: Path, kernel: impl Kernel<Self>) {
+        // SAFETY: as the caller guarantees.
+        unsafe { Self::dispatch(path, kernel) }
+    }
     /// The nearest number of this type.
     fn from_f64(x: f64) -> Self;
     /// This number as f64.
@@ -312,18 +322,18 @@ macro_rules! portable_lanes {
             }
             #[inline(always)]
             unsafe fn store_bf16(self, to: *mut bf16) {
-                let halves = self.0.map(|x| bf16::from_f64(Real::to_f64(x)));
+                let halves = self.0.map(|x| bf16::from_f32(x as f32));
                 // SAFETY: the caller guarantees N writable elements.
                 unsafe { to.cast::<[bf16; N]>().write_unaligned(halves) }
             }
             #[inline(always)]
             fn round_bf16(self) -> Self {
-                Self(self.0.map(|x| bf16::from_f64(Real::to_f64(x)).into()))
+                Self(self.0.map(|x| bf16::from_f32(x as f32).into()))
             }
             #[inline(always)]
             unsafe fn store_halves(self, to: *mut [bf16; 2], second: bool) {
                 for (i, x) in self.0.into_iter().enumerate() {
-                    let half = bf16::from_f64(Real::to_f64(x));
+                    let half = bf16::from_f32(x as f32);
                     // SAFETY: the caller guarantees N writable pairs.
                     unsafe {
                         if second {
@@ -383,21 +393,6 @@ fn normal_f64<const N: usize>(z: Portable<f64, N>) -> (Portable<f64, N>, Portabl
 #[path = "lanes_x86.rs"]
 mod x86;
 
-/// Runs a kernel that multiplies, reads or writes in bf16 on `path`.
-///
-/// # Safety
-/// The processor has the features of `path`.
-pub(super) unsafe fn run_bf16(path: Path, kernel: impl Kernel<f32>) {
-    // SAFETY: the caller checked the features.
-    unsafe {
-        #[cfg(target_arch = "x86_64")]
-        if path == Path::Avx512Bf16 {
-            return dispatch::avx512_bf16::<x86::Avx512Bf16, _>(kernel);
-        }
-        f32::dispatch(path, kernel);
-    }
-}
-
 impl Real for f32 {
     type Portable = Portable<f32, 4>;
 
@@ -425,6 +420,18 @@ impl Real for f32 {
         unsafe {
             let _ = path;
             dispatch::portable(kernel);
+        }
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    unsafe fn dispatch_bf16(path: Path, kernel: impl Kernel<f32>) {
+        // SAFETY: the caller checked the features.
+        unsafe {
+            if path == Path::Avx512Bf16 {
+                dispatch::avx512_bf16::<x86::Avx512Bf16, _>(kernel);
+            } else {
+                Self::dispatch(path, kernel);
+            }
         }
     }
 

@@ -357,7 +357,10 @@ impl Lanes for Avx512Bf16 {
     #[inline(always)]
     unsafe fn store_bf16(self, to: *mut bf16) {
         // SAFETY: a value exists only where the features do; the caller guarantees 16 writable elements.
-        unsafe { to.cast::<__m256bh>().write_unaligned(_mm512_cvtneps_pbh(self.0)) }
+        unsafe {
+            to.cast::<__m256bh>()
+                .write_unaligned(_mm512_cvtneps_pbh(self.0))
+        }
     }
     #[inline(always)]
     fn round_bf16(self) -> Self {
@@ -378,9 +381,7 @@ impl Lanes for Avx512Bf16 {
     unsafe fn splat_pair(from: *const bf16) -> __m512bh {
         // SAFETY: the caller checked the features and guarantees two readable elements; both types are 64 bytes of
         // bits.
-        unsafe {
-            std::mem::transmute(_mm512_set1_epi32(from.cast::<i32>().read_unaligned()))
-        }
+        unsafe { std::mem::transmute(_mm512_set1_epi32(from.cast::<i32>().read_unaligned())) }
     }
     #[inline(always)]
     fn dot(self, a: __m512bh, b: __m512bh) -> Self {

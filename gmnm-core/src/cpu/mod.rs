@@ -10,6 +10,7 @@ pub(crate) mod batch_norm_pool;
 pub(crate) mod conv;
 pub(crate) mod conv_weight;
 pub(crate) mod dispatch;
+mod dots;
 mod exp;
 pub(crate) mod lanes;
 pub(crate) mod lstm;
@@ -19,6 +20,7 @@ mod output;
 mod pack;
 #[cfg(feature = "mimalloc")]
 pub(crate) mod pages;
+pub(crate) mod planes;
 pub(crate) mod pool;
 pub(crate) mod reduce;
 pub(crate) mod rows;
@@ -26,6 +28,7 @@ mod scratch;
 pub(crate) mod stored;
 pub(crate) mod tile;
 mod winograd;
+mod winograd_transform;
 mod winograd_weight;
 
 #[cfg(test)]

@@ -16,10 +16,13 @@ pub(crate) fn column_sums<T: Stored>(path: Path, x: &[T], channels: usize) -> Ve
         .par_chunks(BLOCK * channels.max(1))
         .map(|rows| {
             let mut sums = vec![T::Real::default(); channels];
-            T::run(path, AddRows {
-                rows,
-                sums: &mut sums,
-            });
+            T::run(
+                path,
+                AddRows {
+                    rows,
+                    sums: &mut sums,
+                },
+            );
             sums
         })
         .collect();

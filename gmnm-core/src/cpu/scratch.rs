@@ -2,7 +2,22 @@
 
 use std::cell::Cell;
 
-use super::lanes::Real;
+use half::bf16;
+
+/// A type for which any bytes are a value.
+///
+/// # Safety
+/// Every bit pattern is valid, and the alignment is at most that of a cache line.
+pub(crate) unsafe trait Plain: Copy {}
+
+// SAFETY: every bit pattern is a float.
+unsafe impl Plain for f32 {}
+// SAFETY: as above.
+unsafe impl Plain for f64 {}
+// SAFETY: as above.
+unsafe impl Plain for bf16 {}
+// SAFETY: as above, twice.
+unsafe impl Plain for [bf16; 2] {}
 
 /// One cache line, so that vectors of any width are aligned at a buffer's start.
 #[derive(Clone, Copy)]
@@ -13,14 +28,14 @@ struct Line {
 
 const ZERO: Line = Line { _bytes: [0; 64] };
 
-/// An aligned buffer of floats.
+/// An aligned buffer.
 pub(super) struct Aligned {
     lines: Vec<Line>,
 }
 
 impl Aligned {
     /// `len` elements, all zero.
-    pub(super) fn zeros<T: Real>(len: usize) -> Self {
+    pub(super) fn zeros<T: Plain>(len: usize) -> Self {
         Self {
             lines: vec![ZERO; (len * size_of::<T>()).div_ceil(64)],
         }
@@ -30,9 +45,9 @@ impl Aligned {
     ///
     /// # Panics
     /// When the buffer is shorter.
-    pub(super) fn slice<T: Real>(&self, len: usize) -> &[T] {
+    pub(super) fn slice<T: Plain>(&self, len: usize) -> &[T] {
         assert!(len * size_of::<T>() <= self.lines.len() * 64);
-        // SAFETY: the lines are initialised, long enough and aligned, and every bit pattern is a float.
+        // SAFETY: the lines are initialised, long enough and aligned, and every bit pattern is valid.
         unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), len) }
     }
 
@@ -40,7 +55,7 @@ impl Aligned {
     ///
     /// # Panics
     /// When the buffer is shorter.
-    pub(super) fn slice_mut<T: Real>(&mut self, len: usize) -> &mut [T] {
+    pub(super) fn slice_mut<T: Plain>(&mut self, len: usize) -> &mut [T] {
         assert!(len * size_of::<T>() <= self.lines.len() * 64);
         // SAFETY: as in `slice`, and borrowed mutably.
         unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), len) }
@@ -52,7 +67,7 @@ thread_local! {
 }
 
 /// Calls `f` with this thread's buffer of `len` elements. They hold whatever the last use left.
-pub(super) fn with_scratch<T: Real, R>(len: usize, f: impl FnOnce(&mut [T]) -> R) -> R {
+pub(super) fn with_scratch<T: Plain, R>(len: usize, f: impl FnOnce(&mut [T]) -> R) -> R {
     // Taken out while in use: a nested call gets a buffer of its own.
     let mut buffer = Aligned {
         lines: BUFFER.take(),
@@ -64,4 +79,24 @@ pub(super) fn with_scratch<T: Real, R>(len: usize, f: impl FnOnce(&mut [T]) -> R
     let result = f(buffer.slice_mut(len));
     BUFFER.set(buffer.lines);
     result
+}
+
+/// [`with_scratch`] for two buffers.
+pub(super) fn with_two_scratches<A: Plain, B: Plain, R>(
+    (first, second): (usize, usize),
+    f: impl FnOnce(&mut [A], &mut [B]) -> R,
+) -> R {
+    let lines = (first * size_of::<A>()).div_ceil(64);
+    let bytes = lines * 64 + second * size_of::<B>();
+    with_scratch(bytes.div_ceil(size_of::<f64>()), |all: &mut [f64]| {
+        let (a, b) = all.split_at_mut(lines * 64 / size_of::<f64>());
+        // SAFETY: both halves start at a cache line and hold as many bytes as their elements take, each of which may
+        // be anything.
+        unsafe {
+            f(
+                std::slice::from_raw_parts_mut(a.as_mut_ptr().cast(), first),
+                std::slice::from_raw_parts_mut(b.as_mut_ptr().cast(), second),
+            )
+        }
+    })
 }

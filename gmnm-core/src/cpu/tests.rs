@@ -5,24 +5,29 @@ use super::batch_norm::{self, Coefficients};
 use super::batch_norm_pool;
 use super::conv::{self, Geometry};
 use super::conv_weight::weight_gradient;
-use super::dispatch::Path;
-use super::lanes::Real;
+use super::dispatch::{Kernel, Path};
+use super::lanes::{Lanes, Real};
+use super::planes::Products;
 use super::pool::PoolGeometry;
+use super::stored::Stored;
 use super::{reduce, winograd, winograd_weight};
 use crate::rng::Philox;
+use half::bf16;
 
-pub(super) fn random<T: Real>(len: usize, seed: u64) -> Vec<T> {
+pub(super) fn random<T: Stored>(len: usize, seed: u64) -> Vec<T> {
     let mut rng = Philox::new(seed, 0);
-    (0..len).map(|_| T::from_f64(rng.normal())).collect()
+    (0..len)
+        .map(|_| T::narrow(T::Real::from_f64(rng.normal())))
+        .collect()
 }
 
 /// The largest difference, relative to the largest value (at least 1).
-pub(super) fn difference<T: Real>(found: &[T], expected: &[f64]) -> f64 {
+pub(super) fn difference<T: Stored>(found: &[T], expected: &[f64]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let scale = expected.iter().fold(1f64, |m, x| m.max(x.abs()));
     let mut worst = 0f64;
     for (found, expected) in found.iter().zip(expected) {
-        let error = (found.to_f64() - expected).abs();
+        let error = (found.widen().to_f64() - expected).abs();
         assert!(!error.is_nan());
         worst = worst.max(error / scale);
     }
@@ -64,10 +69,14 @@ fn products(g: &Geometry, mut f: impl FnMut(usize, usize, usize)) {
 }
 
 /// The errors of the forward pass and of both gradients on `path`.
-pub(super) fn convolution_errors<T: Real>(path: Path, g: &Geometry) -> [f64; 3] {
+pub(super) fn convolution_errors<T: Stored>(
+    path: Path,
+    products_in: Products,
+    g: &Geometry,
+) -> [f64; 3] {
     let x = random::<T>(g.input_len(), 1);
-    let weight = random::<T>(g.out * g.input * g.kh * g.kw, 2);
-    let bias = random::<T>(g.out, 3);
+    let weight = random::<T::Real>(g.out * g.input * g.kh * g.kw, 2);
+    let bias = random::<T::Real>(g.out, 3);
     let dy = random::<T>(g.output_len(), 4);
     let mut y = vec![0f64; g.output_len()];
     for (i, y) in y.iter_mut().enumerate() {
@@ -75,14 +84,20 @@ pub(super) fn convolution_errors<T: Real>(path: Path, g: &Geometry) -> [f64; 3] 
     }
     let (mut dx, mut dw) = (vec![0f64; x.len()], vec![0f64; weight.len()]);
     products(g, |i, o, w| {
-        y[o] += x[i].to_f64() * weight[w].to_f64();
-        dx[i] += dy[o].to_f64() * weight[w].to_f64();
-        dw[w] += dy[o].to_f64() * x[i].to_f64();
+        y[o] += x[i].widen().to_f64() * weight[w].to_f64();
+        dx[i] += dy[o].widen().to_f64() * weight[w].to_f64();
+        dw[w] += dy[o].widen().to_f64() * x[i].widen().to_f64();
     });
     [
-        difference(&conv::forward(path, g, &x, &weight, Some(&bias)), &y),
-        difference(&conv::input_gradient(path, g, &dy, &weight, None), &dx),
-        difference(&weight_gradient(path, g, &x, &dy), &dw),
+        difference(
+            &conv::forward(path, products_in, g, &x, &weight, Some(&bias)),
+            &y,
+        ),
+        difference(
+            &conv::input_gradient(path, products_in, g, &dy, &weight, None),
+            &dx,
+        ),
+        difference(&weight_gradient(path, products_in, g, &x, &dy), &dw),
     ]
 }
 
@@ -108,10 +123,10 @@ pub(super) fn shapes() -> Vec<Geometry> {
 fn convolution_agrees_with_f64_on_every_path() {
     for path in Path::available() {
         for g in shapes() {
-            for error in convolution_errors::<f32>(path, &g) {
+            for error in convolution_errors::<f32>(path, Products::Full, &g) {
                 assert!(error < 2e-6, "{path:?} {g:?}: {error:e}");
             }
-            for error in convolution_errors::<f64>(path, &g) {
+            for error in convolution_errors::<f64>(path, Products::Full, &g) {
                 assert!(error < 1e-13, "{path:?} {g:?}: {error:e}");
             }
         }
@@ -132,7 +147,7 @@ proptest::proptest! {
         proptest::prop_assume!(fits(h, kernel.0) && fits(w, kernel.1));
         let g = geometry((n, h, w), channels, kernel, (stride, padding, dilation));
         for path in Path::available() {
-            for error in convolution_errors::<f32>(path, &g) {
+            for error in convolution_errors::<f32>(path, Products::Full, &g) {
                 proptest::prop_assert!(error < 2e-6, "{:?} {:?}: {:e}", path, g, error);
             }
         }
@@ -146,7 +161,7 @@ proptest::proptest! {
     ) {
         let g = geometry((n, h, w), (input * 16, out * 16), (3, 3), (1, padding, 1));
         for path in Path::available() {
-            for error in convolution_errors::<f32>(path, &g) {
+            for error in convolution_errors::<f32>(path, Products::Full, &g) {
                 proptest::prop_assert!(error < 2e-5, "{:?} {:?}: {:e}", path, g, error);
             }
         }
@@ -162,9 +177,9 @@ fn winograd_agrees_with_f64_on_every_path() {
             geometry((2, 22, 26), (96, 32), (3, 3), (1, 2, 1)),
             geometry((1, 33, 34), (48, 80), (3, 3), (1, 1, 1)),
         ] {
-            let errors = convolution_errors::<f32>(path, &g);
+            let errors = convolution_errors::<f32>(path, Products::Full, &g);
             assert!(
-                errors.iter().all(|&e| e < 2e-5),
+                errors.iter().all(|&e| e < 1e-5),
                 "{path:?} {g:?}: {errors:?}"
             );
             // In f64 the tiles must be exact; they are not chosen there on their own.
@@ -175,21 +190,110 @@ fn winograd_agrees_with_f64_on_every_path() {
             );
             let pairs = [
                 (
-                    winograd::forward(path, &g, &x, &weight, None),
-                    conv::forward(path, &g, &x, &weight, None),
+                    winograd::forward(path, Products::Full, &g, &x, &weight, None),
+                    conv::forward(path, Products::Full, &g, &x, &weight, None),
                 ),
                 (
-                    winograd::input_gradient(path, &g, &dy, &weight, None),
-                    conv::input_gradient(path, &g, &dy, &weight, None),
+                    winograd::input_gradient(path, Products::Full, &g, &dy, &weight, None),
+                    conv::input_gradient(path, Products::Full, &g, &dy, &weight, None),
                 ),
                 (
-                    winograd_weight::weight_gradient(path, &g, &x, &dy),
-                    weight_gradient(path, &g, &x, &dy),
+                    winograd_weight::weight_gradient(path, Products::Full, &g, &x, &dy),
+                    weight_gradient(path, Products::Full, &g, &x, &dy),
                 ),
             ];
             for (tiled, direct) in pairs {
                 assert!(difference(&tiled, &direct) < 1e-13);
             }
+        }
+    }
+}
+
+/// Bounds of the error relative to the largest value, some three times what was seen.
+const HALF: f64 = 3e-2;
+const SPLIT: f64 = 1e-4;
+const ROUNDED: f64 = 4e-3;
+
+#[test]
+fn convolution_in_bf16_agrees_with_f64_on_every_path() {
+    let tiled = [
+        geometry((16, 8, 8), (32, 32), (3, 3), (1, 1, 1)),
+        geometry((17, 8, 7), (32, 64), (3, 3), (1, 1, 1)),
+        geometry((2, 22, 26), (96, 32), (3, 3), (1, 2, 1)),
+        geometry((1, 33, 34), (48, 80), (3, 3), (1, 1, 1)),
+    ];
+    let check = |errors: [f64; 3], bound: f64, what: &dyn std::fmt::Debug| {
+        assert!(errors.iter().all(|&e| e < bound), "{what:?}: {errors:?}");
+    };
+    for path in Path::available() {
+        for g in &tiled {
+            assert!(winograd::applies::<f32>(path, g));
+            let what = (path, g);
+            check(
+                convolution_errors::<f32>(path, Products::Half, g),
+                HALF,
+                &what,
+            );
+            check(
+                convolution_errors::<f32>(path, Products::Split, g),
+                SPLIT,
+                &what,
+            );
+            check(
+                convolution_errors::<bf16>(path, Products::Half, g),
+                HALF,
+                &what,
+            );
+        }
+        for g in shapes().iter().chain(&tiled) {
+            let errors = convolution_errors::<bf16>(path, Products::Full, g);
+            check(errors, ROUNDED, &(path, g));
+        }
+    }
+}
+
+#[test]
+fn every_path_rounds_to_the_nearest_bf16() {
+    struct Round<'a>(&'a [f32], &'a mut [bf16], &'a mut [f32]);
+    impl Kernel<f32> for Round<'_> {
+        unsafe fn run<V: Lanes<Scalar = f32>, const ROWS: usize, const COLS: usize>(self) {
+            for i in (0..self.0.len()).step_by(V::COUNT) {
+                // SAFETY: the caller checked the features; all slices hold a multiple of the registers.
+                unsafe {
+                    let x = V::load(self.0.as_ptr().add(i));
+                    x.store_bf16(self.1.as_mut_ptr().add(i));
+                    x.round_bf16().store(self.2.as_mut_ptr().add(i));
+                }
+            }
+        }
+    }
+    let mut x: Vec<f32> = random(1 << 10, 5);
+    // Ties both ways, the largest number, infinities, a NaN with no bit in its upper half, zeros.
+    let special = [
+        0x3f80_8000,
+        0x3f81_8000,
+        0x7f7f_ffff,
+        0x7f80_0000,
+        0xff80_0000,
+        0x7f80_0001,
+        0,
+        0x8000_0000,
+    ];
+    for (x, bits) in x.iter_mut().zip(special) {
+        *x = f32::from_bits(bits);
+    }
+    let expected: Vec<bf16> = x.iter().map(|&x| bf16::from_f32(x)).collect();
+    for path in Path::available() {
+        let mut halves = vec![bf16::ZERO; x.len()];
+        let mut rounded = vec![0f32; x.len()];
+        path.run_bf16(Round(&x, &mut halves, &mut rounded));
+        for ((half, rounded), expected) in halves.iter().zip(&rounded).zip(&expected) {
+            let same =
+                |x: bf16| x.to_bits() == expected.to_bits() || (x.is_nan() && expected.is_nan());
+            assert!(
+                same(*half) && same(bf16::from_f32(*rounded)),
+                "{path:?} {expected}"
+            );
         }
     }
 }
@@ -215,9 +319,9 @@ fn check_threads(g: &Geometry) {
             .unwrap();
         pool.install(|| {
             let path = Path::best();
-            let y = conv::forward(path, g, &x, &weight, None);
-            let dx = conv::input_gradient(path, g, &dy, &weight, None);
-            [y, dx, weight_gradient(path, g, &x, &dy)]
+            let y = conv::forward(path, Products::Full, g, &x, &weight, None);
+            let dx = conv::input_gradient(path, Products::Full, g, &dy, &weight, None);
+            [y, dx, weight_gradient(path, Products::Full, g, &x, &dy)]
         })
     };
     let one = run(1);

@@ -4,8 +4,7 @@ use std::sync::OnceLock;
 
 use candle_core::backend::BackendStorage;
 use candle_core::{
-    CpuStorage, CustomOp3, D, DType, Device, InplaceOp1, Layout, Result, Shape, Tensor,
-    WithDType,
+    CpuStorage, CustomOp3, D, DType, Device, InplaceOp1, Layout, Result, Shape, Tensor, WithDType,
 };
 
 use super::cpu_storage::{ActivationElement, Element, slice, with_activation, with_slice};

@@ -4,6 +4,7 @@ use candle_core::{Result, Tensor};
 
 use super::convolution::Convolution;
 use crate::cpu::conv::Geometry;
+use crate::precision::products;
 
 /// Geometry of a transposed convolution, the same along both axes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +43,7 @@ pub fn conv_transpose2d(
     let convolution = Convolution {
         geometry: geometry(x, weight, config)?,
         transposed: true,
+        products: products(x),
     };
     convolution.apply(x, weight, bias)
 }

@@ -1,13 +1,14 @@
 //! What a convolution and its transpose share: each one's forward is the other's input gradient.
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, WithDType};
 
-use super::cpu_storage::{Element, slice, with_element, with_slice};
+use super::cpu_storage::{ActivationElement, slice, with_activation, with_slice};
 use super::tape;
 use crate::cpu::conv::{self, Geometry};
 use crate::cpu::conv_weight::weight_gradient;
 use crate::cpu::dispatch::Path;
+use crate::cpu::planes::Products;
 use crate::cpu::reduce::column_sums;
 
 /// A convolution of this geometry, or the transpose of one.
@@ -16,6 +17,7 @@ pub(super) struct Convolution {
     pub(super) geometry: Geometry,
     /// Whether the input is the convolution's output and the other way round.
     pub(super) transposed: bool,
+    pub(super) products: Products,
 }
 
 impl Convolution {
@@ -62,16 +64,22 @@ impl Convolution {
     }
 
     /// One way; `back` is the other.
-    fn pass<T: Element>(&self, back: bool, x: &[T], weight: &[T], bias: Option<&[T]>) -> Vec<T> {
+    fn pass<T: ActivationElement>(
+        &self,
+        back: bool,
+        x: &[T],
+        weight: &[T::Real],
+        bias: Option<&[T::Real]>,
+    ) -> Vec<T> {
         let pass = if self.transposed == back {
             conv::forward
         } else {
             conv::input_gradient
         };
-        pass(Path::best(), &self.geometry, x, weight, bias)
+        pass(Path::best(), self.products, &self.geometry, x, weight, bias)
     }
 
-    fn forward<T: Element>(
+    fn forward<T: ActivationElement>(
         &self,
         x: (&CpuStorage, &Layout),
         weight: (&CpuStorage, &Layout),
@@ -79,15 +87,15 @@ impl Convolution {
     ) -> Result<(CpuStorage, Shape)> {
         let name = self.label();
         let bias = bias
-            .map(|(storage, layout)| slice::<T>(name, storage, layout))
+            .map(|(storage, layout)| slice::<T::Real>(name, storage, layout))
             .transpose()?;
         let x = slice::<T>(name, x.0, x.1)?;
-        let weight = slice::<T>(name, weight.0, weight.1)?;
+        let weight = slice::<T::Real>(name, weight.0, weight.1)?;
         let y = self.pass(false, x, weight, bias);
         Ok((T::to_cpu_storage_owned(y), Shape::from(&self.output())))
     }
 
-    fn backward<T: Element>(
+    fn backward<T: ActivationElement>(
         &self,
         x: &Tensor,
         weight: &Tensor,
@@ -95,9 +103,9 @@ impl Convolution {
         dy: &Tensor,
     ) -> Result<[Option<Tensor>; 3]> {
         let name = self.label();
-        let like = |tensor: &Tensor, values: Vec<T>| {
+        fn like<E: WithDType>(tensor: &Tensor, values: Vec<E>) -> Result<Option<Tensor>> {
             Tensor::from_vec(values, tensor.shape(), tensor.device()).map(Some)
-        };
+        }
         with_slice::<T, _>(name, dy, |dy| {
             let dx = if x.track_op() {
                 let dx = with_slice(name, weight, |weight| Ok(self.pass(true, dy, weight, None)))?;
@@ -108,7 +116,13 @@ impl Convolution {
             let dw = if weight.track_op() {
                 let dw = with_slice(name, x, |x| {
                     let (input, output) = if self.transposed { (dy, x) } else { (x, dy) };
-                    Ok(weight_gradient(Path::best(), &self.geometry, input, output))
+                    Ok(weight_gradient(
+                        Path::best(),
+                        self.products,
+                        &self.geometry,
+                        input,
+                        output,
+                    ))
                 })?;
                 like(weight, dw)?
             } else {
@@ -138,7 +152,7 @@ impl CustomOp2 for Convolution {
         weight: &CpuStorage,
         weight_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        with_element!(self.label(), x.dtype(), T => {
+        with_activation!(self.label(), x.dtype(), T => {
             self.forward::<T>((x, x_layout), (weight, weight_layout), None)
         })
     }
@@ -150,8 +164,7 @@ impl CustomOp2 for Convolution {
         _y: &Tensor,
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let [dx, dw, _] =
-            with_element!(self.label(), x.dtype(), T => self.backward::<T>(x, weight, None, dy))?;
+        let [dx, dw, _] = with_activation!(self.label(), x.dtype(), T => self.backward::<T>(x, weight, None, dy))?;
         Ok((dx, dw))
     }
 }
@@ -170,7 +183,7 @@ impl CustomOp3 for Convolution {
         bias: &CpuStorage,
         bias_layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        with_element!(self.label(), x.dtype(), T => {
+        with_activation!(self.label(), x.dtype(), T => {
             self.forward::<T>((x, x_layout), (weight, weight_layout), Some((bias, bias_layout)))
         })
     }
@@ -183,7 +196,7 @@ impl CustomOp3 for Convolution {
         _y: &Tensor,
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let [dx, dw, db] = with_element!(self.label(), x.dtype(), T => {
+        let [dx, dw, db] = with_activation!(self.label(), x.dtype(), T => {
             self.backward::<T>(x, weight, Some(bias), dy)
         })?;
         Ok((dx, dw, db))

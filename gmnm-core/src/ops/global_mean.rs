@@ -25,7 +25,11 @@ pub fn global_mean(x: &Tensor) -> Result<Tensor> {
 struct GlobalMean;
 
 impl GlobalMean {
-    fn forward<T: ActivationElement>(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn forward<T: ActivationElement>(
+        &self,
+        x: &CpuStorage,
+        layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         let (n, h, w, c) = layout.shape().dims4()?;
         let y = image_means(Path::best(), slice::<T>(NAME, x, layout)?, h * w, c);
         Ok((WithDType::to_cpu_storage_owned(y), (n, c).into()))
@@ -33,9 +37,8 @@ impl GlobalMean {
 
     fn backward<T: ActivationElement>(&self, x: &Tensor, dy: &Tensor) -> Result<Tensor> {
         let (_, h, w, c) = x.dims4()?;
-        let dx = with_slice::<T::Real, _>(NAME, dy, |dy| {
-            Ok(image_means_gradient::<T>(dy, h * w, c))
-        })?;
+        let dx =
+            with_slice::<T::Real, _>(NAME, dy, |dy| Ok(image_means_gradient::<T>(dy, h * w, c)))?;
         Tensor::from_vec(dx, x.shape(), x.device())
     }
 }

@@ -14,7 +14,11 @@ const NAME: &str = "add";
 /// # Errors
 /// When shapes, dtypes or devices differ.
 pub fn add(x: &Tensor, y: &Tensor) -> Result<Tensor> {
-    if !(has_kernels(x) || is_bf16(x)) || x.dtype() != y.dtype() || !y.device().is_cpu() || x.dims() != y.dims() {
+    if !(has_kernels(x) || is_bf16(x))
+        || x.dtype() != y.dtype()
+        || !y.device().is_cpu()
+        || x.dims() != y.dims()
+    {
         // Candle's error where they do not fit.
         return x + y;
     }

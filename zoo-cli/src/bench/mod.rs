@@ -17,12 +17,6 @@ pub enum BenchError {
     /// No work has this name.
     #[error("there is no work `{0}`; `zoo bench` without a name measures {names}", names = works::NAMES.join(", "))]
     Unknown(String),
-    /// The work needs products that this CPU, or this build, does not have.
-    #[error(
-        "`cnn-train-bf16` cannot run: zoo trains in f32 only, {}; measure `cnn-train-f32`",
-        bf16_hardware()
-    )]
-    Bf16,
     /// The work failed.
     #[error("the work `{work}` failed: {source}")]
     Failed {
@@ -31,15 +25,6 @@ pub enum BenchError {
         /// Why.
         source: candle_core::Error,
     },
-}
-
-/// Whether the CPU could multiply matrices in bf16, in words.
-fn bf16_hardware() -> &'static str {
-    #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx512bf16") {
-        return "and its products in bf16 have no kernel yet although this CPU has AVX512-BF16";
-    }
-    "and this CPU has neither AMX nor AVX512-BF16"
 }
 
 /// What one work took.
@@ -131,11 +116,5 @@ mod tests {
             let error = wrong.parse::<Work>().expect_err("not a work").to_string();
             assert!(error.contains(&format!("`{wrong}`")), "{error}");
         }
-    }
-
-    #[test]
-    fn bf16_is_refused_and_never_replaced() {
-        let error = "cnn-train-bf16".parse::<Work>().expect_err("refused");
-        assert!(error.to_string().contains("BF16"), "{error}");
     }
 }

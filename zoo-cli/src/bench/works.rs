@@ -6,7 +6,7 @@ use candle_core::{DType, Device, Module, Result, Tensor, Var};
 use candle_nn::VarBuilder;
 use gmnm_core::ops::{self, Activation, BatchNormConfig, Conv2dConfig, LstmWeights};
 use gmnm_core::rng::Philox;
-use gmnm_core::{Aggregation, ParamStore};
+use gmnm_core::{Aggregation, ParamStore, Precision};
 use models::classifier::Classifier;
 use models::layers::{BatchNorm, Conv2d, Linear};
 use models::{ModelConfig, registry};
@@ -17,6 +17,8 @@ use crate::train::optimizer::{Optimizer, OptimizerConfig};
 /// The works that `zoo bench` measures when none is named.
 pub(super) const NAMES: &[&str] = &[
     "cnn-train-f32",
+    "cnn-train-bf16",
+    "cnn-train-bf16x3",
     "cnn-forward-128",
     "cnn-forward-1",
     "mixture-4096-64-64-1",
@@ -28,9 +30,6 @@ pub(super) const NAMES: &[&str] = &[
     "classifier-plain-train",
 ];
 
-/// The work that needs matrix products in bf16.
-const BF16: &str = "cnn-train-bf16";
-
 /// Images in one training step.
 const BATCH: usize = 128;
 
@@ -39,7 +38,7 @@ const OUTPUTS: usize = 64;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    CnnTrain,
+    CnnTrain(Precision),
     CnnForward([usize; 1]),
     Mixture([usize; 4]),
     Lstm([usize; 3]),
@@ -61,12 +60,13 @@ pub fn standard() -> Vec<Work> {
 impl FromStr for Work {
     type Err = BenchError;
 
-    /// `cnn-train-f32`, `cnn-forward-BATCH`, `mixture-ROWS-FEATURES-COMPONENTS-PROJECTIONS`,
+    /// `cnn-train-PRECISION`, `cnn-forward-BATCH`, `mixture-ROWS-FEATURES-COMPONENTS-PROJECTIONS`,
     /// `lstm-STEPS-HIDDEN-BATCH`, `classifier-train` or `classifier-plain-train`.
     fn from_str(name: &str) -> std::result::Result<Self, BenchError> {
         let kind = match name {
-            "cnn-train-f32" => Some(Kind::CnnTrain),
-            BF16 => return Err(BenchError::Bf16),
+            "cnn-train-f32" => Some(Kind::CnnTrain(Precision::F32)),
+            "cnn-train-bf16" => Some(Kind::CnnTrain(Precision::Bf16)),
+            "cnn-train-bf16x3" => Some(Kind::CnnTrain(Precision::Bf16x3)),
             "classifier-train" => Some(Kind::ClassifierTrain("cifar-classifier")),
             "classifier-plain-train" => Some(Kind::ClassifierTrain("cifar-classifier.plain")),
             _ => None,
@@ -106,10 +106,10 @@ impl Work {
     /// When a network cannot be built.
     pub fn prepare(&self) -> Result<Run> {
         match self.kind {
-            Kind::CnnTrain => {
+            Kind::CnnTrain(precision) => {
                 let store = ParamStore::new(0, DType::F32, &Device::Cpu);
                 let cnn = Cnn::new(store.var_builder())?;
-                train(&store, move |x| cnn.forward(x, true))
+                train(&store, precision, move |x| cnn.forward(x, true))
             }
             Kind::CnnForward([batch]) => {
                 let store = ParamStore::new(0, DType::F32, &Device::Cpu);
@@ -127,7 +127,7 @@ impl Work {
                 };
                 let store = ParamStore::new(0, DType::F32, &Device::Cpu);
                 let network = Classifier::new(&config, store.var_builder())?;
-                train(&store, move |x| network.forward(x, true))
+                train(&store, Precision::F32, move |x| network.forward(x, true))
             }
         }
     }
@@ -147,12 +147,17 @@ fn variable(shape: &[usize], scale: f64) -> Result<Var> {
 }
 
 /// One step of AdamW on [`BATCH`] images of 3×32×32 and ten classes.
-fn train(store: &ParamStore, forward: impl Fn(&Tensor) -> Result<Tensor> + 'static) -> Result<Run> {
-    let x = normal(&[BATCH, 32, 32, 3], 1.0)?;
+fn train(
+    store: &ParamStore,
+    precision: Precision,
+    forward: impl Fn(&Tensor) -> Result<Tensor> + 'static,
+) -> Result<Run> {
+    let x = normal(&[BATCH, 32, 32, 3], 1.0)?.to_dtype(precision.dtype())?;
     let labels: Vec<u32> = (0..BATCH as u32).map(|i| i % 10).collect();
     let y = Tensor::from_vec(labels, BATCH, &Device::Cpu)?;
     let mut optimizer = Optimizer::new(store, OptimizerConfig::default())?;
     Ok(Box::new(move || {
+        let _guard = precision.enter();
         let loss = ops::cross_entropy(&forward(&x)?, &y, 0.0)?;
         optimizer.step(&ops::backward(&loss)?, 1e-3).map(drop)
     }))

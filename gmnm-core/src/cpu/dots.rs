@@ -1,0 +1,177 @@
+//! Matrix products of pairs in bf16 with sums in f32 (or f64).
+//!
+//! A register tile holds `ROWS` rows × `COLS` registers of columns; each step multiplies a pair of every row with a pair
+//! of every column. Where the processor has no such product, the pairs are widened and multiplied in f32.
+
+// Index loops over register tiles: the compiler unrolls them into registers.
+#![allow(clippy::needless_range_loop)]
+
+use half::bf16;
+
+use super::conv::store_partial;
+use super::dispatch::Kernel;
+use super::lanes::{Lanes, Real};
+use super::pack::blocks;
+
+/// A stretch of pairs of a row that meets a stretch of pairs of the weights.
+#[derive(Clone, Copy)]
+pub(super) struct PairRun {
+    /// The first element in the row.
+    pub(super) x: usize,
+    /// The first pair in a block of weights.
+    pub(super) k: usize,
+    /// Pairs.
+    pub(super) len: usize,
+}
+
+/// `y` `[rows, lanes]` = the sums over all runs of `x` `[rows, x_step]` times `weights` `[block][depth][lane]`.
+pub(super) struct DotProduct<'a, R> {
+    pub(super) x: &'a [bf16],
+    pub(super) x_step: usize,
+    pub(super) rows: usize,
+    pub(super) weights: &'a [[bf16; 2]],
+    /// Pairs of weights of one lane.
+    pub(super) depth: usize,
+    pub(super) lanes: usize,
+    pub(super) runs: &'a [PairRun],
+    pub(super) y: &'a mut [R],
+}
+
+impl<R: Real> Kernel<R> for DotProduct<'_, R> {
+    #[inline(always)]
+    unsafe fn run<V: Lanes<Scalar = R>, const ROWS: usize, const COLS: usize>(mut self) {
+        assert!(self.y.len() >= self.rows * self.lanes);
+        for run in self.runs {
+            assert!(run.k + run.len <= self.depth && run.x + 2 * run.len <= self.x_step);
+        }
+        assert!(self.x.len() >= self.rows * self.x_step);
+        for (start, registers) in blocks(self.lanes, V::COUNT, COLS) {
+            // SAFETY: the caller checked the features; rows, runs and blocks lie inside their slices.
+            unsafe {
+                if registers == COLS {
+                    self.block::<V, ROWS, COLS>(start);
+                } else {
+                    self.block::<V, ROWS, 1>(start);
+                }
+            }
+        }
+    }
+}
+
+impl<R: Real> DotProduct<'_, R> {
+    #[inline(always)]
+    unsafe fn block<V: Lanes<Scalar = R>, const P: usize, const Q: usize>(&mut self, start: usize) {
+        let count = Q * V::COUNT;
+        let width = count.min(self.lanes - start);
+        let weights = &self.weights[start * self.depth..][..count * self.depth];
+        let mut row = 0;
+        while row < self.rows {
+            let valid = P.min(self.rows - row);
+            let mut rows = [self.x.as_ptr(); P];
+            for p in 0..P {
+                // A short tile repeats its last row and doesn't store it.
+                rows[p] = rows[p].wrapping_add((row + p.min(valid - 1)) * self.x_step);
+            }
+            // SAFETY: as the caller guarantees.
+            unsafe {
+                let zero = [V::splat(R::default()); Q];
+                let mut acc = [zero; P];
+                for run in self.runs {
+                    let mut w = weights.as_ptr().add(run.k * count);
+                    for k in 0..run.len {
+                        let mut factors = [V::load_pairs(w); Q];
+                        for q in 1..Q {
+                            factors[q] = V::load_pairs(w.add(q * V::COUNT));
+                        }
+                        for p in 0..P {
+                            let pair = V::splat_pair(rows[p].add(run.x + 2 * k));
+                            for q in 0..Q {
+                                acc[p][q] = acc[p][q].dot(pair, factors[q]);
+                            }
+                        }
+                        w = w.add(count);
+                    }
+                }
+                for p in 0..valid {
+                    let to = self.y.as_mut_ptr().add((row + p) * self.lanes + start);
+                    store_partial::<R, V, Q>(&acc[p], to, width);
+                }
+            }
+            row += valid;
+        }
+    }
+}
+
+/// `sums` `[block][depth][lane]` += `x` `[pairs, depth]`ᵀ · `dy` `[pairs, lanes]`, where a pair holds two rows; lanes
+/// fill whole blocks.
+pub(super) struct DotSweep<'a, R> {
+    pub(super) x: &'a [[bf16; 2]],
+    pub(super) dy: &'a [[bf16; 2]],
+    pub(super) pairs: usize,
+    pub(super) depth: usize,
+    pub(super) lanes: usize,
+    pub(super) sums: &'a mut [R],
+}
+
+impl<R: Real> Kernel<R> for DotSweep<'_, R> {
+    #[inline(always)]
+    unsafe fn run<V: Lanes<Scalar = R>, const ROWS: usize, const COLS: usize>(mut self) {
+        assert!(
+            self.x.len() >= self.pairs * self.depth && self.dy.len() >= self.pairs * self.lanes
+        );
+        for (start, registers) in blocks(self.lanes, V::COUNT, COLS) {
+            // SAFETY: the caller checked the features; `block` checks the sums, and lanes fill whole blocks.
+            unsafe {
+                if registers == COLS {
+                    self.block::<V, ROWS, COLS>(start);
+                } else {
+                    self.block::<V, ROWS, 1>(start);
+                }
+            }
+        }
+    }
+}
+
+impl<R: Real> DotSweep<'_, R> {
+    #[inline(always)]
+    unsafe fn block<V: Lanes<Scalar = R>, const P: usize, const Q: usize>(&mut self, start: usize) {
+        let width = Q * V::COUNT;
+        assert!(start + width <= self.lanes);
+        let sums = &mut self.sums[start * self.depth..][..width * self.depth];
+        let mut k = 0;
+        while k < self.depth {
+            let valid = P.min(self.depth - k);
+            // SAFETY: all pairs lie inside their slices, and `valid` rows of sums follow.
+            unsafe {
+                let zero = [V::splat(R::default()); Q];
+                let mut acc = [zero; P];
+                let mut x = self.x.as_ptr().add(k);
+                let mut dy = self.dy.as_ptr().add(start);
+                for _ in 0..self.pairs {
+                    let mut factors = [V::load_pairs(dy); Q];
+                    for q in 1..Q {
+                        factors[q] = V::load_pairs(dy.add(q * V::COUNT));
+                    }
+                    for p in 0..P {
+                        // A short tile repeats its last row and doesn't store it.
+                        let pair = V::splat_pair(x.add(p.min(valid - 1)).cast());
+                        for q in 0..Q {
+                            acc[p][q] = acc[p][q].dot(pair, factors[q]);
+                        }
+                    }
+                    x = x.wrapping_add(self.depth);
+                    dy = dy.wrapping_add(self.lanes);
+                }
+                for p in 0..P {
+                    if p < valid {
+                        for q in 0..Q {
+                            let to = sums.as_mut_ptr().add((k + p) * width + q * V::COUNT);
+                            V::load(to).add(acc[p][q]).store(to);
+                        }
+                    }
+                }
+            }
+            k += valid;
+        }
+    }
+}
