@@ -22,11 +22,13 @@
 
 use candle_core::{D, Module, Result, Tensor};
 use candle_nn::{Init, VarBuilder};
+use gmnm_core::rng::Philox;
 use gmnm_core::{Gmnm, GmnmConfig, ops};
 
 use crate::layers::{Linear, Lstm};
 
 mod config;
+mod dropout;
 mod format;
 
 pub use config::{
@@ -131,6 +133,7 @@ struct Recurrent {
     lstm: Lstm,
     position: Tensor,
     channel: Tensor,
+    dropout: f64,
     head: Head,
 }
 
@@ -156,12 +159,13 @@ impl Recurrent {
             lstm: Lstm::new(hidden, hidden, vb.pp("lstm"))?,
             position: vb.get_with_hints((segments, half), "position", normal)?,
             channel: vb.get_with_hints((config.channels, half), "channel", normal)?,
+            dropout: own.dropout,
             head: Head::new(&own.head, hidden, segment, vb.pp("head"))?,
         })
     }
 
-    /// `[n, channels, look_back]` to `[n, channels, horizon]`.
-    fn forward(&self, x: &Tensor, horizon: usize) -> Result<Tensor> {
+    /// `[n, channels, look_back]` to `[n, channels, horizon]`; drops hidden values where it is given `noise`.
+    fn forward(&self, x: &Tensor, horizon: usize, noise: Option<&mut Philox>) -> Result<Tensor> {
         let (n, channels, look_back) = x.dims3()?;
         let (segments, half) = self.position.dims2()?;
         let (decoded, hidden) = (channels * segments, 2 * half);
@@ -180,8 +184,12 @@ impl Recurrent {
             Tensor::cat(&[position, channel], D::Minus1)?.reshape((n * decoded, 1, hidden))?;
         let state = (repeat(&read.hidden)?, repeat(&read.cell)?);
         let written = self.lstm.forward(&queries, Some((&state.0, &state.1)))?;
+        let hidden = match noise {
+            Some(noise) => dropout::drop(&written.hidden, self.dropout, noise)?,
+            None => written.hidden,
+        };
         self.head
-            .forward(&written.hidden)?
+            .forward(&hidden)?
             .reshape((n, channels, segments * self.segment))?
             .narrow(2, 0, horizon)
     }
@@ -264,6 +272,18 @@ impl Forecaster {
     /// # Errors
     /// When the values have another shape.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.run(x, None)
+    }
+
+    /// As [`forward`](Self::forward), but as a training step sees it: with dropout, drawn from `noise`.
+    ///
+    /// # Errors
+    /// When the values have another shape.
+    pub fn forward_training(&self, x: &Tensor, noise: &mut Philox) -> Result<Tensor> {
+        self.run(x, Some(noise))
+    }
+
+    fn run(&self, x: &Tensor, noise: Option<&mut Philox>) -> Result<Tensor> {
         let (n, steps, channels) = x.dims3()?;
         let c = &self.config;
         if (steps, channels) != (c.look_back, c.channels) {
@@ -292,7 +312,7 @@ impl Forecaster {
             x = x.broadcast_div(scale)?;
         }
         let mut y = match &self.network {
-            Network::Recurrent(network) => network.forward(&x, c.horizon)?,
+            Network::Recurrent(network) => network.forward(&x, c.horizon, noise)?,
             Network::Decomposition(network) => network.forward(&x)?,
         };
         if let Some(scale) = &scale {

@@ -380,6 +380,7 @@ fn recurrent(hidden: usize, head: HeadConfig) -> ModelConfig {
             segment: 48,
             hidden,
             embed_components: None,
+            dropout: 0.0,
             head,
         }),
     )

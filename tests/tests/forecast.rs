@@ -99,6 +99,40 @@ fn a_trained_forecaster_beats_repeating_and_evaluates_to_what_training_printed()
 }
 
 #[test]
+fn a_killed_run_resumes_to_the_same_bytes() {
+    let root = tempfile::tempdir().unwrap();
+    let zoo = Workspace::new(root.path());
+    write_series(&zoo, "cycle.csv", 672);
+    // Within an epoch of some 25 steps, and between the first and the second.
+    for (name, steps, every) in [
+        ("within", 9, "checkpoint.every_steps=3"),
+        ("between", 20, "checkpoint.every_steps=0"),
+    ] {
+        let broken = format!("{name}-broken");
+        let arguments = |out| {
+            let mut args = vec!["train", "series-forecaster", "--data", "cycle.csv"];
+            args.extend(["--out", out, "--seed", "1", "--epochs", "6", "--set", every]);
+            args.extend(SMALL);
+            args.extend(["--set", "model.network.recurrent.dropout=0.3"]);
+            args.extend(["--set", "ema.decay=0.9", "--quiet"]);
+            args
+        };
+        zoo.zoo(&arguments(name)).expect(0);
+        zoo.kill_once_saved(&arguments(&broken), &broken, steps);
+        zoo.zoo(&["train", "--resume", &broken]).expect(0);
+        for file in [
+            "config.json",
+            "model.safetensors",
+            "metrics.csv",
+            "README.md",
+        ] {
+            let of = |dir: &str| fs::read(zoo.path(dir).join(file)).unwrap();
+            assert!(of(name) == of(&broken), "{name}: {file} differs");
+        }
+    }
+}
+
+#[test]
 fn forecasts_are_written_with_dates_and_drawn_with_the_truth() {
     let root = tempfile::tempdir().unwrap();
     let (zoo, _) = trained(root.path());

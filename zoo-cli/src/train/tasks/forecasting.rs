@@ -268,6 +268,8 @@ pub struct Batch {
     pub past: Tensor,
     /// `[windows, horizon, columns]`
     pub future: Tensor,
+    /// What a training step draws its dropout from.
+    pub noise: Option<Philox>,
 }
 
 impl Forecasting {
@@ -289,7 +291,7 @@ impl Forecasting {
         }
     }
 
-    fn batch(&self, starts: &[usize]) -> Result<Batch> {
+    fn batch(&self, starts: &[usize], noise: Option<Philox>) -> Result<Batch> {
         let (look_back, horizon, columns) =
             (self.config.look_back, self.config.horizon, self.columns);
         let rows = |offset: usize, count: usize| {
@@ -303,6 +305,7 @@ impl Forecasting {
         Ok(Batch {
             past: rows(0, look_back)?,
             future: rows(look_back, horizon)?,
+            noise,
         })
     }
 }
@@ -329,8 +332,16 @@ impl Task for Forecasting {
         self.windows(part).len()
     }
 
+    /// Judged by the error that training makes small: outliers of a short validation part would decide over its square.
     fn measures(&self) -> Measures {
-        MEASURES
+        let objective = match self.settings.loss {
+            SeriesLoss::Squared => 0,
+            SeriesLoss::Absolute => 1,
+        };
+        Measures {
+            objective,
+            ..MEASURES
+        }
     }
 
     fn steps(&self) -> u64 {
@@ -343,7 +354,8 @@ impl Task for Forecasting {
         let steps = first_step..self.steps();
         Box::new(steps.map(move |step| {
             let from = step as usize * self.batch_size;
-            self.batch(&order[from..from + self.batch_size])
+            let noise = Philox::named(self.seed, &format!("noise of epoch {epoch}, step {step}"));
+            self.batch(&order[from..from + self.batch_size], Some(noise))
         }))
     }
 
@@ -352,7 +364,7 @@ impl Task for Forecasting {
         let count = starts.len().div_ceil(batch_size);
         Box::new((0..count).map(move |i| {
             let end = starts.len().min((i + 1) * batch_size);
-            self.batch(&starts[i * batch_size..end])
+            self.batch(&starts[i * batch_size..end], None)
         }))
     }
 
@@ -361,7 +373,10 @@ impl Task for Forecasting {
     }
 
     fn loss(&self, model: &Forecaster, batch: &Batch) -> Result<Loss> {
-        let forecast = model.forward(&batch.past)?;
+        let forecast = match &batch.noise {
+            Some(noise) => model.forward_training(&batch.past, &mut noise.clone())?,
+            None => model.forward(&batch.past)?,
+        };
         let difference = (&forecast - &batch.future)?;
         let value = match self.settings.loss {
             SeriesLoss::Squared => difference.sqr()?,
