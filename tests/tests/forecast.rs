@@ -106,7 +106,7 @@ fn a_killed_run_resumes_to_the_same_bytes() {
     // Within an epoch of some 25 steps, and between the first and the second.
     for (name, steps, every) in [
         ("within", 9, "checkpoint.every_steps=3"),
-        ("between", 20, "checkpoint.every_steps=0"),
+        ("between", 1, "checkpoint.every_steps=0"),
     ] {
         let broken = format!("{name}-broken");
         let arguments = |out| {
