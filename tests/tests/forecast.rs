@@ -17,6 +17,10 @@ const SMALL: &[&str] = &[
     "model.network.recurrent.segment=12",
     "--set",
     "model.network.recurrent.hidden=16",
+    "--set",
+    "model.network.recurrent.dropout=0",
+    "--set",
+    "batch_size=16",
 ];
 
 /// Hourly rows of a daily cycle beside a slower one, from a fixed generator.
@@ -221,6 +225,10 @@ fn series_that_cannot_be_learned_from_are_refused_before_anything_is_written() {
         (
             changed(7, &line(7).replace(&power(7), "NaN")),
             "1 missing, the first in line 7, column `power`",
+        ),
+        (
+            changed(11, &line(11).replace(&power(11), "1e308")),
+            "column `power` holds a value that is too large",
         ),
         (changed(9, line(8)), "lines 8 and 9 have the same date"),
         (

@@ -75,27 +75,21 @@ impl Windows {
         scale: &Scale,
         recipe: Option<(&SeriesRecipe, usize, u64)>,
         device: &Device,
-    ) -> Forecasting {
-        let columns = self.series.columns.len();
-        let scaled = self.series.values.iter().enumerate();
-        let scaled = scaled.map(|(i, value)| {
-            let column = i % columns;
-            ((value - scale.mean[column]) / scale.std[column]) as f32
-        });
+    ) -> std::result::Result<Forecasting, DataError> {
         let (settings, batch_size, seed) = match recipe {
             Some((settings, batch_size, seed)) => (settings.clone(), batch_size, seed),
             None => (SeriesRecipe::default(), 1, 0),
         };
-        Forecasting {
+        Ok(Forecasting {
             config: config.clone(),
-            values: scaled.collect::<Vec<_>>().into(),
-            columns,
+            values: self.series.scaled(&scale.mean, &scale.std)?.into(),
+            columns: self.series.columns.len(),
             split: self.split.clone(),
             settings,
             batch_size,
             seed,
             device: device.clone(),
-        }
+        })
     }
 }
 
@@ -120,6 +114,7 @@ impl Kind for Windows {
     fn fit(&self, model: ModelConfig) -> anyhow::Result<ModelConfig> {
         let mut config = settings(&model)?.clone();
         let Scale { mean, std } = self.series.scale(self.split.train.clone())?;
+        self.series.scaled(&mean, &std)?;
         config.channels = self.series.columns.len();
         config.series = Some(SeriesFormat {
             columns: self.series.columns.clone(),
@@ -168,7 +163,7 @@ impl Kind for Windows {
         let scale = self.series.scale(self.split.train.clone())?;
         let batch_size = run.recipe.batch_size.min(self.count(&self.split.train));
         let recipe = (&run.recipe.series, batch_size.max(1), run.seed);
-        let task = self.task(config, &scale, Some(recipe), run.device);
+        let task = self.task(config, &scale, Some(recipe), run.device)?;
         let trained = match train(&task, run)? {
             Ended::Interrupted { epoch, step } => return Ok(Ending::Interrupted { epoch, step }),
             Ended::Finished(trained) => *trained,
@@ -196,7 +191,7 @@ impl Kind for Windows {
             mean: format.mean.clone(),
             std: format.std.clone(),
         };
-        let task = self.task(config, &scale, None, device);
+        let task = self.task(config, &scale, None, device)?;
         let network = load(model, device)?;
         Ok(evaluate(&task, &network, Part::Test, batch_size, watch)?)
     }

@@ -23,7 +23,8 @@ fn sample(config: &ForecasterConfig) -> Windows {
 fn task(config: &ForecasterConfig, settings: &SeriesRecipe) -> Forecasting {
     let windows = sample(config);
     let scale = windows.series.scale(windows.split.train.clone()).unwrap();
-    windows.task(config, &scale, Some((settings, 16, 5)), &Device::Cpu)
+    let recipe = Some((settings, 16, 5));
+    windows.task(config, &scale, recipe, &Device::Cpu).unwrap()
 }
 
 fn first_values(batches: Batches<'_, Batch>) -> Vec<f32> {
