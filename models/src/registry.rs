@@ -226,7 +226,7 @@ const ENTRIES: &[Entry] = &[
         recipe: "series-forecaster",
         config: || {
             recurrent(
-                64,
+                128,
                 HeadConfig::Gmnm(HeadMixture {
                     components: 64,
                     projections: 1,
@@ -242,7 +242,7 @@ const ENTRIES: &[Entry] = &[
         summary: "baseline: no mixture, a linear head on more hidden values, at least as many parameters",
         default_data: "sample",
         recipe: "series-forecaster",
-        config: || recurrent(74, HeadConfig::Linear),
+        config: || recurrent(138, HeadConfig::Linear),
     },
     Entry {
         name: "series-forecaster.mlp",
@@ -252,9 +252,9 @@ const ENTRIES: &[Entry] = &[
         recipe: "series-forecaster",
         config: || {
             recurrent(
-                64,
+                128,
                 HeadConfig::Mlp(HeadMlp {
-                    hidden: 100,
+                    hidden: 110,
                     linear: true,
                 }),
             )
@@ -380,6 +380,7 @@ fn recurrent(hidden: usize, head: HeadConfig) -> ModelConfig {
             segment: 48,
             hidden,
             embed_components: None,
+            dropout: 0.3,
             head,
         }),
     )

@@ -1,6 +1,7 @@
 //! The forecasters: shapes, errors, a gradient for each parameter, and what instance normalisation promises.
 
 use candle_core::{DType, Device, Result, Tensor};
+use gmnm_core::rng::Philox;
 use gmnm_core::{ParamStore, gradient_check::random};
 use models::forecaster::{ForecastNetwork, Forecaster, ForecasterConfig, InstanceNorm};
 use models::{ModelConfig, registry};
@@ -14,7 +15,7 @@ fn variants() -> Vec<(&'static str, ForecasterConfig)> {
         };
         (config.look_back, config.horizon, config.channels) = (24, 10, 3);
         match &mut config.network {
-            ForecastNetwork::Recurrent(own) => (own.segment, own.hidden) = (4, 8),
+            ForecastNetwork::Recurrent(own) => (own.segment, own.hidden, own.dropout) = (4, 8, 0.3),
             ForecastNetwork::Decomposition(own) => own.window = 5,
         }
         variants.push((entry.name, config));
@@ -105,6 +106,42 @@ fn a_forecast_follows_the_level_and_scale_of_its_look_back() -> Result<()> {
 }
 
 #[test]
+fn only_training_drops_hidden_values() -> Result<()> {
+    for (name, config) in variants() {
+        let (_, network) = build(&config)?;
+        let x = random(&[2, 24, 3], DType::F32, 1)?;
+        let y = network.forward(&x)?;
+        let trained = |stream| network.forward_training(&x, &mut Philox::new(5, stream));
+        let differs = |other: Tensor| -> Result<bool> {
+            Ok((&y - other)?.abs()?.max_all()?.to_scalar::<f32>()? > 1e-4)
+        };
+        let recurrent = matches!(config.network, ForecastNetwork::Recurrent(_));
+        assert_eq!(differs(trained(1)?)?, recurrent, "{name}");
+        assert!(!differs(network.forward(&x)?)?, "{name}");
+        let repeats = (trained(1)? - trained(1)?)?.abs()?.max_all()?;
+        assert_eq!(repeats.to_scalar::<f32>()?, 0.0, "{name}");
+        let (mut without, mut mean) = (config.clone(), y.zeros_like()?);
+        if let ForecastNetwork::Recurrent(own) = &mut without.network {
+            own.dropout = 0.0;
+        }
+        let (_, without) = build(&without)?;
+        assert!(
+            !differs(without.forward_training(&x, &mut Philox::new(5, 1))?)?,
+            "{name}"
+        );
+        // A linear head sees the same values in the mean.
+        if name.ends_with(".plain") {
+            for stream in 0..2000 {
+                mean = (mean + (trained(stream)? / 2000.0)?)?;
+            }
+            let off = (mean - &y)?.abs()?.mean_all()?.to_scalar::<f32>()?;
+            assert!(off < 0.01, "{off}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
 fn channels_do_not_see_each_other() -> Result<()> {
     for (name, config) in variants() {
         let (_, network) = build(&config)?;
@@ -131,6 +168,16 @@ fn what_cannot_be_is_refused() {
             change(&mut config);
             config.validate().unwrap_err().to_string()
         };
+        if matches!(config.network, ForecastNetwork::Recurrent(_)) {
+            for rate in [-0.1, 1.0, f64::NAN] {
+                let error = refused(&|c| {
+                    if let ForecastNetwork::Recurrent(own) = &mut c.network {
+                        own.dropout = rate;
+                    }
+                });
+                assert!(error.contains("network.recurrent.dropout"), "{error}");
+            }
+        }
         assert!(refused(&|c| c.horizon = 0).contains("horizon: 0"));
         let error = match &config.network {
             ForecastNetwork::Recurrent(_) => refused(&|c| c.look_back = 25),

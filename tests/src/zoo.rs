@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 /// A fresh directory with an empty home, and `zoo` to run in it.
 #[derive(Debug)]
@@ -130,6 +131,36 @@ impl Workspace {
         let input = fs::File::open(&file).expect("it was just written");
         let output = self.command(args).stdin(input).output();
         Ran::new(output.expect("zoo starts"))
+    }
+
+    /// Starts a training run into `out` and kills it once `steps` steps of it are saved.
+    ///
+    /// # Panics
+    /// When it ends before, takes two minutes, or leaves a model.
+    pub fn kill_once_saved(&self, args: &[&str], out: &str, steps: u64) {
+        let mut child = self.command(args).spawn().expect("zoo starts");
+        let started = Instant::now();
+        let checkpoints = self.path(out).join("checkpoints");
+        loop {
+            let saved = fs::read_dir(&checkpoints)
+                .into_iter()
+                .flatten()
+                .filter_map(|e| {
+                    let name = e.ok()?.file_name().into_string().ok()?;
+                    name.strip_prefix("step-")?.parse::<u64>().ok()
+                })
+                .max();
+            if saved.is_some_and(|saved| saved >= steps) {
+                break;
+            }
+            let ended = child.try_wait().expect("it is a child");
+            assert!(ended.is_none(), "it ended before the kill");
+            assert!(started.elapsed() < Duration::from_secs(120));
+            std::thread::yield_now();
+        }
+        child.kill().expect("it is a child");
+        child.wait().expect("it is a child");
+        assert!(!self.path(out).join("model.safetensors").exists());
     }
 
     /// Writes a small dataset of two easy classes in IDX files: `train` and `test` images of 8×8 grey pixels, bright on

@@ -17,6 +17,10 @@ const SMALL: &[&str] = &[
     "model.network.recurrent.segment=12",
     "--set",
     "model.network.recurrent.hidden=16",
+    "--set",
+    "model.network.recurrent.dropout=0",
+    "--set",
+    "batch_size=16",
 ];
 
 /// Hourly rows of a daily cycle beside a slower one, from a fixed generator.
@@ -96,6 +100,40 @@ fn a_trained_forecaster_beats_repeating_and_evaluates_to_what_training_printed()
         serde_json::json!(["power", "heat"])
     );
     assert_eq!(config["series"]["step"]["seconds"], 3600);
+}
+
+#[test]
+fn a_killed_run_resumes_to_the_same_bytes() {
+    let root = tempfile::tempdir().unwrap();
+    let zoo = Workspace::new(root.path());
+    write_series(&zoo, "cycle.csv", 672);
+    // Within an epoch of some 25 steps, and between the first and the second.
+    for (name, steps, every) in [
+        ("within", 9, "checkpoint.every_steps=3"),
+        ("between", 1, "checkpoint.every_steps=0"),
+    ] {
+        let broken = format!("{name}-broken");
+        let arguments = |out| {
+            let mut args = vec!["train", "series-forecaster", "--data", "cycle.csv"];
+            args.extend(["--out", out, "--seed", "1", "--epochs", "6", "--set", every]);
+            args.extend(SMALL);
+            args.extend(["--set", "model.network.recurrent.dropout=0.3"]);
+            args.extend(["--set", "ema.decay=0.9", "--quiet"]);
+            args
+        };
+        zoo.zoo(&arguments(name)).expect(0);
+        zoo.kill_once_saved(&arguments(&broken), &broken, steps);
+        zoo.zoo(&["train", "--resume", &broken]).expect(0);
+        for file in [
+            "config.json",
+            "model.safetensors",
+            "metrics.csv",
+            "README.md",
+        ] {
+            let of = |dir: &str| fs::read(zoo.path(dir).join(file)).unwrap();
+            assert!(of(name) == of(&broken), "{name}: {file} differs");
+        }
+    }
 }
 
 #[test]
@@ -187,6 +225,10 @@ fn series_that_cannot_be_learned_from_are_refused_before_anything_is_written() {
         (
             changed(7, &line(7).replace(&power(7), "NaN")),
             "1 missing, the first in line 7, column `power`",
+        ),
+        (
+            changed(11, &line(11).replace(&power(11), "1e308")),
+            "column `power` holds a value that is too large",
         ),
         (changed(9, line(8)), "lines 8 and 9 have the same date"),
         (

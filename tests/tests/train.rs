@@ -136,33 +136,7 @@ fn kill_and_resume(more: &[&str], steps: u64) {
     let mut settings = vec!["--epochs", "12", "--set", "ema.decay=0.9"];
     settings.extend(more);
     zoo.zoo(&arguments("whole", &settings)).expect(0);
-    let mut child = zoo
-        .command(&arguments("broken", &settings))
-        .spawn()
-        .unwrap();
-    let started = Instant::now();
-    loop {
-        let saved = fs::read_dir(zoo.path("broken/checkpoints"))
-            .into_iter()
-            .flatten()
-            .filter_map(|e| {
-                let name = e.ok()?.file_name().into_string().ok()?;
-                name.strip_prefix("step-")?.parse::<u64>().ok()
-            })
-            .max();
-        if saved.is_some_and(|saved| saved >= steps) {
-            break;
-        }
-        assert!(
-            child.try_wait().unwrap().is_none(),
-            "it ended before the kill"
-        );
-        assert!(started.elapsed() < Duration::from_secs(120));
-        std::thread::yield_now();
-    }
-    child.kill().unwrap();
-    child.wait().unwrap();
-    assert!(!zoo.path("broken/model.safetensors").exists());
+    zoo.kill_once_saved(&arguments("broken", &settings), "broken", steps);
     zoo.zoo(&["train", "--resume", "broken"]).expect(0);
     assert_same_bytes(&zoo, "whole", "broken");
     // A finished run has nothing to go on with, and says again what came of it.

@@ -65,10 +65,8 @@ pub fn forecast(
         );
     };
     let from = (known - config.look_back) * channels;
-    let past = series.values[from..known * channels].iter().enumerate();
-    let past: Vec<f32> = past
-        .map(|(i, v)| ((v - format.mean[i % channels]) / format.std[i % channels]) as f32)
-        .collect();
+    let scaled = series.scaled(&format.mean, &format.std)?;
+    let past = scaled[from..known * channels].to_vec();
     let past = Tensor::from_vec(past, (1, config.look_back, channels), &Device::Cpu)?;
     let scaled = load(model, &Device::Cpu)?.forward(&past)?.squeeze(0)?;
     let scaled = scaled.to_vec2::<f32>()?;

@@ -13,9 +13,21 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Longer than a training step.
 const KEEP_PAGES: Duration = Duration::from_secs(10);
 
+/// Bounds the threads that candle computes with beside rayon's: it knows them from the environment alone, and those that
+/// wait for work spin.
+fn limit_candle(threads: usize) {
+    for name in ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"] {
+        // SAFETY: called first, while this is the only thread.
+        unsafe { std::env::set_var(name, threads.to_string()) };
+    }
+}
+
 fn main() -> ExitCode {
-    gmnm_core::keep_freed_pages(KEEP_PAGES);
     let cli = zoo::cli::Cli::parse();
+    if cli.threads > 0 {
+        limit_candle(cli.threads);
+    }
+    gmnm_core::keep_freed_pages(KEEP_PAGES);
     let printer = Printer::new(cli.quiet);
     match zoo::commands::run(cli, &printer) {
         Ok(outcome) => ExitCode::from(outcome.exit_code()),

@@ -69,8 +69,15 @@ pub struct RecurrentConfig {
     /// Components of a mixture that embeds segments; without it a linear map with ReLU does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embed_components: Option<usize>,
+    /// Share of the hidden values before the head that a training step sets to zero, in 0..1.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub dropout: f64,
     /// The head.
     pub head: HeadConfig,
+}
+
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }
 
 /// The settings of DLinear (arXiv 2205.13504).
@@ -156,6 +163,12 @@ impl ForecasterConfig {
                     "{} is odd, half of it is the position's and half the channel's",
                     config.hidden
                 ),
+            ));
+        }
+        if !(0.0..1.0).contains(&config.dropout) {
+            return Err(ConfigError::new(
+                "network.recurrent.dropout",
+                format!("{} is not at least 0 and below 1", config.dropout),
             ));
         }
         if let Some(components) = config.embed_components {

@@ -97,10 +97,38 @@ impl Series {
         Split::new(name, self.rows(), held_out)
     }
 
+    /// The values in units of `std` from `mean`, one of each a column, row after row.
+    ///
+    /// # Errors
+    /// When a value is so large that it has no place among those of 32 bits.
+    pub fn scaled(&self, mean: &[f64], std: &[f64]) -> Result<Vec<f32>, DataError> {
+        let columns = self.columns.len();
+        let scaled = self.values.iter().enumerate().map(|(i, value)| {
+            let column = i % columns;
+            let scaled = ((value - mean[column]) / std[column]) as f32;
+            if scaled.is_finite() {
+                return Ok(scaled);
+            }
+            Err(self.too_large(column))
+        });
+        scaled.collect()
+    }
+
+    fn too_large(&self, column: usize) -> DataError {
+        malformed(
+            Path::new(&self.source.name),
+            format!(
+                "column `{}` holds a value that is too large to be scaled; repair it, or choose columns with \
+                 `--set series.columns=[…]`",
+                self.columns[column]
+            ),
+        )
+    }
+
     /// The scale of the rows `rows`.
     ///
     /// # Errors
-    /// When a column is constant there.
+    /// When a column is constant there, or has no finite deviation.
     pub fn scale(&self, rows: std::ops::Range<usize>) -> Result<Scale, DataError> {
         let columns = self.columns.len();
         let part = &self.values[rows.start * columns..rows.end * columns];
@@ -112,7 +140,7 @@ impl Series {
             let variance = column().map(|v| (v - middle).powi(2)).sum::<f64>() / count;
             let deviation = variance.sqrt();
             // Rounding leaves a constant column with a deviation of this order.
-            if deviation.is_nan() || deviation <= 1e-12 * middle.abs() {
+            if deviation <= 1e-12 * middle.abs() {
                 return Err(malformed(
                     Path::new(&self.source.name),
                     format!(
@@ -121,6 +149,9 @@ impl Series {
                         rows.len()
                     ),
                 ));
+            }
+            if !deviation.is_finite() {
+                return Err(self.too_large(c));
             }
             mean.push(middle);
             std.push(deviation);
@@ -167,7 +198,8 @@ impl Series {
                 return Err(malformed(
                     path,
                     format!(
-                        "values are missing ({where_}); fill them with `--set series.missing=forward` or `linear`"
+                        "values are missing ({where_}); fill them with `--set series.missing=forward` or `linear` \
+                         (`zoo forecast` takes `--missing`)"
                     ),
                 ));
             }
@@ -177,7 +209,9 @@ impl Series {
                     let name = &table.header[column];
                     return Err(malformed(
                         path,
-                        format!("column `{name}` has no value at all"),
+                        format!(
+                            "column `{name}` has no value at all; leave it out with `--set series.columns=[…]`"
+                        ),
                     ));
                 }
                 fill(&mut values, at, chosen.len(), options.missing);

@@ -117,8 +117,24 @@ fn the_scale_is_that_of_the_given_rows_and_refuses_constants() {
         error.contains("column `b` is constant in the training part (2 rows)"),
         "{error}"
     );
-    let scale = series.select(&["a".into()]).unwrap().scale(0..2).unwrap();
-    assert_eq!((scale.mean, scale.std), (vec![2.0], vec![1.0]));
+    let one = series.select(&["a".into()]).unwrap();
+    let scale = one.scale(0..2).unwrap();
+    assert_eq!((&*scale.mean, &*scale.std), (&[2.0][..], &[1.0][..]));
+    let scaled = one.scaled(&scale.mean, &scale.std).unwrap();
+    assert_eq!(scaled, [-1.0, 1.0, 98.0]);
+}
+
+#[test]
+fn values_that_cannot_be_scaled_are_named() {
+    let text = "date,a,b\n2016-07-01,1,7\n2016-07-02,3,1e308\n2016-07-03,1e200,-1e308\n";
+    let series = read(text, &SeriesOptions::default()).unwrap();
+    let error = series.scale(0..3).unwrap_err().to_string();
+    assert!(error.contains("column `a` holds a value"), "{error}");
+    let error = series.scaled(&[2.0, 0.0], &[1.0, 1.0]).unwrap_err();
+    assert!(
+        error.to_string().contains("column `b` holds a value"),
+        "{error}"
+    );
 }
 
 #[test]

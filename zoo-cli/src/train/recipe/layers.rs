@@ -220,7 +220,11 @@ impl Layers {
         if !same_type {
             return Err(wrong_type(origin, key, expected_json(there), &value));
         }
-        *there = json;
+        // A number stays one where it is set to a whole one: a later layer may set it to another.
+        *there = match (&*there, json.as_f64()) {
+            (Json::Number(old), Some(new)) if old.is_f64() => Json::from(new),
+            _ => json,
+        };
         match serde_json::from_value::<ModelConfig>(changed.clone()) {
             // A key that the configuration ignores or does not give back is not one of its keys.
             Ok(config) if was_known || has_path(&config, path) => {

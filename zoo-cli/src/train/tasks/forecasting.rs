@@ -75,27 +75,21 @@ impl Windows {
         scale: &Scale,
         recipe: Option<(&SeriesRecipe, usize, u64)>,
         device: &Device,
-    ) -> Forecasting {
-        let columns = self.series.columns.len();
-        let scaled = self.series.values.iter().enumerate();
-        let scaled = scaled.map(|(i, value)| {
-            let column = i % columns;
-            ((value - scale.mean[column]) / scale.std[column]) as f32
-        });
+    ) -> std::result::Result<Forecasting, DataError> {
         let (settings, batch_size, seed) = match recipe {
             Some((settings, batch_size, seed)) => (settings.clone(), batch_size, seed),
             None => (SeriesRecipe::default(), 1, 0),
         };
-        Forecasting {
+        Ok(Forecasting {
             config: config.clone(),
-            values: scaled.collect::<Vec<_>>().into(),
-            columns,
+            values: self.series.scaled(&scale.mean, &scale.std)?.into(),
+            columns: self.series.columns.len(),
             split: self.split.clone(),
             settings,
             batch_size,
             seed,
             device: device.clone(),
-        }
+        })
     }
 }
 
@@ -120,6 +114,7 @@ impl Kind for Windows {
     fn fit(&self, model: ModelConfig) -> anyhow::Result<ModelConfig> {
         let mut config = settings(&model)?.clone();
         let Scale { mean, std } = self.series.scale(self.split.train.clone())?;
+        self.series.scaled(&mean, &std)?;
         config.channels = self.series.columns.len();
         config.series = Some(SeriesFormat {
             columns: self.series.columns.clone(),
@@ -168,7 +163,7 @@ impl Kind for Windows {
         let scale = self.series.scale(self.split.train.clone())?;
         let batch_size = run.recipe.batch_size.min(self.count(&self.split.train));
         let recipe = (&run.recipe.series, batch_size.max(1), run.seed);
-        let task = self.task(config, &scale, Some(recipe), run.device);
+        let task = self.task(config, &scale, Some(recipe), run.device)?;
         let trained = match train(&task, run)? {
             Ended::Interrupted { epoch, step } => return Ok(Ending::Interrupted { epoch, step }),
             Ended::Finished(trained) => *trained,
@@ -196,7 +191,7 @@ impl Kind for Windows {
             mean: format.mean.clone(),
             std: format.std.clone(),
         };
-        let task = self.task(config, &scale, None, device);
+        let task = self.task(config, &scale, None, device)?;
         let network = load(model, device)?;
         Ok(evaluate(&task, &network, Part::Test, batch_size, watch)?)
     }
@@ -268,6 +263,8 @@ pub struct Batch {
     pub past: Tensor,
     /// `[windows, horizon, columns]`
     pub future: Tensor,
+    /// What a training step draws its dropout from.
+    pub noise: Option<Philox>,
 }
 
 impl Forecasting {
@@ -289,7 +286,7 @@ impl Forecasting {
         }
     }
 
-    fn batch(&self, starts: &[usize]) -> Result<Batch> {
+    fn batch(&self, starts: &[usize], noise: Option<Philox>) -> Result<Batch> {
         let (look_back, horizon, columns) =
             (self.config.look_back, self.config.horizon, self.columns);
         let rows = |offset: usize, count: usize| {
@@ -303,6 +300,7 @@ impl Forecasting {
         Ok(Batch {
             past: rows(0, look_back)?,
             future: rows(look_back, horizon)?,
+            noise,
         })
     }
 }
@@ -329,8 +327,16 @@ impl Task for Forecasting {
         self.windows(part).len()
     }
 
+    /// Judged by the error that training makes small: outliers of a short validation part would decide over its square.
     fn measures(&self) -> Measures {
-        MEASURES
+        let objective = match self.settings.loss {
+            SeriesLoss::Squared => 0,
+            SeriesLoss::Absolute => 1,
+        };
+        Measures {
+            objective,
+            ..MEASURES
+        }
     }
 
     fn steps(&self) -> u64 {
@@ -343,7 +349,8 @@ impl Task for Forecasting {
         let steps = first_step..self.steps();
         Box::new(steps.map(move |step| {
             let from = step as usize * self.batch_size;
-            self.batch(&order[from..from + self.batch_size])
+            let noise = Philox::named(self.seed, &format!("noise of epoch {epoch}, step {step}"));
+            self.batch(&order[from..from + self.batch_size], Some(noise))
         }))
     }
 
@@ -352,7 +359,7 @@ impl Task for Forecasting {
         let count = starts.len().div_ceil(batch_size);
         Box::new((0..count).map(move |i| {
             let end = starts.len().min((i + 1) * batch_size);
-            self.batch(&starts[i * batch_size..end])
+            self.batch(&starts[i * batch_size..end], None)
         }))
     }
 
@@ -361,7 +368,10 @@ impl Task for Forecasting {
     }
 
     fn loss(&self, model: &Forecaster, batch: &Batch) -> Result<Loss> {
-        let forecast = model.forward(&batch.past)?;
+        let forecast = match &batch.noise {
+            Some(noise) => model.forward_training(&batch.past, &mut noise.clone())?,
+            None => model.forward(&batch.past)?,
+        };
         let difference = (&forecast - &batch.future)?;
         let value = match self.settings.loss {
             SeriesLoss::Squared => difference.sqr()?,

@@ -19,7 +19,7 @@ impl Windows {
             );
         }
         let scale = self.series.scale(self.split.train.clone())?;
-        let task = self.task(config, &scale, None, &Device::Cpu);
+        let task = self.task(config, &scale, None, &Device::Cpu)?;
         let repeat = Repeat {
             season,
             horizon: self.horizon,

@@ -1,4 +1,5 @@
-use models::forecaster::Step;
+use gmnm_core::ParamStore;
+use models::forecaster::{ForecastNetwork, Step};
 use models::registry;
 
 use super::*;
@@ -22,7 +23,8 @@ fn sample(config: &ForecasterConfig) -> Windows {
 fn task(config: &ForecasterConfig, settings: &SeriesRecipe) -> Forecasting {
     let windows = sample(config);
     let scale = windows.series.scale(windows.split.train.clone()).unwrap();
-    windows.task(config, &scale, Some((settings, 16, 5)), &Device::Cpu)
+    let recipe = Some((settings, 16, 5));
+    windows.task(config, &scale, recipe, &Device::Cpu).unwrap()
 }
 
 fn first_values(batches: Batches<'_, Batch>) -> Vec<f32> {
@@ -88,6 +90,58 @@ fn an_epoch_is_shuffled_limited_and_resumes() {
     assert_eq!(epoch(0, 4), whole[64..]);
     assert_ne!(epoch(1, 0), whole);
     assert!(epoch(0, 9).is_empty());
+}
+
+#[test]
+fn a_run_is_judged_by_the_error_that_it_makes_small() {
+    for (loss, name) in [(SeriesLoss::Squared, "mse"), (SeriesLoss::Absolute, "mae")] {
+        let settings = SeriesRecipe {
+            loss,
+            ..SeriesRecipe::default()
+        };
+        let measures = task(&config(48, 24), &settings).measures();
+        assert_eq!(measures.all[measures.objective].name, name);
+    }
+}
+
+#[test]
+fn dropout_is_drawn_anew_every_step_and_again_by_a_resumed_run() {
+    let entry = registry::find("series-forecaster").unwrap();
+    let mut config = ForecasterConfig {
+        look_back: 48,
+        horizon: 24,
+        channels: 3,
+        ..super::settings(&entry.config()).unwrap().clone()
+    };
+    if let ForecastNetwork::Recurrent(own) = &mut config.network {
+        own.dropout = 0.5;
+    }
+    let task = task(&config, &SeriesRecipe::default());
+    let store = ParamStore::new(3, DType::F32, &Device::Cpu);
+    let network = task.build(store.var_builder()).unwrap();
+    let draws = |epoch, first_step| -> Vec<f32> {
+        let batches = task.training_batches(epoch, first_step).take(2);
+        batches
+            .map(|batch| {
+                let mut batch = batch.unwrap();
+                // The same windows every time: what differs is the dropout.
+                batch.past = batch.past.zeros_like().unwrap();
+                batch.future = batch.future.zeros_like().unwrap();
+                let loss = task.loss(&network, &batch).unwrap();
+                loss.value.to_scalar().unwrap()
+            })
+            .collect()
+    };
+    let whole = draws(0, 0);
+    assert_ne!(whole[0], whole[1]);
+    assert_ne!(draws(1, 0)[0], whole[0]);
+    assert_eq!(draws(0, 1)[0], whole[1]);
+    // Measuring drops nothing.
+    let batch = task.batches(Part::Test, 4).next().unwrap().unwrap();
+    let measured = || task.measure(&network, &batch).unwrap();
+    assert_eq!(measured(), measured());
+    let expected = network.forward(&batch.past).unwrap();
+    assert_eq!(errors(&expected, &batch.future).unwrap(), measured());
 }
 
 #[test]
