@@ -47,12 +47,17 @@ impl Precision {
     }
 
     /// Lets the ops of [`crate::ops`] that this thread applies to tensors in f32 multiply in this precision, until the
-    /// guard is dropped. Their backward multiplies as their forward did.
+    /// guard is dropped; bf16 only where the processor does. Their backward multiplies as their forward did.
     #[must_use = "the precision holds until the guard is dropped"]
     pub fn enter(self) -> PrecisionGuard {
-        let split = self == Self::Bf16x3;
+        let products = match self {
+            Self::F32 => Products::Full,
+            Self::Bf16 if Self::processor_multiplies_bf16() => Products::Half,
+            Self::Bf16 => Products::Full,
+            Self::Bf16x3 => Products::Split,
+        };
         PrecisionGuard {
-            before: SPLIT.replace(split),
+            before: PRODUCTS.replace(products),
             same_thread: PhantomData,
         }
     }
@@ -81,21 +86,21 @@ impl FromStr for Precision {
 }
 
 thread_local! {
-    /// Whether factors in f32 are split.
-    static SPLIT: Cell<bool> = const { Cell::new(false) };
+    /// How factors in f32 are multiplied.
+    static PRODUCTS: Cell<Products> = const { Cell::new(Products::Full) };
 }
 
 /// Ends what [`Precision::enter`] began.
 #[derive(Debug)]
 pub struct PrecisionGuard {
-    before: bool,
+    before: Products,
     /// It must be dropped where it was made.
     same_thread: PhantomData<*const ()>,
 }
 
 impl Drop for PrecisionGuard {
     fn drop(&mut self) {
-        SPLIT.set(self.before);
+        PRODUCTS.set(self.before);
     }
 }
 
@@ -103,7 +108,7 @@ impl Drop for PrecisionGuard {
 pub(crate) fn products(x: &Tensor) -> Products {
     match x.dtype() {
         DType::BF16 if Path::best().multiplies_bf16() => Products::Half,
-        DType::F32 if SPLIT.get() => Products::Split,
+        DType::F32 => PRODUCTS.get(),
         _ => Products::Full,
     }
 }
@@ -140,5 +145,8 @@ mod tests {
             assert_eq!(products(&x), Products::Split);
         }
         assert_eq!(products(&x), Products::Full);
+        let _guard = Precision::Bf16.enter();
+        let halves = Precision::processor_multiplies_bf16();
+        assert_eq!(products(&x) == Products::Half, halves);
     }
 }

@@ -4,7 +4,7 @@
 use candle_core::{Module, Result, Tensor};
 use candle_nn::VarBuilder;
 use gmnm_core::init::uniform_fan_in;
-use gmnm_core::ops::{Activation, BatchNormConfig, Conv2dConfig, ConvTranspose2dConfig};
+use gmnm_core::ops::{self, Activation, BatchNormConfig, Conv2dConfig, ConvTranspose2dConfig};
 use gmnm_core::{Aggregation, Gmnm, GmnmConfig};
 use serde::{Deserialize, Serialize};
 
@@ -237,7 +237,10 @@ impl Generator {
         }
         if let Some(gate) = &self.gate {
             // The 1 could be part of the mixture's bias; apart, it lets the decoder through from the start.
-            x = (&x * (gate.forward(latent)? + 1.0)?.reshape(x.shape())?)?;
+            x = ops::in_f32(&x, |x| {
+                let gate = ops::cast(&gate.forward(latent)?, x.dtype())?;
+                x * (gate + 1.0)?.reshape(x.shape())?
+            })?;
         }
         self.output.forward(&x)
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::data::series::Missing;
+use crate::train::PrecisionChoice;
 
 /// Train, evaluate, label and share small GMNM networks.
 ///
@@ -98,6 +99,9 @@ pub struct TrainArgs {
     /// Passes over the training examples (left out: the recipe's).
     #[arg(long, value_name = "N")]
     pub epochs: Option<usize>,
+    /// Which numbers a step is computed in (left out: the recipe's, `auto`).
+    #[arg(long, value_enum, value_name = "P")]
+    pub precision: Option<PrecisionChoice>,
     /// Fixes every random choice (left out: 0).
     #[arg(long, value_name = "S")]
     pub seed: Option<u64>,
@@ -108,7 +112,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "FILE")]
     pub recipe: Option<PathBuf>,
     /// Continues the run in this directory, to the same bytes as without the interruption.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "epochs", "seed", "set", "recipe", "overwrite"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "epochs", "precision", "seed", "set", "recipe", "overwrite"])]
     pub resume: Option<PathBuf>,
     /// Replaces what the output directory holds.
     #[arg(long)]
@@ -175,6 +179,9 @@ pub struct CompareArgs {
     /// Passes over the training examples, where networks are trained in such (left out: the recipe's).
     #[arg(long, value_name = "N")]
     pub epochs: Option<usize>,
+    /// Which numbers a step is computed in, where networks are trained in such (left out: the recipe's, `auto`).
+    #[arg(long, value_enum, value_name = "P")]
+    pub precision: Option<PrecisionChoice>,
     /// Overrides one key of the recipe of all models.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,

@@ -24,7 +24,8 @@ pub(super) struct PairRun {
     pub(super) len: usize,
 }
 
-/// `y` `[rows, lanes]` = the sums over all runs of `x` `[rows, x_step]` times `weights` `[block][depth][lane]`.
+/// `y` `[rows, lanes]` = (or, where `add`, +=) the sums over all runs of `x` `[rows, x_step]` times `weights`
+/// `[block][depth][lane]`; rows of `y` lie `y_step` apart.
 pub(super) struct DotProduct<'a, R> {
     pub(super) x: &'a [bf16],
     pub(super) x_step: usize,
@@ -35,12 +36,17 @@ pub(super) struct DotProduct<'a, R> {
     pub(super) lanes: usize,
     pub(super) runs: &'a [PairRun],
     pub(super) y: &'a mut [R],
+    pub(super) y_step: usize,
+    pub(super) add: bool,
 }
 
 impl<R: Real> Kernel<R> for DotProduct<'_, R> {
     #[inline(always)]
     unsafe fn run<V: Lanes<Scalar = R>, const ROWS: usize, const COLS: usize>(mut self) {
-        assert!(self.y.len() >= self.rows * self.lanes);
+        if self.rows == 0 {
+            return;
+        }
+        assert!(self.y.len() >= (self.rows - 1) * self.y_step + self.lanes);
         for run in self.runs {
             assert!(run.k + run.len <= self.depth && run.x + 2 * run.len <= self.x_step);
         }
@@ -93,7 +99,14 @@ impl<R: Real> DotProduct<'_, R> {
                     }
                 }
                 for p in 0..valid {
-                    let to = self.y.as_mut_ptr().add((row + p) * self.lanes + start);
+                    let to = self.y.as_mut_ptr().add((row + p) * self.y_step + start);
+                    if self.add {
+                        for q in 0..Q {
+                            let left = width.saturating_sub(q * V::COUNT);
+                            let old = R::load_some(to.wrapping_add(q * V::COUNT), left, zero[q]);
+                            acc[p][q] = acc[p][q].add(old);
+                        }
+                    }
                     store_partial::<R, V, Q>(&acc[p], to, width);
                 }
             }
@@ -102,23 +115,34 @@ impl<R: Real> DotProduct<'_, R> {
     }
 }
 
-/// `sums` `[block][depth][lane]` += `x` `[pairs, depth]`ᵀ · `dy` `[pairs, lanes]`, where a pair holds two rows; lanes
-/// fill whole blocks.
+/// How sums of `depth` times `lanes` products lie.
+#[derive(Clone, Copy)]
+pub(super) enum SumLayout {
+    /// `[block][depth][lane]`.
+    Blocks,
+    /// `[depth, columns]` of so many columns; lanes past them are left out.
+    Rows(usize),
+}
+
+/// `sums` += `x` `[pairs, depth]`ᵀ · `dy` `[pairs, lanes]`, where a pair holds two rows; lanes fill whole registers. Pairs
+/// of `x` lie `x_step` apart.
 pub(super) struct DotSweep<'a, R> {
     pub(super) x: &'a [[bf16; 2]],
+    pub(super) x_step: usize,
     pub(super) dy: &'a [[bf16; 2]],
     pub(super) pairs: usize,
     pub(super) depth: usize,
     pub(super) lanes: usize,
     pub(super) sums: &'a mut [R],
+    pub(super) layout: SumLayout,
 }
 
 impl<R: Real> Kernel<R> for DotSweep<'_, R> {
     #[inline(always)]
     unsafe fn run<V: Lanes<Scalar = R>, const ROWS: usize, const COLS: usize>(mut self) {
-        assert!(
-            self.x.len() >= self.pairs * self.depth && self.dy.len() >= self.pairs * self.lanes
-        );
+        assert!(self.depth <= self.x_step);
+        assert!(self.x.len() >= self.pairs * self.x_step);
+        assert!(self.dy.len() >= self.pairs * self.lanes);
         for (start, registers) in blocks(self.lanes, V::COUNT, COLS) {
             // SAFETY: the caller checked the features; `block` checks the sums, and lanes fill whole blocks.
             unsafe {
@@ -137,7 +161,19 @@ impl<R: Real> DotSweep<'_, R> {
     unsafe fn block<V: Lanes<Scalar = R>, const P: usize, const Q: usize>(&mut self, start: usize) {
         let width = Q * V::COUNT;
         assert!(start + width <= self.lanes);
-        let sums = &mut self.sums[start * self.depth..][..width * self.depth];
+        // Of a row: its step, and how many of the block's columns it has.
+        let (sums, step, columns) = match self.layout {
+            SumLayout::Blocks => {
+                let sums = &mut self.sums[start * self.depth..][..width * self.depth];
+                (sums, width, width)
+            }
+            SumLayout::Rows(columns) => {
+                assert!(start < columns && self.sums.len() >= self.depth * columns);
+                let last = (self.depth - 1) * columns;
+                let sums = &mut self.sums[start..last + columns];
+                (sums, columns, width.min(columns - start))
+            }
+        };
         let mut k = 0;
         while k < self.depth {
             let valid = P.min(self.depth - k);
@@ -159,14 +195,16 @@ impl<R: Real> DotSweep<'_, R> {
                             acc[p][q] = acc[p][q].dot(pair, factors[q]);
                         }
                     }
-                    x = x.wrapping_add(self.depth);
+                    x = x.wrapping_add(self.x_step);
                     dy = dy.wrapping_add(self.lanes);
                 }
                 for p in 0..P {
                     if p < valid {
                         for q in 0..Q {
-                            let to = sums.as_mut_ptr().add((k + p) * width + q * V::COUNT);
-                            V::load(to).add(acc[p][q]).store(to);
+                            let to = sums.as_mut_ptr().add((k + p) * step + q * V::COUNT);
+                            let left = columns - q * V::COUNT;
+                            let old = R::load_some(to, left, zero[q]);
+                            R::store_some(old.add(acc[p][q]), to, left);
                         }
                     }
                 }

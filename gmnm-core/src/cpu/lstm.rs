@@ -9,9 +9,11 @@ use rayon::prelude::*;
 
 use super::dispatch::{Kernel, Path};
 use super::exp::{sigmoid, tanh};
+use super::factor::{Factor, add_transposed};
 use super::lanes::{Lanes, Real};
+use super::planes::Products;
 use super::scratch::with_scratch;
-use super::tile::{Panels, Rows, add_transposed};
+use super::tile::Rows;
 
 /// The most rows of the batch that go through the steps together: whole register tiles on every path, and few enough
 /// that their values stay in the cache.
@@ -99,7 +101,7 @@ impl Sizes {
 /// # Panics
 /// When a length does not fit or a size is zero.
 pub(crate) fn forward<T: Real>(
-    path: Path,
+    (path, products): (Path, Products),
     sizes: Sizes,
     x: &[T],
     flat: &[T],
@@ -109,8 +111,8 @@ pub(crate) fn forward<T: Real>(
     let four = sizes.gates();
     let parameters = sizes.split(flat);
     let (input, hidden) = (parameters.input, parameters.hidden);
-    let input = Panels::new(path, d, four, |i, j| input[j * d + i]);
-    let hidden = Panels::new(path, h, four, |i, j| hidden[j * h + i]);
+    let input = Factor::new(path, products, d, four, |i, j| input[j * d + i]);
+    let hidden = Factor::new(path, products, h, four, |i, j| hidden[j * h + i]);
     let [first, second] = parameters.biases;
     let bias: Vec<T> = first.iter().zip(second).map(|(&a, &b)| a + b).collect();
     let len = sizes.batch * n * four;
@@ -273,7 +275,13 @@ impl<T: Real> Done<'_, T> {
     ///
     /// # Panics
     /// When a length does not fit.
-    pub(crate) fn backward(&self, path: Path, dy: &[T], dc: &[T], input: bool) -> Gradients<T> {
+    pub(crate) fn backward(
+        &self,
+        (path, products): (Path, Products),
+        dy: &[T],
+        dc: &[T],
+        input: bool,
+    ) -> Gradients<T> {
         let Sizes {
             batch,
             steps: n,
@@ -282,8 +290,8 @@ impl<T: Real> Done<'_, T> {
         } = self.sizes;
         let four = self.sizes.gates();
         let parameters = self.sizes.split(self.flat);
-        let hidden = Panels::new(path, four, h, |i, j| parameters.hidden[i * h + j]);
-        let unproject = || Panels::new(path, four, d, |i, j| parameters.input[i * d + j]);
+        let hidden = Factor::new(path, products, four, h, |i, j| parameters.hidden[i * h + j]);
+        let unproject = || Factor::new(path, products, four, d, |i, j| parameters.input[i * d + j]);
         let unproject = input.then(unproject);
         let mut dh0 = vec![T::default(); batch * h];
         let mut dc0 = match dc {
@@ -324,7 +332,7 @@ impl<T: Real> Done<'_, T> {
                         unproject.product(x, d, slopes, four, slopes.len() / four, false);
                     });
             }
-            self.parameter_gradients(path, slopes)
+            self.parameter_gradients(path, products, slopes)
         });
         dh0.append(&mut dc0);
         Gradients {
@@ -335,7 +343,7 @@ impl<T: Real> Done<'_, T> {
     }
 
     /// The flat parameters' gradient from that of the gates before their functions. Threads share the gates' columns.
-    fn parameter_gradients(&self, path: Path, slopes: &[T]) -> Vec<T> {
+    fn parameter_gradients(&self, path: Path, products: Products, slopes: &[T]) -> Vec<T> {
         let (n, d, h) = (self.sizes.steps, self.sizes.inputs, self.sizes.hidden);
         let (four, batch) = (self.sizes.gates(), self.sizes.batch);
         let mut all = vec![T::default(); self.sizes.parameters()];
@@ -355,15 +363,22 @@ impl<T: Real> Done<'_, T> {
                 for row in (0..batch * n).step_by(DEPTH) {
                     let rows = DEPTH.min(batch * n - row);
                     let x = Rows::new(&self.x[row * d..], rows, d, d);
-                    add_transposed(path, input, left(row, rows, four), x, rows);
+                    add_transposed(path, products, input, left(row, rows, four), x, rows);
                 }
                 let h0 = Rows::new(self.state, batch, h, h);
-                add_transposed(path, hidden, left(0, batch, n * four), h0, batch);
+                add_transposed(path, products, hidden, left(0, batch, n * four), h0, batch);
                 for row in 0..batch {
                     for t in (1..n).step_by(DEPTH) {
                         let (at, steps) = (row * n + t, DEPTH.min(n - t));
                         let before = Rows::new(&self.outputs[(at - 1) * h..], steps, h, h);
-                        add_transposed(path, hidden, left(at, steps, four), before, steps);
+                        add_transposed(
+                            path,
+                            products,
+                            hidden,
+                            left(at, steps, four),
+                            before,
+                            steps,
+                        );
                     }
                 }
                 for row in slopes.chunks_exact(four) {

@@ -3,7 +3,11 @@
 use gemm::Parallelism;
 use rayon::prelude::*;
 
+use super::dispatch::Path;
+use super::factor::{Factor, add_transposed};
 use super::lanes::Real;
+use super::planes::Products;
+use super::tile::Rows;
 
 /// A `rows` × `cols` view whose element (i, j) is `data[i·row_step + j·col_step]`.
 #[derive(Clone, Copy)]
@@ -111,11 +115,22 @@ const BLOCK: usize = 128;
 ///
 /// # Panics
 /// When the lengths do not fit.
-pub(crate) fn linear<T: Real>(out: &mut [T], x: View<T>, weight: View<T>, bias: Option<&[T]>) {
+pub(crate) fn linear<T: Real>(
+    products: Products,
+    out: &mut [T],
+    x: View<T>,
+    weight: View<T>,
+    bias: Option<&[T]>,
+) {
     let (rows, inner, cols) = (x.rows, x.cols, weight.rows);
     if cols == 0 || rows == 0 {
         return;
     }
+    let packed = (products != Products::Full && inner > 0).then(|| {
+        Factor::new(Path::best(), products, inner, cols, |i, j| {
+            weight.data[j * weight.row_step + i * weight.col_step]
+        })
+    });
     let fill = |out: &mut [T], bias: Option<&[T]>| match bias {
         Some(bias) => {
             for row in out.chunks_exact_mut(bias.len()) {
@@ -130,8 +145,14 @@ pub(crate) fn linear<T: Real>(out: &mut [T], x: View<T>, weight: View<T>, bias: 
             let first = i * BLOCK;
             fill(out, bias);
             let part = &x.data[first * x.row_step..];
-            let part = View::with_step(part, BLOCK.min(rows - first), inner, x.row_step);
-            product(out, part, weight.t(), true);
+            let rows = BLOCK.min(rows - first);
+            match &packed {
+                Some(packed) => packed.product(out, cols, part, x.row_step, rows, true),
+                None => {
+                    let part = View::with_step(part, rows, inner, x.row_step);
+                    product(out, part, weight.t(), true);
+                }
+            }
         });
 }
 
@@ -141,7 +162,11 @@ pub(crate) fn linear<T: Real>(out: &mut [T], x: View<T>, weight: View<T>, bias: 
 ///
 /// # Panics
 /// When the lengths do not fit.
-pub(crate) fn transposed_product<T: Real>(left: View<T>, right: View<T>) -> Vec<T> {
+pub(crate) fn transposed_product<T: Real>(
+    products: Products,
+    left: View<T>,
+    right: View<T>,
+) -> Vec<T> {
     let (m, n) = (left.cols, right.cols);
     let mut out = vec![T::default(); m * n];
     if m == 0 || n == 0 {
@@ -152,13 +177,16 @@ pub(crate) fn transposed_product<T: Real>(left: View<T>, right: View<T>) -> Vec<
         .enumerate()
         .for_each(|(i, out)| {
             let first = i * COLUMNS;
-            let part = View::with_step(
-                left.data.get(first..).unwrap_or(&[]),
-                left.rows,
-                COLUMNS.min(m - first),
-                left.row_step,
-            );
-            product(out, part.t(), right, false);
+            let (rows, cols) = (left.rows, COLUMNS.min(m - first));
+            let data = left.data.get(first..).unwrap_or(&[]);
+            if products == Products::Full {
+                let part = View::with_step(data, rows, cols, left.row_step);
+                product(out, part.t(), right, false);
+            } else {
+                let part = Rows::new(data, rows, cols, left.row_step);
+                let right = Rows::new(right.data, rows, n, right.row_step);
+                add_transposed(Path::best(), products, out, part, right, rows);
+            }
         });
     out
 }

@@ -9,9 +9,11 @@ use std::mem::MaybeUninit;
 use rayon::prelude::*;
 
 use super::dispatch::{Kernel, Path};
+use super::factor::{Factor, add_transposed};
 use super::lanes::{Lanes, Real};
+use super::planes::Products;
 use super::scratch::with_scratch;
-use super::tile::{Panels, Rows, add_transposed};
+use super::tile::Rows;
 
 /// Rows whose projections are computed at a time: whole register tiles of six and of seven rows.
 const TILE: usize = 126;
@@ -35,18 +37,19 @@ pub(crate) struct Mixture<T> {
     /// `[outputs]`.
     bias: Vec<T>,
     /// The directions, transposed: inputs to projections.
-    project: Panels<T>,
+    project: Factor<T>,
     /// The weight, transposed: components to outputs.
-    mix: Panels<T>,
+    mix: Factor<T>,
     path: Path,
+    products: Products,
 }
 
 /// What the backward multiplies by.
 struct Backward<T> {
     /// The weight: outputs to components.
-    unmix: Panels<T>,
+    unmix: Factor<T>,
     /// The directions: projections to inputs, where the input's gradient is asked for.
-    unproject: Option<Panels<T>>,
+    unproject: Option<Factor<T>>,
 }
 
 /// Sums of the gradients of the arranged parameters: those of [`Mixture`] and the padded weight.
@@ -118,11 +121,11 @@ fn dot<T: Real>(a: &[T], b: &[T]) -> T {
 }
 
 impl<T: Real> Mixture<T> {
-    /// Arranges the parameters of `sizes` for `path`.
+    /// Arranges the parameters of `sizes` for `path` and such products.
     ///
     /// # Panics
     /// When `flat` is not as long as they are together.
-    pub(crate) fn new(path: Path, sizes: Sizes, flat: &[T]) -> Self {
+    pub(crate) fn new(path: Path, products: Products, sizes: Sizes, flat: &[T]) -> Self {
         let parameters = sizes.split(flat);
         let (d, m) = (sizes.inputs, sizes.components);
         let padded = m.next_multiple_of(path.shape::<T>().0);
@@ -141,8 +144,12 @@ impl<T: Real> Mixture<T> {
                 offsets[row] = dot(direction, center);
             }
         }
-        let project = Panels::new(path, d, projections * padded, |i, j| directions[j * d + i]);
-        let mix = Panels::new(path, m, sizes.outputs, |i, j| parameters.weight[j * m + i]);
+        let project = Factor::new(path, products, d, projections * padded, |i, j| {
+            directions[j * d + i]
+        });
+        let mix = Factor::new(path, products, m, sizes.outputs, |i, j| {
+            parameters.weight[j * m + i]
+        });
         Self {
             inputs: d,
             components: m,
@@ -155,6 +162,7 @@ impl<T: Real> Mixture<T> {
             project,
             mix,
             path,
+            products,
         }
     }
 
@@ -213,10 +221,12 @@ impl<T: Real> Mixture<T> {
         let weight = sizes.split(flat).weight;
         let unproject = || {
             let (rows, directions) = (self.width(), &self.directions);
-            Panels::new(self.path, rows, d, |i, j| directions[i * d + j])
+            Factor::new(self.path, self.products, rows, d, |i, j| {
+                directions[i * d + j]
+            })
         };
         let panels = Backward {
-            unmix: Panels::new(self.path, o, self.padded, |i, j| {
+            unmix: Factor::new(self.path, self.products, o, self.padded, |i, j| {
                 let columns = &weight[i * self.components..][..self.components];
                 columns.get(j).copied().unwrap_or_default()
             }),
@@ -288,10 +298,10 @@ impl<T: Real> Mixture<T> {
             });
             let phi = Rows::new(phi, rows, self.padded, self.padded);
             let dy = Rows::new(dy, rows, o, o);
-            add_transposed(self.path, &mut sums.weight, dy, phi, rows);
+            add_transposed(self.path, self.products, &mut sums.weight, dy, phi, rows);
             let dp = Rows::new(p, rows, self.width(), self.width());
             let x = Rows::new(x, rows, d, d);
-            add_transposed(self.path, &mut sums.directions, dp, x, rows);
+            add_transposed(self.path, self.products, &mut sums.directions, dp, x, rows);
             if let (Some(dx), Some(unproject)) = (dx, &panels.unproject) {
                 let dx = broadcast(dx, &vec![T::default(); d]);
                 unproject.product(dx, d, p, self.width(), rows, false);

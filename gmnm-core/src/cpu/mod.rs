@@ -12,6 +12,8 @@ pub(crate) mod conv_weight;
 pub(crate) mod dispatch;
 mod dots;
 mod exp;
+pub(crate) mod factor;
+mod half_tile;
 pub(crate) mod lanes;
 pub(crate) mod lstm;
 pub(crate) mod matmul;

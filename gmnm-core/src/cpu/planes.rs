@@ -7,7 +7,7 @@ use half::bf16;
 use super::conv::{Grid, Pass, Run, Shared, Task, Tiles};
 use super::conv_weight::Sweep;
 use super::dispatch::Path;
-use super::dots::{DotProduct, DotSweep, PairRun};
+use super::dots::{DotProduct, DotSweep, PairRun, SumLayout};
 use super::lanes::{Lanes, Real};
 use super::pack::WeightOrder;
 use super::scratch::Plain;
@@ -295,6 +295,8 @@ impl<R: Real> Format for Half<R> {
             lanes: size.lanes,
             runs: &[PairRun { x: 0, k: 0, len }],
             y,
+            y_step: size.lanes,
+            add: false,
         });
     }
     fn add_products(
@@ -311,11 +313,13 @@ impl<R: Real> Format for Half<R> {
 fn sweep<R: Real>(path: Path, x: &[[bf16; 2]], dy: &[[bf16; 2]], size: PlaneSize, sums: &mut [R]) {
     path.run_bf16(DotSweep {
         x,
+        x_step: size.inner,
         dy,
         pairs: size.rows.div_ceil(2),
         depth: size.inner,
         lanes: size.lanes,
         sums,
+        layout: SumLayout::Blocks,
     });
 }
 
@@ -360,6 +364,8 @@ impl<R: Real> Format for Split<R> {
             // The smallest products first.
             runs: &[run(size.inner, 0), run(0, len), run(0, 0)],
             y,
+            y_step: size.lanes,
+            add: false,
         });
     }
     fn add_products(

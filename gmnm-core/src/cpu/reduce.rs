@@ -112,3 +112,34 @@ pub(crate) fn sums<T: Stored>(x: &[T], y: &[T]) -> Vec<T> {
         })
     }
 }
+
+/// `x` as another type of element.
+pub(crate) fn narrowed<A: Stored, B: Stored<Real = A::Real>>(x: &[A]) -> Vec<B> {
+    // SAFETY: each chunk is written from its first element to its last.
+    unsafe {
+        filled_by(x.len(), CHUNK, |i, out: *mut B, len| {
+            let x = &x[i * CHUNK..][..len];
+            Path::best().run_bf16(Convert { x, out });
+        })
+    }
+}
+
+struct Convert<'a, A, B> {
+    x: &'a [A],
+    out: *mut B,
+}
+
+impl<A: Stored, B: Stored<Real = A::Real>> Kernel<A::Real> for Convert<'_, A, B> {
+    #[inline(always)]
+    unsafe fn run<V: Lanes<Scalar = A::Real>, const ROWS: usize, const COLS: usize>(self) {
+        for i in (0..self.x.len()).step_by(V::COUNT) {
+            let left = self.x.len() - i;
+            // SAFETY: the caller checked the features; `left` elements are readable and writable.
+            unsafe {
+                let zero = V::splat(A::Real::default());
+                let value = A::load_some(self.x.as_ptr().add(i), left, zero);
+                B::store_some(value, self.out.add(i), left);
+            }
+        }
+    }
+}

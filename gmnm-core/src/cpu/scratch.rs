@@ -1,6 +1,6 @@
 //! Buffers that a thread keeps between calls.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 
 use half::bf16;
 
@@ -63,21 +63,21 @@ impl Aligned {
 }
 
 thread_local! {
-    static BUFFER: Cell<Vec<Line>> = const { Cell::new(Vec::new()) };
+    /// Buffers that are not in use, the one that was given back last on top.
+    static BUFFERS: RefCell<Vec<Vec<Line>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Calls `f` with this thread's buffer of `len` elements. They hold whatever the last use left.
+/// Calls `f` with a buffer of `len` elements of this thread's. They hold whatever the last use left. Nested calls get
+/// buffers of their own, the same ones each time.
 pub(super) fn with_scratch<T: Plain, R>(len: usize, f: impl FnOnce(&mut [T]) -> R) -> R {
-    // Taken out while in use: a nested call gets a buffer of its own.
-    let mut buffer = Aligned {
-        lines: BUFFER.take(),
-    };
+    let lines = BUFFERS.with_borrow_mut(Vec::pop).unwrap_or_default();
+    let mut buffer = Aligned { lines };
     let lines = (len * size_of::<T>()).div_ceil(64);
     if buffer.lines.len() < lines {
         buffer.lines.resize(lines, ZERO);
     }
     let result = f(buffer.slice_mut(len));
-    BUFFER.set(buffer.lines);
+    BUFFERS.with_borrow_mut(|buffers| buffers.push(buffer.lines));
     result
 }
 

@@ -220,18 +220,57 @@ unsafe fn write<V: Lanes, const R: usize, const C: usize>(
 #[derive(Clone, Copy)]
 pub(crate) struct Rows<'a, T> {
     data: &'a [T],
-    cols: usize,
+    rows: usize,
+    /// Elements of a row.
+    pub(super) cols: usize,
     step: usize,
 }
 
-impl<'a, T> Rows<'a, T> {
+impl<'a, T: Real> Rows<'a, T> {
     /// `rows` rows of `cols` elements from the start of `data` on.
     ///
     /// # Panics
     /// When `data` is too short.
     pub(crate) fn new(data: &'a [T], rows: usize, cols: usize, step: usize) -> Self {
         assert!(rows == 0 || (rows - 1) * step + cols <= data.len());
-        Self { data, cols, step }
+        Self {
+            data,
+            rows,
+            cols,
+            step,
+        }
+    }
+
+    /// The rows from `row` on.
+    ///
+    /// # Panics
+    /// When there are not as many.
+    pub(super) fn from_row(self, row: usize) -> Self {
+        assert!(row <= self.rows);
+        Self {
+            data: self.data.get(row * self.step..).unwrap_or(&[]),
+            rows: self.rows - row,
+            ..self
+        }
+    }
+
+    /// The register of the elements of row `row` from `column` on, zero past the last column.
+    ///
+    /// # Safety
+    /// The processor has V's features.
+    #[inline(always)]
+    pub(super) unsafe fn register<V: Lanes<Scalar = T>>(&self, row: usize, column: usize) -> V {
+        assert!(row < self.rows && column < self.cols);
+        // SAFETY: `new` checked that each row's `cols` elements are readable.
+        unsafe {
+            let from = self.data.as_ptr().add(row * self.step + column);
+            let left = self.cols - column;
+            if left >= V::COUNT {
+                V::load(from)
+            } else {
+                V::load_partial(from, left, V::splat(V::Scalar::default()))
+            }
+        }
     }
 }
 
@@ -250,8 +289,7 @@ pub(crate) fn add_transposed<T: Real>(
         return;
     }
     assert!(left.cols * right.cols <= out.len());
-    assert!((rows - 1) * left.step + left.cols <= left.data.len());
-    assert!((rows - 1) * right.step + right.cols <= right.data.len());
+    assert!(rows <= left.rows && rows <= right.rows);
     path.run(AddTransposed {
         out,
         left,

@@ -2,8 +2,9 @@
 
 use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Shape, WithDType};
-use candle_core::{D, Result, Tensor};
+use candle_core::{D, DType, Result, Tensor};
 
+use super::cast::in_f32;
 use super::cpu_storage::{Element, elements, has_kernels, slice, with_element};
 use super::tape;
 use crate::cpu::dispatch::Path;
@@ -35,6 +36,14 @@ pub fn layer_norm(
     }
     if features == 0 {
         candle_core::bail!("layer norm needs at least one feature");
+    }
+    if x.dtype() == DType::BF16
+        && [weight, bias]
+            .iter()
+            .flatten()
+            .all(|t| t.dtype() == DType::F32)
+    {
+        return in_f32(x, |x| layer_norm(x, weight, bias, eps));
     }
     let mut y = if has_kernels(x) {
         tape::apply1(&x.contiguous()?, Normalize { eps })?
@@ -87,8 +96,6 @@ impl CustomOp1 for Normalize {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::DType;
-
     use super::*;
     use crate::gradient_check::{assert_gradients, random};
 

@@ -1,16 +1,19 @@
 //! A linear map of the last axis.
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp3, D, Layout, Result, Shape, Tensor, WithDType};
+use candle_core::{CpuStorage, CustomOp3, D, DType, Layout, Result, Shape, Tensor, WithDType};
 
+use super::cast::in_f32;
 use super::cpu_storage::{Element, elements, has_kernels, slice, with_element};
 use super::tape;
 use crate::cpu::matmul::{self, View};
+use crate::cpu::planes::Products;
+use crate::precision::products;
 
 const NAME: &str = "linear";
 
 /// x·weightᵀ + bias over the last axis: `x` `[..., in]`, `weight` `[out, in]` (PyTorch's layout), `bias` `[out]`, to
-/// `[..., out]`.
+/// `[..., out]`. Input in bf16 takes parameters in f32 and gives bf16.
 ///
 /// # Errors
 /// When shapes or types do not fit.
@@ -24,6 +27,9 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
             x.dims(),
             bias.map(Tensor::dims)
         );
+    }
+    if x.dtype() == DType::BF16 && weight.dtype() == DType::F32 {
+        return in_f32(x, |x| linear(x, weight, bias));
     }
     let fitting = |t: &Tensor| t.dtype() == x.dtype() && t.device().is_cpu();
     if !has_kernels(x) || !fitting(weight) || !bias.is_none_or(fitting) || x.elem_count() == 0 {
@@ -45,14 +51,19 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
         &x.contiguous()?,
         &weight.contiguous()?,
         &bias.contiguous()?,
-        Linear,
+        Linear {
+            products: products(x),
+        },
     )
 }
 
-struct Linear;
+struct Linear {
+    products: Products,
+}
 
 impl Linear {
     fn gradients<T: Element>(
+        &self,
         x: &Tensor,
         weight: &Tensor,
         bias: &Tensor,
@@ -66,7 +77,8 @@ impl Linear {
         if x.track_op() {
             let mut dx = vec![T::zero(); rows * inputs];
             let weight = elements::<T>(NAME, weight)?;
-            matmul::linear(&mut dx, dy, View::new(&weight, outputs, inputs).t(), None);
+            let weight = View::new(&weight, outputs, inputs).t();
+            matmul::linear(self.products, &mut dx, dy, weight, None);
             gradients[0] = Some(Tensor::from_vec(dx, x.shape(), device)?);
         }
         if weight.track_op() {
@@ -74,15 +86,16 @@ impl Linear {
             let x = View::new(&x, rows, inputs);
             // Threads share the wider side.
             gradients[1] = Some(if outputs >= inputs {
-                Tensor::from_vec(matmul::transposed_product(dy, x), (outputs, inputs), device)?
+                let gradient = matmul::transposed_product(self.products, dy, x);
+                Tensor::from_vec(gradient, (outputs, inputs), device)?
             } else {
-                let transposed = matmul::transposed_product(x, dy);
+                let transposed = matmul::transposed_product(self.products, x, dy);
                 Tensor::from_vec(transposed, (inputs, outputs), device)?.t()?
             });
         }
         if bias.track_op() {
             let ones = vec![T::one(); rows];
-            let sums = matmul::transposed_product(dy, View::new(&ones, rows, 1));
+            let sums = matmul::transposed_product(Products::Full, dy, View::new(&ones, rows, 1));
             gradients[2] = Some(Tensor::from_vec(sums, outputs, device)?);
         }
         Ok(gradients)
@@ -112,6 +125,7 @@ impl CustomOp3 for Linear {
         let y = with_element!(NAME, x.dtype(), T => {
             let mut y = vec![0.0; rows * outputs];
             matmul::linear::<T>(
+                self.products,
                 &mut y,
                 View::new(slice(NAME, x, x_layout)?, rows, inputs),
                 View::new(slice(NAME, weight, weight_layout)?, outputs, inputs),
@@ -132,16 +146,17 @@ impl CustomOp3 for Linear {
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let grad = grad.contiguous()?;
         let [dx, dw, db] =
-            with_element!(NAME, x.dtype(), T => Self::gradients::<T>(x, weight, bias, &grad)?);
+            with_element!(NAME, x.dtype(), T => self.gradients::<T>(x, weight, bias, &grad)?);
         Ok((dx, dw, db))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use candle_core::{DType, Var};
+    use candle_core::Var;
 
     use super::*;
+    use crate::Precision;
     use crate::gradient_check::{assert_gradients, random};
 
     #[test]
@@ -189,6 +204,51 @@ mod tests {
                     candle_core::bail!("no gradient");
                 };
                 assert!(close(found, expected)?);
+            }
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn every_precision_is_near_f64() -> Result<()> {
+        for (rows, d, outputs) in [(1, 300, 10), (300, 17, 70), (129, 40, 3)] {
+            let exact = [
+                random(&[rows, d], DType::F64, 1)?,
+                random(&[outputs, d], DType::F64, 2)?,
+                random(&[outputs], DType::F64, 3)?,
+            ];
+            let upstream = random(&[rows, outputs], DType::F64, 4)?;
+            let run = |dtype: DType, x: DType| -> Result<Vec<Tensor>> {
+                let vars = exact.iter().map(|t| Var::from_tensor(&t.to_dtype(dtype)?));
+                let vars = vars.collect::<Result<Vec<_>>>()?;
+                let y = linear(&vars[0].to_dtype(x)?, &vars[1], Some(&vars[2]))?;
+                assert_eq!(y.dtype(), x);
+                let y = y.to_dtype(dtype)?;
+                let gradients = (&y * upstream.to_dtype(dtype)?)?.sum_all()?.backward()?;
+                let of = |var: &Var| gradients.get(var).cloned();
+                let mut all = vec![y];
+                all.extend(vars.iter().filter_map(of));
+                Ok(all)
+            };
+            let expected = run(DType::F64, DType::F64)?;
+            for (precision, x, tolerance) in [
+                (Precision::F32, DType::F32, 1e-6),
+                (Precision::Bf16x3, DType::F32, 3e-5),
+                (Precision::Bf16, DType::F32, 1e-2),
+                (Precision::Bf16, DType::BF16, 2e-2),
+            ] {
+                let _guard = precision.enter();
+                let found = run(DType::F32, x)?;
+                assert_eq!(found.len(), 4);
+                for (found, expected) in found.iter().zip(&expected) {
+                    let difference = (found.to_dtype(DType::F64)? - expected)?.abs()?;
+                    let error = difference.max_all()?.to_scalar::<f64>()?;
+                    let scale = expected.abs()?.max_all()?.to_scalar::<f64>()?;
+                    assert!(
+                        error < tolerance * scale,
+                        "{precision} {x:?} {error} {scale}"
+                    );
+                }
             }
         }
         Ok(())

@@ -3,8 +3,9 @@
 use std::sync::OnceLock;
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
 
+use super::cast::in_f32;
 use super::cpu_storage::{Element, slice, with_element, with_slice};
 use super::tape;
 use crate::cpu::pool::{self, PoolGeometry};
@@ -18,6 +19,9 @@ const NAME: &str = "max_pool2d";
 /// # Errors
 /// When `x` is not of rank 4 or smaller than one window, when kernel or stride is zero, or kernel is above 256.
 pub fn max_pool2d(x: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
+    if x.dtype() == DType::BF16 {
+        return in_f32(x, |x| max_pool2d(x, kernel, stride));
+    }
     let geometry = geometry(x, kernel, stride)?;
     let op = MaxPool2d {
         geometry,
@@ -94,7 +98,7 @@ impl CustomOp1 for MaxPool2d {
 mod tests {
     use super::*;
     use crate::gradient_check::{assert_gradients, random};
-    use candle_core::{DType, Device, Var};
+    use candle_core::{Device, Var};
 
     #[test]
     fn gradients_match_finite_differences() {

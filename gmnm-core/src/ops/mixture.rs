@@ -1,14 +1,17 @@
 //! The Gaussian mixture itself.
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp2, D, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp2, D, DType, Layout, Result, Shape, Tensor};
 
+use super::cast::in_f32;
 use super::cpu_storage::{Element, elements, has_kernels, slice, with_element};
 use super::join::join;
 use super::tape;
 use crate::Aggregation;
 use crate::cpu::dispatch::Path;
 use crate::cpu::mixture::{Mixture, Sizes};
+use crate::cpu::planes::Products;
+use crate::precision::products;
 
 const NAME: &str = "mixture";
 
@@ -49,6 +52,11 @@ pub fn mixture(
         );
     }
     let parameters = [Some(centers), Some(projections), Some(weight), bias];
+    if x.dtype() == DType::BF16 && parameters.iter().flatten().all(|t| t.dtype() == DType::F32) {
+        return in_f32(x, |x| {
+            mixture(x, centers, projections, weight, bias, aggregation)
+        });
+    }
     let same = |t: &&Tensor| t.dtype() == x.dtype() && t.device().is_cpu();
     if !has_kernels(x) || !parameters.iter().flatten().all(same) || x.elem_count() == 0 {
         return composed(x, centers, projections, weight, bias, aggregation);
@@ -69,7 +77,11 @@ pub fn mixture(
         outputs: o,
         summed: aggregation == Aggregation::Sum,
     };
-    tape::apply2(&x.contiguous()?, &flat, MixtureOp { sizes })
+    let op = MixtureOp {
+        sizes,
+        products: products(x),
+    };
+    tape::apply2(&x.contiguous()?, &flat, op)
 }
 
 /// The same of candle's ops, for devices and types that have no kernel.
@@ -111,11 +123,12 @@ fn composed(
 /// The mixture of `x` and the flat parameters.
 struct MixtureOp {
     sizes: Sizes,
+    products: Products,
 }
 
 impl MixtureOp {
     fn forward<T: Element>(&self, x: &[T], flat: &[T]) -> CpuStorage {
-        let mixture = Mixture::new(Path::best(), self.sizes, flat);
+        let mixture = Mixture::new(Path::best(), self.products, self.sizes, flat);
         T::to_cpu_storage_owned(mixture.forward(x))
     }
 
@@ -126,7 +139,7 @@ impl MixtureOp {
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let parameters = elements::<T>(NAME, flat)?;
-        let mixture = Mixture::new(Path::best(), self.sizes, &parameters);
+        let mixture = Mixture::new(Path::best(), self.products, self.sizes, &parameters);
         let (x_values, dy) = (elements::<T>(NAME, x)?, elements::<T>(NAME, dy)?);
         let (dx, gradient) =
             mixture.backward(self.sizes, &parameters, &x_values, &dy, x.track_op());
@@ -175,9 +188,10 @@ impl CustomOp2 for MixtureOp {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::{DType, Device, Var};
+    use candle_core::{Device, Var};
 
     use super::*;
+    use crate::cpu::factor::tolerances;
     use crate::gradient_check::{assert_gradients, assert_only_tracked, random};
 
     const BOTH: [Aggregation; 2] = [Aggregation::Norm, Aggregation::Sum];
@@ -254,11 +268,15 @@ mod tests {
                     .map(to_f32)
                     .collect::<Result<Vec<_>>>()?
                     .concat();
-                for path in Path::available() {
-                    let mixture = Mixture::new(path, sizes, &flat);
+                for ((path, products), tolerance) in
+                    Path::available().into_iter().flat_map(tolerances)
+                {
+                    let mixture = Mixture::new(path, products, sizes, &flat);
                     let x32 = to_f32(&exact[0])?;
                     let out = Tensor::from_vec(mixture.forward(&x32), (rows, o), &Device::Cpu)?;
-                    assert!(difference(&out, &expected)? < 1e-5, "{path:?}");
+                    let scale = expected.abs()?.max_all()?.to_scalar::<f64>()?.max(1.0);
+                    let error = difference(&out, &expected)? / scale;
+                    assert!(error < tolerance, "{path:?} {products:?} {error}");
                     let (dx, gradient) = mixture.backward(sizes, &flat, &x32, &to_f32(&dy)?, true);
                     let found = [dx, gradient].concat();
                     let found = Tensor::new(found, &Device::Cpu)?;
@@ -272,7 +290,8 @@ mod tests {
                         .collect::<Result<Vec<_>>>()?;
                     let expected = Tensor::cat(&expected, 0)?;
                     let scale = expected.abs()?.max_all()?.to_scalar::<f64>()?;
-                    assert!(difference(&found, &expected)? < 1e-5 * scale, "{path:?}");
+                    let error = difference(&found, &expected)? / scale;
+                    assert!(error < tolerance, "{path:?} {products:?} {error}");
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! Differentiable ops with right gradients, on channels-last tensors.
 
 mod batch_norm;
+mod cast;
 mod conv2d;
 mod conv_transpose2d;
 mod convolution;
@@ -18,6 +19,7 @@ mod sum;
 mod tape;
 
 pub use batch_norm::{Activation, BatchNormConfig, batch_norm};
+pub use cast::{cast, in_f32};
 pub use conv_transpose2d::{ConvTranspose2dConfig, conv_transpose2d};
 pub use conv2d::{Conv2dConfig, conv2d};
 pub use cross_entropy::cross_entropy;

@@ -1,8 +1,9 @@
 //! Softmax over the last axis.
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor, WithDType};
+use candle_core::{CpuStorage, CustomOp1, D, DType, Layout, Result, Shape, Tensor, WithDType};
 
+use super::cast::in_f32;
 use super::cpu_storage::{Element, elements, has_kernels, slice, with_element};
 use super::tape;
 use crate::cpu::dispatch::Path;
@@ -15,6 +16,9 @@ const NAME: &str = "softmax";
 /// # Errors
 /// When `x` has no axis.
 pub fn softmax(x: &Tensor) -> Result<Tensor> {
+    if x.dtype() == DType::BF16 {
+        return in_f32(x, softmax);
+    }
     if !has_kernels(x) || x.elem_count() == 0 {
         return candle_nn::ops::softmax(x, D::Minus1);
     }
@@ -56,8 +60,6 @@ impl CustomOp1 for Softmax {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::DType;
-
     use super::*;
     use crate::gradient_check::{assert_gradients, random};
 

@@ -71,6 +71,10 @@ impl Attention {
     /// # Errors
     /// When the shapes do not fit.
     pub fn forward(&self, x: &Tensor, train: bool) -> Result<Tensor> {
+        ops::in_f32(x, |x| self.attended(x, train))
+    }
+
+    fn attended(&self, x: &Tensor, train: bool) -> Result<Tensor> {
         let (n, h, w, c) = x.dims4()?;
         let (tokens, width) = (h * w, c / self.heads);
         let qkv = self

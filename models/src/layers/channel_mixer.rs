@@ -2,7 +2,7 @@
 
 use candle_core::{Module, Result, Tensor};
 use candle_nn::VarBuilder;
-use gmnm_core::ops::{BatchNormConfig, add, global_mean};
+use gmnm_core::ops::{BatchNormConfig, add, global_mean, in_f32};
 use gmnm_core::{Aggregation, Gmnm, GmnmConfig};
 use serde::{Deserialize, Serialize};
 
@@ -87,7 +87,9 @@ impl Module for Function {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         match self {
             Self::Gmnm(gmnm) => gmnm.forward(x),
-            Self::Mlp { first, second } => second.forward(&first.forward(x)?.gelu_erf()?),
+            Self::Mlp { first, second } => {
+                in_f32(x, |x| second.forward(&first.forward(x)?.gelu_erf()?))
+            }
         }
     }
 }
@@ -149,23 +151,24 @@ impl ChannelMixer {
     /// # Errors
     /// When the shapes do not fit.
     pub fn forward(&self, x: &Tensor, train: bool) -> Result<Tensor> {
-        let input = match self.placement {
-            Placement::PooledGate => global_mean(x)?,
-            _ => x.clone(),
-        };
-        let input = match &self.norm {
-            Some(norm) => norm.forward(&input, train)?,
-            None => input,
-        };
-        let mixed = self.function.forward(&input)?;
+        // A product with a factor near 1 would lose in bf16 what the mixture adds to it.
         match self.placement {
-            Placement::Residual => add(x, &mixed),
-            Placement::Gate => x * (mixed + 1.0)?,
-            Placement::Activation => x * (mixed + 0.5)?,
-            Placement::PooledGate => {
+            Placement::Residual => add(x, &self.mixed(x, train)?),
+            Placement::Gate => in_f32(x, |x| x * (self.mixed(x, train)? + 1.0)?),
+            Placement::Activation => in_f32(x, |x| x * (self.mixed(x, train)? + 0.5)?),
+            Placement::PooledGate => in_f32(x, |x| {
                 let (n, _, _, c) = x.dims4()?;
+                let mixed = self.mixed(&global_mean(x)?, train)?;
                 x.broadcast_mul(&(mixed + 1.0)?.reshape((n, 1, 1, c))?)
-            }
+            }),
+        }
+    }
+
+    /// The function of `x`, normalised where it is to be.
+    fn mixed(&self, x: &Tensor, train: bool) -> Result<Tensor> {
+        match &self.norm {
+            Some(norm) => self.function.forward(&norm.forward(x, train)?),
+            None => self.function.forward(x),
         }
     }
 }

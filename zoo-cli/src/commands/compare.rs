@@ -13,6 +13,7 @@ use crate::compare::{
     Watch, compare,
 };
 use crate::report::{Printer, Progress};
+use crate::train::PrecisionChoice;
 
 /// Carries out what is missing of a comparison and prints its table.
 ///
@@ -60,10 +61,16 @@ fn images(task: ImageTask, args: &CompareArgs) -> anyhow::Result<Box<dyn Plan>> 
     Ok(Box::new(ImagePlan::new(
         task,
         data,
-        &args.set,
+        &settings(args),
         args.epochs,
         hub,
     )?))
+}
+
+/// `--set` and `--precision`.
+fn settings(args: &CompareArgs) -> Vec<String> {
+    let precision = args.precision.map(PrecisionChoice::assignment);
+    args.set.iter().cloned().chain(precision).collect()
 }
 
 fn forecasts(args: &CompareArgs) -> anyhow::Result<Box<dyn Plan>> {
@@ -74,7 +81,7 @@ fn forecasts(args: &CompareArgs) -> anyhow::Result<Box<dyn Plan>> {
         &horizons[..]
     };
     let epochs = args.epochs.map(|epochs| format!("epochs={epochs}"));
-    let set: Vec<String> = args.set.iter().cloned().chain(epochs).collect();
+    let set: Vec<String> = settings(args).into_iter().chain(epochs).collect();
     Ok(Box::new(ForecastPlan::new(
         args.data.as_deref(),
         horizons,
@@ -88,6 +95,9 @@ fn fields(task: Task, args: &CompareArgs) -> anyhow::Result<Box<dyn Plan>> {
             "`--epochs` is for networks that are trained in epochs; give iterations with `--set`, as in \
              `--set adam_iterations=100`"
         );
+    }
+    if args.precision.is_some() {
+        bail!("networks over the plane are fitted in f64; leave `--precision` out");
     }
     let data = args.data.as_deref();
     Ok(Box::new(FieldPlan::new(task, data, &args.set)?))

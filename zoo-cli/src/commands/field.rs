@@ -37,6 +37,9 @@ pub(super) fn train(
             entry.name
         );
     }
+    if args.precision.is_some() {
+        anyhow::bail!("`{}` is fitted in f64; leave `--precision` out", entry.name);
+    }
     let problem = Problem::find(
         entry.task,
         args.data.as_deref().unwrap_or(entry.default_data),

@@ -7,6 +7,7 @@ use super::{Outcome, hub_settings, warn_about_data};
 use crate::cli::{SummaryFormat, TrainArgs};
 use crate::data::OpenOptions;
 use crate::report::{Printer, Table, TrainingReport, Transfer, thousands};
+use crate::train::PrecisionChoice;
 use crate::train::recipe::Overrides;
 use crate::train::run_dir::IfExists;
 use crate::train::session::{Output, Request, Session, SessionEnd, Summary};
@@ -26,9 +27,10 @@ pub(super) fn run(args: &TrainArgs, printer: &Printer) -> anyhow::Result<Outcome
     let (train, test) = session.examples();
     let dir = session.dir().path().to_path_buf();
     printer.info(&format!(
-        "training `{}` ({} parameters) on `{}` ({} training and {} test examples), seed {}, into `{}`",
+        "training `{}` ({} parameters) in {} on `{}` ({} training and {} test examples), seed {}, into `{}`",
         record.model,
         thousands(record.config.parameter_count()?),
+        record.recipe.precision.name(),
         record.data.name,
         thousands(train),
         thousands(test),
@@ -79,13 +81,15 @@ fn open(args: &TrainArgs, printer: &Printer) -> anyhow::Result<Session> {
         Some(dir) if args.overwrite => Output::At(dir.clone(), IfExists::Overwrite),
         Some(dir) => Output::At(dir.clone(), IfExists::Refuse),
     };
+    let mut set = args.set.clone();
+    set.extend(args.precision.map(PrecisionChoice::assignment));
     let request = Request {
         model: args.model.as_deref().unwrap_or_default(),
         data: args.data.as_deref(),
         seed: args.seed.unwrap_or(0),
         overrides: Overrides {
             file: args.recipe.as_deref(),
-            set: &args.set,
+            set: &set,
             epochs: args.epochs,
         },
         output,

@@ -10,6 +10,7 @@ pub mod ema;
 pub mod error;
 pub mod metrics;
 pub mod optimizer;
+pub mod precision;
 pub mod recipe;
 pub mod record;
 pub mod run_dir;
@@ -19,6 +20,7 @@ pub mod tasks;
 pub mod trainer;
 
 pub use error::TrainError;
+pub use precision::PrecisionChoice;
 pub use recipe::Recipe;
 pub use run_dir::RunDir;
 pub use trainer::{Ended, Run, Trained, Watch, evaluate, train};

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::early_stopping::EarlyStopping;
 use super::ema::EmaConfig;
 use super::optimizer::OptimizerConfig;
+use super::precision::PrecisionChoice;
 use super::schedule::Schedule;
 use crate::data::augment::Augmentation;
 
@@ -31,6 +32,9 @@ pub struct Recipe {
     pub batch_size: usize,
     /// Examples a forward pass of an evaluation, at least 1.
     pub evaluation_batch_size: usize,
+    /// Which numbers a step is computed in.
+    #[serde(default = "PrecisionChoice::unrecorded")]
+    pub precision: PrecisionChoice,
     /// Share of the target distribution that is spread over all classes, in 0..1.
     pub label_smoothing: f64,
     /// The update rule and its rates.
@@ -57,6 +61,7 @@ impl Default for Recipe {
             epochs: 10,
             batch_size: 128,
             evaluation_batch_size: 256,
+            precision: PrecisionChoice::Auto,
             label_smoothing: 0.0,
             optimizer: OptimizerConfig::default(),
             schedule: Schedule::default(),

@@ -251,12 +251,16 @@ impl<'a, T: Task> Training<'a, T> {
     }
 
     fn step(&mut self, batch: &T::Batch) -> Result<(), TrainError> {
-        let loss = self.task.loss(&self.model, batch)?;
-        let value = loss.value.to_dtype(DType::F64)?.to_scalar::<f64>()?;
-        if !value.is_finite() {
-            return Err(self.diverged("loss"));
-        }
-        let gradients = gmnm_core::ops::backward(&loss.value)?;
+        let (loss, value, gradients) = {
+            let _guard = self.run.recipe.precision.precision().enter();
+            let loss = self.task.loss(&self.model, batch)?;
+            let value = loss.value.to_dtype(DType::F64)?.to_scalar::<f64>()?;
+            if !value.is_finite() {
+                return Err(self.diverged("loss"));
+            }
+            let gradients = gmnm_core::ops::backward(&loss.value)?;
+            (loss, value, gradients)
+        };
         let rate = self.learning_rate(self.position.total_steps);
         self.optimizer.step(&gradients, rate)?;
         self.position.step += 1;

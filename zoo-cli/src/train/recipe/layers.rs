@@ -246,7 +246,7 @@ impl Layers {
             origin: origin.to_string(),
             problem: one_line(problem),
         };
-        let recipe: Recipe = self
+        let mut recipe: Recipe = self
             .recipe
             .try_into()
             .map_err(|e: toml::de::Error| invalid("the recipe", e.message()))?;
@@ -256,6 +256,7 @@ impl Layers {
         model
             .validate()
             .map_err(|e| invalid("the model's settings", &e.to_string()))?;
+        recipe.precision = recipe.precision.settled(&model);
         Ok(Resolved { recipe, model })
     }
 

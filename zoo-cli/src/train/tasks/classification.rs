@@ -3,7 +3,7 @@
 use anyhow::bail;
 use candle_core::{D, DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;
-use gmnm_core::ops::cross_entropy;
+use gmnm_core::ops::{cast, cross_entropy};
 use models::classifier::{Classifier, ClassifierConfig};
 use models::preprocessor::{Interpolation, ResizeRule};
 use models::{ModelConfig, ModelDir, Preprocessor};
@@ -112,6 +112,7 @@ impl Kind for Labelled {
         let task = Classification {
             config: config.clone(),
             label_smoothing: run.recipe.label_smoothing,
+            activations: run.recipe.precision.precision().dtype(),
             parts: ImageParts::training(self.0, statistics, run.recipe, run.seed, run.device)?,
         };
         let trained = match train(&task, run)? {
@@ -153,6 +154,7 @@ impl Kind for Labelled {
         let task = Classification {
             config: config.clone(),
             label_smoothing: 0.0,
+            activations: DType::F32,
             parts: ImageParts::evaluation(self.0, (&input.mean, &input.std), device)?,
         };
         let network = load(model, device)?;
@@ -183,6 +185,8 @@ pub fn load(model: &ModelDir, device: &Device) -> anyhow::Result<Classifier> {
 struct Classification {
     config: ClassifierConfig,
     label_smoothing: f64,
+    /// What images are given to the network in, in training.
+    activations: DType,
     parts: ImageParts,
 }
 
@@ -225,7 +229,8 @@ impl Task for Classification {
     }
 
     fn loss(&self, model: &Classifier, batch: &Batch) -> Result<Loss> {
-        let logits = model.forward(&batch.images, true)?;
+        let images = cast(&batch.images, self.activations)?;
+        let logits = cast(&model.forward(&images, true)?, DType::F32)?;
         let value = cross_entropy(&logits, &batch.labels, self.label_smoothing)?;
         let mean = value.to_dtype(DType::F64)?.to_scalar::<f64>()?;
         let examples = self.batch_len(batch) as f64;

@@ -3,6 +3,7 @@
 use anyhow::bail;
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;
+use gmnm_core::ops::cast;
 use models::generator::{Generator, GeneratorConfig};
 use models::latents::Latents;
 use models::preprocessor::{Interpolation, ResizeRule};
@@ -153,6 +154,7 @@ impl Kind for Pictures {
         let parts = ImageParts::evaluation(self.0, (&input.mean, &input.std), device)?;
         let task = Reconstruction {
             config: network.config().clone(),
+            activations: DType::F32,
             parts,
         };
         Ok(evaluate(&task, &network, Part::Test, batch_size, watch)?)
@@ -242,6 +244,8 @@ pub fn pixels(values: &[f32], mean: &[f32], std: &[f32]) -> Vec<f32> {
 #[derive(Debug, Clone)]
 struct Reconstruction {
     config: GeneratorConfig,
+    /// What images are given to the network in, in training.
+    activations: DType,
     parts: ImageParts,
 }
 
@@ -256,6 +260,7 @@ impl Reconstruction {
         let statistics = (vec![CENTER; config.channels], vec![SCALE; config.channels]);
         Ok(Self {
             config: config.clone(),
+            activations: recipe.precision.precision().dtype(),
             parts: ImageParts::training(data, statistics, recipe, seed, device)?,
         })
     }
@@ -324,7 +329,8 @@ impl Task for Reconstruction {
 
     /// The mean squared error in units of pixels; not cut to 0..=1, or what lies outside would learn nothing.
     fn loss(&self, model: &Generator, batch: &Batch) -> Result<Loss> {
-        let outputs = model.forward(&batch.images, true)?;
+        let images = cast(&batch.images, self.activations)?;
+        let outputs = cast(&model.forward(&images, true)?, DType::F32)?;
         let difference = (&outputs - &batch.images)?;
         let value = (difference.sqr()?.mean_all()? * f64::from(SCALE * SCALE))?;
         Ok(Loss {

@@ -1,0 +1,242 @@
+//! What [`super::tile`] computes, with the factors in bf16: rounded, or as sums of two numbers (`split`).
+//!
+//! The packed operand holds pairs of its rows. The other one is rounded into scratch memory at each call, which costs
+//! one pass where the product makes as many as the packed operand has registers of columns.
+
+use std::marker::PhantomData;
+
+use half::bf16;
+
+use super::dispatch::{Kernel, Path};
+use super::dots::{DotProduct, DotSweep, PairRun, SumLayout};
+use super::lanes::{Lanes, Real};
+use super::pack::{blocks, padded};
+use super::scratch::{with_scratch, with_two_scratches};
+use super::tile::Rows;
+
+/// A matrix `[inner, cols]` as `[block of columns][part][pair of rows][column]`; what is missing in a pair or a register
+/// is zero.
+pub(crate) struct HalfPanels<T> {
+    weights: Vec<[bf16; 2]>,
+    inner: usize,
+    cols: usize,
+    split: bool,
+    path: Path,
+    real: PhantomData<T>,
+}
+
+/// `value` as its nearest number in bf16 and what is left.
+fn parts<T: Real>(value: T) -> [bf16; 2] {
+    let value = value.to_f64() as f32;
+    let large = bf16::from_f32(value);
+    [large, bf16::from_f32(value - large.to_f32())]
+}
+
+impl<T: Real> HalfPanels<T> {
+    /// Packs the matrix whose element (i, j) is `at(i, j)`.
+    ///
+    /// # Panics
+    /// When it has no row.
+    pub(crate) fn new(
+        path: Path,
+        split: bool,
+        inner: usize,
+        cols: usize,
+        at: impl Fn(usize, usize) -> T,
+    ) -> Self {
+        assert!(inner > 0);
+        let (count, registers) = path.shape::<T>();
+        let pairs = inner.div_ceil(2);
+        let depth = if split { 2 * pairs } else { pairs };
+        let mut weights = vec![[bf16::ZERO; 2]; padded(cols, count, registers) * depth];
+        for (start, registers) in blocks(cols, count, registers) {
+            let width = registers * count;
+            let block = &mut weights[start * depth..][..width * depth];
+            for i in 0..inner {
+                for j in 0..width.min(cols - start) {
+                    let at = parts(at(i, start + j));
+                    block[i / 2 * width + j][i % 2] = at[0];
+                    if split {
+                        block[(pairs + i / 2) * width + j][i % 2] = at[1];
+                    }
+                }
+            }
+        }
+        Self {
+            weights,
+            inner,
+            cols,
+            split,
+            path,
+            real: PhantomData,
+        }
+    }
+
+    /// `left` `[rows, inner]` times this matrix, into or (where `add`) onto rows of `out` that lie `out_step` apart;
+    /// rows of `left` lie `left_step` apart.
+    ///
+    /// # Panics
+    /// When a slice is too short.
+    pub(crate) fn product(
+        &self,
+        out: &mut [T],
+        out_step: usize,
+        left: &[T],
+        left_step: usize,
+        rows: usize,
+        add: bool,
+    ) {
+        if rows == 0 || self.cols == 0 {
+            return;
+        }
+        let left = Rows::new(left, rows, self.inner, left_step);
+        let width = self.inner.next_multiple_of(self.path.shape::<T>().0);
+        let x_step = if self.split { 2 * width } else { width };
+        let len = self.inner.div_ceil(2);
+        let run = |x: usize, k: usize| PairRun { x, k, len };
+        // The smallest products first.
+        let runs = [run(width, 0), run(0, len), run(0, 0)];
+        with_scratch(rows * x_step, |x: &mut [bf16]| {
+            self.path.run_bf16(ToRows {
+                from: left,
+                rows,
+                split: self.split,
+                to: x,
+            });
+            self.path.run_bf16(DotProduct {
+                x,
+                x_step,
+                rows,
+                weights: &self.weights,
+                depth: if self.split { 2 * len } else { len },
+                lanes: self.cols,
+                runs: if self.split { &runs } else { &runs[2..] },
+                y: out,
+                y_step: out_step,
+                add,
+            });
+        });
+    }
+}
+
+/// Rows rounded to bf16, each filled up to whole registers and, where `split`, followed by what was left.
+struct ToRows<'a, T> {
+    from: Rows<'a, T>,
+    rows: usize,
+    split: bool,
+    to: &'a mut [bf16],
+}
+
+impl<T: Real> Kernel<T> for ToRows<'_, T> {
+    #[inline(always)]
+    unsafe fn run<V: Lanes<Scalar = T>, const ROWS: usize, const COLS: usize>(self) {
+        let cols = self.from.cols;
+        let width = cols.next_multiple_of(V::COUNT);
+        let step = if self.split { 2 * width } else { width };
+        assert!(self.to.len() >= self.rows * step);
+        for row in 0..self.rows {
+            for column in (0..cols).step_by(V::COUNT) {
+                // SAFETY: the caller checked the features; `width` holds whole registers of every row.
+                unsafe {
+                    let value = self.from.register::<V>(row, column);
+                    let to = self.to.as_mut_ptr().add(row * step + column);
+                    let large = value.round_bf16();
+                    large.store_bf16(to);
+                    if self.split {
+                        value.sub(large).store_bf16(to.add(width));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Pairs of rows rounded to bf16, each filled up to whole registers, and after all of them, where `split`, the pairs of
+/// what was left. A row without a second one is paired with zeros.
+struct ToPairs<'a, T> {
+    from: Rows<'a, T>,
+    rows: usize,
+    split: bool,
+    to: &'a mut [[bf16; 2]],
+}
+
+impl<T: Real> Kernel<T> for ToPairs<'_, T> {
+    #[inline(always)]
+    unsafe fn run<V: Lanes<Scalar = T>, const ROWS: usize, const COLS: usize>(self) {
+        let cols = self.from.cols;
+        let width = cols.next_multiple_of(V::COUNT);
+        let part = self.rows.div_ceil(2) * width;
+        assert!(self.to.len() >= if self.split { 2 * part } else { part });
+        for row in 0..self.rows {
+            for column in (0..cols).step_by(V::COUNT) {
+                // SAFETY: the caller checked the features; `width` holds whole registers of every pair, and the first
+                // row of a pair is written before the second.
+                unsafe {
+                    let value = self.from.register::<V>(row, column);
+                    let to = self.to.as_mut_ptr().add(row / 2 * width + column);
+                    let large = value.round_bf16();
+                    large.store_halves(to, row % 2 == 1);
+                    if self.split {
+                        let small = value.sub(large).round_bf16();
+                        small.store_halves(to.add(part), row % 2 == 1);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Rows whose pairs are made together: few enough that they stay in the cache.
+const STRIP: usize = 128;
+
+/// Adds `left`ᵀ · `right` to `out` `[left.cols, right.cols]`, over the `rows` rows of both.
+///
+/// # Panics
+/// When a slice is too short.
+pub(crate) fn add_transposed_half<T: Real>(
+    path: Path,
+    split: bool,
+    out: &mut [T],
+    left: Rows<T>,
+    right: Rows<T>,
+    rows: usize,
+) {
+    assert!(left.cols * right.cols <= out.len());
+    let count = path.shape::<T>().0;
+    let widths = [left.cols, right.cols].map(|cols| cols.next_multiple_of(count));
+    for first in (0..rows).step_by(STRIP) {
+        let strip = STRIP.min(rows - first);
+        let pairs = strip.div_ceil(2);
+        let part = widths.map(|width| pairs * width);
+        let parts = if split { 2 } else { 1 };
+        with_two_scratches((parts * part[0], parts * part[1]), |x, dy| {
+            let to_pairs = |from: Rows<T>, to: &mut [[bf16; 2]]| {
+                path.run_bf16(ToPairs {
+                    from: from.from_row(first),
+                    rows: strip,
+                    split,
+                    to,
+                });
+            };
+            to_pairs(left, x);
+            to_pairs(right, dy);
+            let mut sweep = |x: &[[bf16; 2]], dy: &[[bf16; 2]]| {
+                path.run_bf16(DotSweep {
+                    x,
+                    x_step: widths[0],
+                    dy,
+                    pairs,
+                    depth: left.cols,
+                    lanes: widths[1],
+                    sums: out,
+                    layout: SumLayout::Rows(right.cols),
+                });
+            };
+            if split {
+                sweep(&x[part[0]..], dy);
+                sweep(x, &dy[part[1]..]);
+            }
+            sweep(x, dy);
+        });
+    }
+}
