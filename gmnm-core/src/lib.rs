@@ -52,6 +52,7 @@ pub mod gradient_check;
 pub mod init;
 pub mod ops;
 pub mod params;
+mod pool;
 mod precision;
 pub mod rng;
 
@@ -62,4 +63,5 @@ mod layer;
 pub use cpu::pages::keep_freed_pages;
 pub use layer::{Aggregation, Gmnm, GmnmConfig};
 pub use params::{LoadError, Mismatch, ParamStore};
+pub use pool::on_worker;
 pub use precision::{Precision, PrecisionGuard, UnknownPrecision};

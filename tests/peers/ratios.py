@@ -3,7 +3,7 @@
     python tests/peers/ratios.py [--zoo target/release/zoo] [--rounds 3] [--threads 2] [--minimum] [WORK ...]
 
 PyTorch runs each work channels-last and not, with the allocator's default and with retained pages; the ratio is
-taken against its fastest form. Three smaller tables follow: the classifier with its mixtures against the plain one,
+taken against its fastest form. `WORK:bf16` sets it beside PyTorch's autocast to bf16, else it stands beside f32. Three smaller tables follow: the classifier with its mixtures against the plain one,
 memory beyond inputs and outputs, and the gain of a second thread. On a machine that is not idle, `--minimum` compares
 each side's fastest run.
 """
@@ -17,8 +17,12 @@ import subprocess
 import sys
 
 HERE = pathlib.Path(__file__).parent
+# A work, or a work and what PyTorch computes its own in.
 WORKS = [
     "cnn-train-f32",
+    "cnn-train-bf16:bf16",
+    "cnn-train-bf16:f32",
+    "cnn-train-bf16x3:f32",
     "cnn-forward-128",
     "cnn-forward-1",
     "mixture-4096-64-64-1",
@@ -47,9 +51,9 @@ class Measure:
         threads = str(threads or self.options.threads)
         return self.command([self.options.zoo, "--quiet", "--threads", threads, "bench", work, "--format", "jsonl"], {})
 
-    def torch(self, work, layout="nhwc", env=RETAIN):
-        script = [sys.executable, str(HERE / "torch_work.py"), work]
-        return self.command([*script, "--layout", layout, "--threads", str(self.options.threads)], env)
+    def torch(self, work, layout="nhwc", env=RETAIN, dtype="f32"):
+        script = [sys.executable, str(HERE / "torch_work.py"), work, "--layout", layout, "--dtype", dtype]
+        return self.command([*script, "--threads", str(self.options.threads)], env)
 
     def rounds(self, forms):
         """Calls every form once a round; the median of each, by its name."""
@@ -61,23 +65,25 @@ class Measure:
         return {name: (median(name, self.key), median(name, "peak_mib")) for name in forms}
 
 
-def torch_forms(measure, work):
+def torch_forms(measure, work, dtype):
     layouts = {"nhwc": "channels-last", "nchw": "channels-first"} if work.startswith("cnn") else {"nhwc": ""}
     for layout, words in layouts.items():
         for pages, env in (("default pages", {}), ("retained pages", RETAIN)):
-            yield f"{words}, {pages}".lstrip(", "), lambda layout=layout, env=env: measure.torch(work, layout, env)
+            yield f"{words}, {pages}".lstrip(", "), lambda layout=layout, env=env: measure.torch(work, layout, env, dtype)
 
 
 def against_torch(measure, works):
     print("| work | zoo ms | PyTorch ms (its fastest form) | ratio | zoo MiB | PyTorch MiB |")
     print("|---|---|---|---|---|---|")
     for work in works:
-        forms = {"zoo": lambda: measure.zoo(work), **dict(torch_forms(measure, work))}
+        work, _, dtype = work.partition(":")
+        dtype = dtype or "f32"
+        forms = {"zoo": lambda: measure.zoo(work), **dict(torch_forms(measure, work, dtype))}
         results = measure.rounds(forms)
         ours, our_peak = results.pop("zoo")
         form, (theirs, their_peak) = min(results.items(), key=lambda item: item[1][0])
         print(
-            f"| `{work}` | {ours:.2f} | {theirs:.2f} ({form}) | {ours / theirs:.2f} "
+            f"| `{work}` | {ours:.2f} | {theirs:.2f} ({dtype}, {form}) | {ours / theirs:.2f} "
             f"| {our_peak:.0f} | {their_peak:.0f} |",
             flush=True,
         )

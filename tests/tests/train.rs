@@ -330,3 +330,52 @@ fn the_list_names_models_and_takes_wildcards() {
         assert!(entry["parameters"].as_u64().unwrap() > 0);
     }
 }
+
+#[test]
+fn a_run_says_and_records_its_precision_and_resumes_in_it() {
+    let root = tempfile::tempdir().unwrap();
+    let zoo = workspace(root.path());
+    let mut runs = Vec::new();
+    for precision in ["f32", "bf16", "bf16x3"] {
+        let more = ["--epochs", "2", "--precision", precision];
+        let ran = zoo.zoo(&arguments(precision, &more)).expect(0);
+        assert!(
+            ran.stderr.contains(&format!(" in {precision} on ")),
+            "{}",
+            ran.stderr
+        );
+        let record: Value =
+            serde_json::from_slice(&read(&zoo, &format!("{precision}/training.json"))).unwrap();
+        assert_eq!(record["recipe"]["precision"], precision);
+        let trained: Value = serde_json::from_str(&ran.stdout).unwrap();
+        runs.push(trained["loss"].as_f64().unwrap());
+    }
+    // Each computes in other numbers, and all learn the same.
+    let [f32, bf16, bf16x3] = runs[..] else {
+        panic!("{runs:?}")
+    };
+    assert!(f32 != bf16 && (f32 - bf16).abs() < 0.1, "{runs:?}");
+    assert!((f32 - bf16x3).abs() < 0.01, "{runs:?}");
+
+    let refused = zoo
+        .zoo(&arguments("none", &["--precision", "fp8"]))
+        .expect(2);
+    assert!(refused.stderr.contains("bf16x3"), "{}", refused.stderr);
+    let refused = zoo
+        .zoo(&["train", "--resume", "bf16", "--precision", "f32"])
+        .expect(2);
+    assert!(refused.stderr.contains("--precision"), "{}", refused.stderr);
+    let refused = zoo
+        .zoo(&["train", "poisson-solver", "--precision", "bf16"])
+        .expect(2);
+    assert!(refused.stderr.contains("f64"), "{}", refused.stderr);
+    assert!(!zoo.path("none").exists() && !zoo.path("runs").exists());
+}
+
+#[test]
+fn a_run_in_bf16_killed_within_an_epoch_resumes_to_the_same_bytes() {
+    kill_and_resume(
+        &["--precision", "bf16", "--set", "checkpoint.every_steps=1"],
+        2,
+    );
+}

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use anyhow::bail;
 use candle_core::{Device, Tensor};
+use gmnm_core::on_worker;
 use models::ModelDir;
 
 use crate::data::series::{Series, date};
@@ -68,7 +69,8 @@ pub fn forecast(
     let scaled = series.scaled(&format.mean, &format.std)?;
     let past = scaled[from..known * channels].to_vec();
     let past = Tensor::from_vec(past, (1, config.look_back, channels), &Device::Cpu)?;
-    let scaled = load(model, &Device::Cpu)?.forward(&past)?.squeeze(0)?;
+    let network = load(model, &Device::Cpu)?;
+    let scaled = on_worker(|| network.forward(&past))?.squeeze(0)?;
     let scaled = scaled.to_vec2::<f32>()?;
     let column = |rows: std::ops::Range<usize>, c: usize| -> Vec<f64> {
         rows.map(|row| series.values[row * channels + c]).collect()

@@ -6,6 +6,7 @@ use std::sync::mpsc::sync_channel;
 
 use anyhow::bail;
 use candle_core::{DType, Device, Tensor};
+use gmnm_core::on_worker;
 use models::ModelDir;
 use models::Preprocessor;
 use models::classifier::Classifier;
@@ -160,7 +161,7 @@ impl Labeller {
             }
             let shape = (good.len(), height, width, channels);
             let images = Tensor::from_vec(values, shape, &self.device)?;
-            let logits = self.network.forward(&images, false)?;
+            let logits = on_worker(|| self.network.forward(&images, false))?;
             candle_nn::ops::softmax(&logits.to_dtype(DType::F64)?, 1)?.to_vec2::<f64>()?
         }
         .into_iter();

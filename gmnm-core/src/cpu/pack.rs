@@ -117,16 +117,21 @@ pub(super) fn pack<T: Real>(
         rest = after;
     }
     parts.into_par_iter().for_each(|(start, width, part)| {
-        // Few enough that the rows they go to stay in the cache.
-        const INNERS: usize = 8;
+        // As many as fill a line of the cache: their weights are read side by side and written as one.
+        const SIDE_BY_SIDE: usize = 16;
         let lanes = order.lanes.min(start + width) - start;
-        for first in (0..order.inner).step_by(INNERS) {
-            for lane in 0..lanes {
-                for inner in first..order.inner.min(first + INNERS) {
-                    let kernel = &weight[order.kernel(start + lane, inner)..][..order.taps];
-                    for (tap, &value) in kernel.iter().enumerate() {
-                        let k = order.tap(tap) * order.inner + inner;
-                        part[k * width + lane] = value;
+        for first in (0..lanes).step_by(SIDE_BY_SIDE) {
+            let count = SIDE_BY_SIDE.min(lanes - first);
+            let mut kernels = [0; SIDE_BY_SIDE];
+            for inner in 0..order.inner {
+                for (lane, kernel) in kernels[..count].iter_mut().enumerate() {
+                    *kernel = order.kernel(start + first + lane, inner);
+                }
+                for tap in 0..order.taps {
+                    let k = order.tap(tap) * order.inner + inner;
+                    let to = &mut part[k * width + first..][..count];
+                    for (to, kernel) in to.iter_mut().zip(kernels) {
+                        *to = weight[kernel + tap];
                     }
                 }
             }

@@ -5,6 +5,7 @@ mod works;
 
 use std::time::{Duration, Instant};
 
+use gmnm_core::on_worker;
 use serde::{Deserialize, Serialize};
 
 use crate::report::peak_memory_mib;
@@ -54,7 +55,7 @@ pub fn measure(work: &Work, budget: Duration) -> Result<Timing, BenchError> {
     let mut run = work.prepare().map_err(failed)?;
     let mut timed = || -> Result<f64, BenchError> {
         let begun = Instant::now();
-        run().map_err(failed)?;
+        on_worker(&mut run).map_err(failed)?;
         Ok(begun.elapsed().as_secs_f64())
     };
     timed()?;

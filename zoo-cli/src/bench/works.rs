@@ -92,7 +92,7 @@ fn sizes<const N: usize>(name: &str, prefix: &str) -> Option<[usize; N]> {
     sizes?.try_into().ok()
 }
 
-type Run = Box<dyn FnMut() -> Result<()>>;
+type Run = Box<dyn FnMut() -> Result<()> + Send>;
 
 impl Work {
     /// The name it was asked for by.
@@ -150,7 +150,7 @@ fn variable(shape: &[usize], scale: f64) -> Result<Var> {
 fn train(
     store: &ParamStore,
     precision: Precision,
-    forward: impl Fn(&Tensor) -> Result<Tensor> + 'static,
+    forward: impl Fn(&Tensor) -> Result<Tensor> + Send + 'static,
 ) -> Result<Run> {
     let x = normal(&[BATCH, 32, 32, 3], 1.0)?.to_dtype(precision.dtype())?;
     let labels: Vec<u32> = (0..BATCH as u32).map(|i| i % 10).collect();

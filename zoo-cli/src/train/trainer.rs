@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use candle_core::{DType, Device, Tensor};
-use gmnm_core::ParamStore;
+use gmnm_core::{ParamStore, on_worker};
 
 use super::checkpoint::{Checkpoint, Position};
 use super::ema::Ema;
@@ -135,7 +135,7 @@ pub fn evaluate<T: Task>(
     let mut done = 0;
     for batch in task.batches(part, batch_size) {
         let batch = batch?;
-        add(&mut sums, &task.measure(model, &batch)?);
+        add(&mut sums, &on_worker(|| task.measure(model, &batch))?);
         done += task.batch_len(&batch);
         watch.evaluated(part, done, total);
     }
@@ -251,15 +251,20 @@ impl<'a, T: Task> Training<'a, T> {
     }
 
     fn step(&mut self, batch: &T::Batch) -> Result<(), TrainError> {
-        let (loss, value, gradients) = {
-            let _guard = self.run.recipe.precision.precision().enter();
-            let loss = self.task.loss(&self.model, batch)?;
+        let precision = self.run.recipe.precision.precision();
+        let (task, model) = (self.task, &self.model);
+        let (loss, value, gradients) = on_worker(|| -> candle_core::Result<_> {
+            let _guard = precision.enter();
+            let loss = task.loss(model, batch)?;
             let value = loss.value.to_dtype(DType::F64)?.to_scalar::<f64>()?;
-            if !value.is_finite() {
-                return Err(self.diverged("loss"));
-            }
-            let gradients = gmnm_core::ops::backward(&loss.value)?;
-            (loss, value, gradients)
+            let gradients = match value.is_finite() {
+                true => Some(gmnm_core::ops::backward(&loss.value)?),
+                false => None,
+            };
+            Ok((loss, value, gradients))
+        })?;
+        let Some(gradients) = gradients else {
+            return Err(self.diverged("loss"));
         };
         let rate = self.learning_rate(self.position.total_steps);
         self.optimizer.step(&gradients, rate)?;

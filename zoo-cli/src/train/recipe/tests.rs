@@ -139,3 +139,30 @@ fn every_model_s_recipe_resolves() {
         }
     }
 }
+
+#[test]
+fn a_precision_is_settled_before_the_run_and_absent_from_older_records() {
+    use crate::train::PrecisionChoice::{Bf16, F32};
+
+    let fastest = match gmnm_core::Precision::processor_multiplies_bf16() {
+        true => Bf16,
+        false => F32,
+    };
+    assert_eq!(with(&[]).unwrap().recipe.precision, fastest);
+    let chosen = with(&["precision=bf16x3"]).unwrap().recipe;
+    assert_eq!(chosen.precision.name(), "bf16x3");
+    assert!(message(&["precision=fp8"]).contains("`precision`"));
+    let generator = models::registry::find("image-generator").unwrap().config();
+    let resolved = resolve(
+        "image-generator",
+        "sample",
+        generator,
+        &Overrides::default(),
+    );
+    assert_eq!(resolved.unwrap().recipe.precision, F32);
+
+    let mut older = serde_json::to_value(chosen).unwrap();
+    assert!(older.as_object_mut().unwrap().remove("precision").is_some());
+    let older: Recipe = serde_json::from_value(older).unwrap();
+    assert_eq!(older.precision, F32);
+}

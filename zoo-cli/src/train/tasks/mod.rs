@@ -88,11 +88,11 @@ pub struct Loss {
 pub type Batches<'a, B> = Box<dyn Iterator<Item = Result<B>> + 'a>;
 
 /// A kind of problem on one dataset. The trainer owns parameters, schedule and state; the task owns the examples.
-pub trait Task {
+pub trait Task: Sync {
     /// The network.
-    type Model;
+    type Model: Sync;
     /// Some examples as tensors.
-    type Batch;
+    type Batch: Sync;
 
     /// The network over the parameters of `vb`.
     ///
