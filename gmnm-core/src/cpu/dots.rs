@@ -24,9 +24,9 @@ pub(super) struct PairRun {
     pub(super) len: usize,
 }
 
-/// `y` `[rows, lanes]` = (or, where `add`, +=) the sums over all runs of `x` `[rows, x_step]` times `weights`
+/// `y` `[rows, lanes]` = (or, where `ADD`, +=) the sums over all runs of `x` `[rows, x_step]` times `weights`
 /// `[block][depth][lane]`; rows of `y` lie `y_step` apart.
-pub(super) struct DotProduct<'a, R> {
+pub(super) struct DotProduct<'a, R, const ADD: bool> {
     pub(super) x: &'a [bf16],
     pub(super) x_step: usize,
     pub(super) rows: usize,
@@ -37,10 +37,9 @@ pub(super) struct DotProduct<'a, R> {
     pub(super) runs: &'a [PairRun],
     pub(super) y: &'a mut [R],
     pub(super) y_step: usize,
-    pub(super) add: bool,
 }
 
-impl<R: Real> Kernel<R> for DotProduct<'_, R> {
+impl<R: Real, const ADD: bool> Kernel<R> for DotProduct<'_, R, ADD> {
     #[inline(always)]
     unsafe fn run<V: Lanes<Scalar = R>, const ROWS: usize, const COLS: usize>(mut self) {
         if self.rows == 0 {
@@ -64,7 +63,7 @@ impl<R: Real> Kernel<R> for DotProduct<'_, R> {
     }
 }
 
-impl<R: Real> DotProduct<'_, R> {
+impl<R: Real, const ADD: bool> DotProduct<'_, R, ADD> {
     #[inline(always)]
     unsafe fn block<V: Lanes<Scalar = R>, const P: usize, const Q: usize>(&mut self, start: usize) {
         let count = Q * V::COUNT;
@@ -80,8 +79,18 @@ impl<R: Real> DotProduct<'_, R> {
             }
             // SAFETY: as the caller guarantees.
             unsafe {
-                let zero = [V::splat(R::default()); Q];
-                let mut acc = [zero; P];
+                let zero = V::splat(R::default());
+                let mut acc = [[zero; Q]; P];
+                if ADD {
+                    for p in 0..P {
+                        let row = row + p.min(valid - 1);
+                        let y = self.y.as_ptr().add(row * self.y_step + start);
+                        for q in 0..Q {
+                            let left = width.saturating_sub(q * V::COUNT);
+                            acc[p][q] = R::load_some(y.wrapping_add(q * V::COUNT), left, zero);
+                        }
+                    }
+                }
                 for run in self.runs {
                     let mut w = weights.as_ptr().add(run.k * count);
                     for k in 0..run.len {
@@ -100,13 +109,6 @@ impl<R: Real> DotProduct<'_, R> {
                 }
                 for p in 0..valid {
                     let to = self.y.as_mut_ptr().add((row + p) * self.y_step + start);
-                    if self.add {
-                        for q in 0..Q {
-                            let left = width.saturating_sub(q * V::COUNT);
-                            let old = R::load_some(to.wrapping_add(q * V::COUNT), left, zero[q]);
-                            acc[p][q] = acc[p][q].add(old);
-                        }
-                    }
                     store_partial::<R, V, Q>(&acc[p], to, width);
                 }
             }
@@ -202,9 +204,13 @@ impl<R: Real> DotSweep<'_, R> {
                     if p < valid {
                         for q in 0..Q {
                             let to = sums.as_mut_ptr().add((k + p) * step + q * V::COUNT);
-                            let left = columns - q * V::COUNT;
-                            let old = R::load_some(to, left, zero[q]);
-                            R::store_some(old.add(acc[p][q]), to, left);
+                            if columns == width {
+                                V::load(to).add(acc[p][q]).store(to);
+                            } else {
+                                let left = columns - q * V::COUNT;
+                                let old = R::load_some(to, left, zero[q]);
+                                R::store_some(old.add(acc[p][q]), to, left);
+                            }
                         }
                     }
                 }

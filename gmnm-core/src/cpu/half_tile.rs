@@ -91,30 +91,39 @@ impl<T: Real> HalfPanels<T> {
         }
         let left = Rows::new(left, rows, self.inner, left_step);
         let width = self.inner.next_multiple_of(self.path.shape::<T>().0);
-        let x_step = if self.split { 2 * width } else { width };
-        let len = self.inner.div_ceil(2);
-        let run = |x: usize, k: usize| PairRun { x, k, len };
-        // The smallest products first.
-        let runs = [run(width, 0), run(0, len), run(0, 0)];
-        with_scratch(rows * x_step, |x: &mut [bf16]| {
+        let parts = if self.split { 2 } else { 1 };
+        with_scratch(rows * parts * width, |x: &mut [bf16]| {
             self.path.run_bf16(ToRows {
                 from: left,
                 rows,
                 split: self.split,
                 to: x,
             });
-            self.path.run_bf16(DotProduct {
-                x,
-                x_step,
-                rows,
-                weights: &self.weights,
-                depth: if self.split { 2 * len } else { len },
-                lanes: self.cols,
-                runs: if self.split { &runs } else { &runs[2..] },
-                y: out,
-                y_step: out_step,
-                add,
-            });
+            if add {
+                self.multiply::<true>(x, rows, out, out_step);
+            } else {
+                self.multiply::<false>(x, rows, out, out_step);
+            }
+        });
+    }
+
+    /// The product with rounded rows.
+    fn multiply<const ADD: bool>(&self, x: &[bf16], rows: usize, out: &mut [T], out_step: usize) {
+        let width = self.inner.next_multiple_of(self.path.shape::<T>().0);
+        let len = self.inner.div_ceil(2);
+        let run = |x: usize, k: usize| PairRun { x, k, len };
+        // The smallest products first.
+        let runs = [run(width, 0), run(0, len), run(0, 0)];
+        self.path.run_bf16(DotProduct::<T, ADD> {
+            x,
+            x_step: if self.split { 2 * width } else { width },
+            rows,
+            weights: &self.weights,
+            depth: if self.split { 2 * len } else { len },
+            lanes: self.cols,
+            runs: if self.split { &runs } else { &runs[2..] },
+            y: out,
+            y_step: out_step,
         });
     }
 }

@@ -286,7 +286,7 @@ impl<R: Real> Format for Half<R> {
         y: &mut [R],
     ) {
         let len = size.inner / 2;
-        path.run_bf16(DotProduct {
+        path.run_bf16(DotProduct::<R, false> {
             x,
             x_step: size.inner,
             rows: size.rows,
@@ -296,7 +296,6 @@ impl<R: Real> Format for Half<R> {
             runs: &[PairRun { x: 0, k: 0, len }],
             y,
             y_step: size.lanes,
-            add: false,
         });
     }
     fn add_products(
@@ -354,7 +353,7 @@ impl<R: Real> Format for Split<R> {
     ) {
         let len = size.inner / 2;
         let run = |x: usize, k: usize| PairRun { x, k, len };
-        path.run_bf16(DotProduct {
+        path.run_bf16(DotProduct::<R, false> {
             x,
             x_step: 2 * size.inner,
             rows: size.rows,
@@ -365,7 +364,6 @@ impl<R: Real> Format for Split<R> {
             runs: &[run(size.inner, 0), run(0, len), run(0, 0)],
             y,
             y_step: size.lanes,
-            add: false,
         });
     }
     fn add_products(
