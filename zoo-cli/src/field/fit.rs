@@ -5,11 +5,9 @@ use std::ops::ControlFlow;
 use candle_core::{DType, Device, Result, Tensor};
 use gmnm_core::ParamStore;
 use models::field::{Field, FieldConfig};
-use models::jet::JetNetwork;
-use models::layers::kan;
-use models::layers::spline::SplineGrid;
 
-use super::minimize::{Collocation, Condition, Minimum, Stop};
+use super::minimize::Stop;
+use super::start::{Method, Moment, Training, start_seed};
 use super::{FieldRecipe, Measures, Problem};
 
 /// What was seen at one iteration.
@@ -101,15 +99,8 @@ pub fn fit(
 ) -> Result<Fit> {
     config.validate().map_err(candle_core::Error::wrap)?;
     let conditions = problem.conditions(recipe, seed);
-    let mut training = Training {
-        conditions: &conditions,
-        config,
-        recipe,
-        every: (recipe.path_iterations() / ROWS).max(1),
-        before: 0,
-        interrupted: false,
-        watch,
-    };
+    let every = (recipe.path_iterations() / ROWS).max(1);
+    let mut training = Training::new(&conditions, config, recipe, every, watch);
     let mut best = training.start(start_seed(seed, 0))?;
     for start in 1..recipe.starts {
         if training.interrupted {
@@ -154,162 +145,6 @@ pub fn fit(
         stops: best.stops,
         interrupted,
     })
-}
-
-/// The seed of the first parameters of a start; that of the run itself for the first one.
-fn start_seed(seed: u64, start: usize) -> u64 {
-    seed.wrapping_add((start as u64) << 32)
-}
-
-/// What one start has come to.
-struct Path {
-    parameters: Vec<f64>,
-    loss: f64,
-    iterations: usize,
-    moments: Vec<Moment>,
-    stops: Vec<(&'static str, Stop)>,
-}
-
-/// A network on the way, to be measured if its start is the chosen one.
-struct Moment {
-    iteration: usize,
-    stage: &'static str,
-    loss: f64,
-    network: JetNetwork,
-    parameters: Vec<f64>,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Method {
-    Adam,
-    Lbfgs,
-    LevenbergMarquardt,
-    /// Levenberg-Marquardt on the chosen start.
-    Final,
-}
-
-impl Method {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Adam => "Adam",
-            Self::Lbfgs => "L-BFGS",
-            Self::LevenbergMarquardt | Self::Final => "Levenberg-Marquardt",
-        }
-    }
-}
-
-struct Training<'a> {
-    conditions: &'a [Condition],
-    config: &'a FieldConfig,
-    recipe: &'a FieldRecipe,
-    /// Iterations between two moments.
-    every: usize,
-    /// Iterations of all starts so far.
-    before: usize,
-    interrupted: bool,
-    watch: &'a mut dyn FnMut(usize, f64) -> ControlFlow<()>,
-}
-
-impl Training<'_> {
-    /// The first three minimisers from new parameters.
-    fn start(&mut self, seed: u64) -> Result<Path> {
-        let stages = stages(self.config, self.recipe);
-        let mut path = Path {
-            parameters: initial(&stages[0], seed)?,
-            loss: f64::INFINITY,
-            iterations: 0,
-            moments: Vec::new(),
-            stops: Vec::new(),
-        };
-        for (s, stage) in stages.iter().enumerate() {
-            if s > 0 {
-                path.parameters = refine(&stages[s - 1], stage, &path.parameters)?;
-            }
-            for method in [Method::Adam, Method::Lbfgs, Method::LevenbergMarquardt] {
-                // What is kept of an interrupted run must be a network of the configured grids.
-                if !self.interrupted && (s == 0 || method != Method::Adam) {
-                    self.minimize(&mut path, stage, method)?;
-                }
-            }
-        }
-        Ok(path)
-    }
-
-    /// Moves `path` on.
-    fn minimize(&mut self, path: &mut Path, stage: &FieldConfig, method: Method) -> Result<()> {
-        let network = stage.jets();
-        let collocation = Collocation::new(network.clone(), self.conditions.to_vec());
-        let (before, made, every) = (self.before, path.iterations, self.every);
-        let (moments, watch) = (&mut path.moments, &mut self.watch);
-        let mut observer = |iteration: usize, loss: f64, p: &[f64]| {
-            if (made + iteration).is_multiple_of(every) {
-                moments.push(Moment {
-                    iteration: made + iteration,
-                    stage: method.name(),
-                    loss,
-                    network: network.clone(),
-                    parameters: p.to_vec(),
-                });
-            }
-            watch(before + iteration, loss)
-        };
-        let stages = stages(self.config, self.recipe).len();
-        let from = &path.parameters;
-        let minimum: Minimum = match method {
-            Method::Adam => (self.recipe.adam()).minimize(&collocation, from, &mut observer),
-            Method::Lbfgs => {
-                let method = self.recipe.lbfgs(stages);
-                method.minimize(&collocation, from, &mut observer)
-            }
-            Method::LevenbergMarquardt => {
-                let method = self.recipe.levenberg_marquardt(stages);
-                method.minimize(&collocation, from, &mut observer)?
-            }
-            Method::Final => {
-                let method = self.recipe.last();
-                method.minimize(&collocation, from, &mut observer)?
-            }
-        };
-        self.before += minimum.iterations;
-        self.interrupted = minimum.stop == Stop::Interrupted;
-        path.iterations += minimum.iterations;
-        path.stops.push((method.name(), minimum.stop));
-        (path.parameters, path.loss) = (minimum.parameters, minimum.value);
-        Ok(())
-    }
-}
-
-/// The networks that are trained one after the other: the configured one, before it a spline network's coarser ones.
-fn stages(config: &FieldConfig, recipe: &FieldRecipe) -> Vec<FieldConfig> {
-    let mut stages = Vec::new();
-    if let FieldConfig::Kan { hidden, grids } = config {
-        for intervals in &recipe.coarse_grids {
-            if grids.iter().all(|grid| *intervals < grid.intervals) {
-                let coarse = |grid: &SplineGrid| SplineGrid {
-                    intervals: *intervals,
-                    ..*grid
-                };
-                stages.push(FieldConfig::Kan {
-                    hidden: hidden.clone(),
-                    grids: grids.iter().map(coarse).collect(),
-                });
-            }
-        }
-    }
-    stages.push(config.clone());
-    stages
-}
-
-fn refine(old: &FieldConfig, new: &FieldConfig, parameters: &[f64]) -> Result<Vec<f64>> {
-    match (old, new) {
-        (
-            FieldConfig::Kan {
-                grids: old_grids, ..
-            },
-            FieldConfig::Kan { grids, .. },
-        ) => kan::refine(&old.widths(), parameters, old_grids, grids),
-        _ => Ok(parameters.to_vec()),
-    }
 }
 
 #[cfg(test)]
