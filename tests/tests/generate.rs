@@ -100,6 +100,39 @@ fn the_same_seed_gives_the_same_bytes_also_after_an_interruption() {
 }
 
 #[test]
+fn a_killed_run_resumes_to_the_same_bytes() {
+    let root = tempfile::tempdir().unwrap();
+    let zoo = Workspace::new(root.path());
+    zoo.write_digits("digits", 40, 20);
+    // Within the first epoch of four or five steps, and between the first and the second.
+    for (name, steps, every) in [
+        ("within", 2, "checkpoint.every_steps=1"),
+        ("between", 1, "checkpoint.every_steps=0"),
+    ] {
+        let broken = format!("{name}-broken");
+        let arguments = |out| {
+            let mut args = vec!["train", "image-generator", "--data", "digits"];
+            args.extend(["--out", out, "--seed", "3", "--epochs", "20"]);
+            args.extend(TINY_GENERATOR);
+            args.extend(["--set", every, "--set", "ema.decay=0.9", "--quiet"]);
+            args
+        };
+        zoo.zoo(&arguments(name)).expect(0);
+        zoo.kill_once_saved(&arguments(&broken), &broken, steps);
+        zoo.zoo(&["train", "--resume", &broken]).expect(0);
+        for file in [
+            "config.json",
+            "model.safetensors",
+            "metrics.csv",
+            "README.md",
+        ] {
+            let of = |dir: &str| fs::read(zoo.path(dir).join(file)).unwrap();
+            assert!(of(name) == of(&broken), "{name}: {file} differs");
+        }
+    }
+}
+
+#[test]
 fn images_of_another_size_are_brought_to_the_configured_one_or_refused() {
     let root = tempfile::tempdir().unwrap();
     let zoo = Workspace::new(root.path());

@@ -87,8 +87,8 @@ impl Plan for FieldPlan {
     fn about(&self) -> String {
         let r = &self.recipe;
         format!(
-            "{} in f64 by one recipe for all models: {} random points{}, {} iterations of Adam, {} of L-BFGS, {} of \
-             Levenberg-Marquardt.",
+            "{} in f64 by one recipe for all models: {} random points{}; {} starts, each of {} iterations of Adam, {} of \
+             L-BFGS, {} of Levenberg-Marquardt, then {} of Levenberg-Marquardt on the one with the lowest training loss.",
             match self.task {
                 Task::Poisson => "−Δu = f on [−1, 1]² with u = 0 on the boundary,",
                 _ => "Surfaces over [−1, 1]²,",
@@ -98,9 +98,11 @@ impl Plan for FieldPlan {
                 Task::Poisson => format!(" and {} on the boundary", r.boundary_points),
                 _ => String::new(),
             },
+            r.starts,
             r.adam_iterations,
             r.lbfgs_iterations,
-            r.levenberg_marquardt_iterations
+            r.levenberg_marquardt_iterations,
+            r.final_iterations
         )
     }
 

@@ -5,16 +5,15 @@ use std::ops::ControlFlow;
 use candle_core::{DType, Device, Result, Tensor};
 use gmnm_core::ParamStore;
 use models::field::{Field, FieldConfig};
-use models::layers::kan;
-use models::layers::spline::SplineGrid;
 
-use super::minimize::{Collocation, Minimum, Stop};
+use super::minimize::Stop;
+use super::start::{Method, Moment, Training, start_seed};
 use super::{FieldRecipe, Measures, Problem};
 
 /// What was seen at one iteration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
-    /// Iterations of all minimisers so far.
+    /// Iterations of all minimisers so far, from this start.
     pub iteration: usize,
     /// The minimiser.
     pub stage: &'static str,
@@ -33,9 +32,9 @@ pub struct Fit {
     pub loss: f64,
     /// What it is worth.
     pub measures: Measures,
-    /// About a hundred moments of the training, the last included.
+    /// About a hundred moments of the training from the chosen start, the last included.
     pub history: Vec<Row>,
-    /// How each minimiser ended.
+    /// How each minimiser of the chosen start ended.
     pub stops: Vec<(&'static str, Stop)>,
     /// Whether it was stopped from outside.
     pub interrupted: bool,
@@ -85,8 +84,9 @@ impl Fit {
     }
 }
 
-/// Trains `config` on `problem`: Adam, then L-BFGS, then Levenberg-Marquardt; a spline network's grids are refined on
-/// the way. `watch` sees each iteration and may stop it.
+/// Trains `config` on `problem` from several starts and goes on with the one that has the lowest loss. Each start: Adam,
+/// L-BFGS, Levenberg-Marquardt, a spline network's grids being refined on the way. `watch` sees each iteration, counted
+/// over all starts, and may stop the training; the best network so far is then the result.
 ///
 /// # Errors
 /// When the configuration is not valid.
@@ -98,107 +98,53 @@ pub fn fit(
     watch: &mut dyn FnMut(usize, f64) -> ControlFlow<()>,
 ) -> Result<Fit> {
     config.validate().map_err(candle_core::Error::wrap)?;
-    let stages = stages(config, recipe);
-    let every = (recipe.iterations() / ROWS).max(1);
     let conditions = problem.conditions(recipe, seed);
-    let mut parameters = initial(&stages[0], seed)?;
-    let (mut history, mut stops): (Vec<Row>, _) = (Vec::new(), Vec::new());
-    let mut before = 0;
-    let mut loss = f64::INFINITY;
-    let mut interrupted = false;
-    'stages: for (s, stage) in stages.iter().enumerate() {
-        if s > 0 {
-            parameters = refine(&stages[s - 1], stage, &parameters)?;
+    let every = (recipe.path_iterations() / ROWS).max(1);
+    let mut training = Training::new(&conditions, config, recipe, every, watch);
+    let mut best = training.start(start_seed(seed, 0))?;
+    for start in 1..recipe.starts {
+        if training.interrupted {
+            break;
         }
-        let network = stage.jets();
-        let collocation = Collocation::new(network.clone(), conditions.clone());
-        for name in ["Adam", "L-BFGS", "Levenberg-Marquardt"] {
-            let mut observer = |iteration: usize, value: f64, p: &[f64]| {
-                if (before + iteration).is_multiple_of(every) {
-                    history.push(Row {
-                        iteration: before + iteration,
-                        stage: name,
-                        loss: value,
-                        measures: problem.measure(&network, p, &conditions),
-                    });
-                }
-                watch(before + iteration, value)
-            };
-            let minimum: Minimum = match name {
-                "Adam" if s > 0 => continue,
-                "Adam" => recipe
-                    .adam()
-                    .minimize(&collocation, &parameters, &mut observer),
-                "L-BFGS" => {
-                    let method = recipe.lbfgs(stages.len());
-                    method.minimize(&collocation, &parameters, &mut observer)
-                }
-                _ => {
-                    let method = recipe.levenberg_marquardt(stages.len());
-                    method.minimize(&collocation, &parameters, &mut observer)?
-                }
-            };
-            before += minimum.iterations;
-            stops.push((name, minimum.stop));
-            (parameters, loss) = (minimum.parameters, minimum.value);
-            if minimum.stop == Stop::Interrupted {
-                interrupted = true;
-                // What is kept must be a network of the configured grids.
-                for rest in s..stages.len() - 1 {
-                    parameters = refine(&stages[rest], &stages[rest + 1], &parameters)?;
-                }
-                break 'stages;
-            }
+        let path = training.start(start_seed(seed, start))?;
+        // A loss that is not a number is never the lower one.
+        if path.loss < best.loss || best.loss.is_nan() {
+            best = path;
         }
     }
-    let measures = problem.measure(&config.jets(), &parameters, &conditions);
+    if !training.interrupted && recipe.final_iterations > 0 {
+        training.minimize(&mut best, config, Method::Final)?;
+    }
+    let interrupted = training.interrupted;
+    let ended = best
+        .stops
+        .last()
+        .is_some_and(|(_, s)| *s == Stop::Interrupted);
+    if interrupted && !ended {
+        best.stops.push(("the other starts", Stop::Interrupted));
+    }
+    let row = |m: &Moment| Row {
+        iteration: m.iteration,
+        stage: m.stage,
+        loss: m.loss,
+        measures: problem.measure(&m.network, &m.parameters, &conditions),
+    };
+    let mut history: Vec<Row> = best.moments.iter().map(row).collect();
+    let measures = problem.measure(&config.jets(), &best.parameters, &conditions);
     history.push(Row {
-        iteration: before,
+        iteration: best.iterations,
         stage: "end",
-        loss,
+        loss: best.loss,
         measures: measures.clone(),
     });
     Ok(Fit {
-        parameters,
-        loss,
+        parameters: best.parameters,
+        loss: best.loss,
         measures,
         history,
-        stops,
+        stops: best.stops,
         interrupted,
     })
-}
-
-/// The networks that are trained one after the other: the configured one, before it a spline network's coarser ones.
-fn stages(config: &FieldConfig, recipe: &FieldRecipe) -> Vec<FieldConfig> {
-    let mut stages = Vec::new();
-    if let FieldConfig::Kan { hidden, grids } = config {
-        for intervals in &recipe.coarse_grids {
-            if grids.iter().all(|grid| *intervals < grid.intervals) {
-                let coarse = |grid: &SplineGrid| SplineGrid {
-                    intervals: *intervals,
-                    ..*grid
-                };
-                stages.push(FieldConfig::Kan {
-                    hidden: hidden.clone(),
-                    grids: grids.iter().map(coarse).collect(),
-                });
-            }
-        }
-    }
-    stages.push(config.clone());
-    stages
-}
-
-fn refine(old: &FieldConfig, new: &FieldConfig, parameters: &[f64]) -> Result<Vec<f64>> {
-    match (old, new) {
-        (
-            FieldConfig::Kan {
-                grids: old_grids, ..
-            },
-            FieldConfig::Kan { grids, .. },
-        ) => kan::refine(&old.widths(), parameters, old_grids, grids),
-        _ => Ok(parameters.to_vec()),
-    }
 }
 
 #[cfg(test)]
@@ -214,21 +160,34 @@ mod tests {
             "adam_iterations=200",
             "lbfgs_iterations=40",
             "levenberg_marquardt_iterations=60",
+            "starts=2",
+            "final_iterations=20",
         ];
         let set = set.map(String::from);
         FieldRecipe::resolve("poisson-solver", None, &set, None).unwrap()
     }
 
-    fn run(name: &str, problem: &str) -> Fit {
+    fn field(name: &str) -> (Task, FieldConfig) {
         let entry = registry::find(name).unwrap();
         let (ModelConfig::Surface(config) | ModelConfig::Poisson(config)) = entry.config() else {
             panic!("{name} is no field")
         };
-        let problem = Problem::find(entry.task, problem).unwrap();
-        fit(&problem, &config, &recipe(), 3, &mut |_, _| {
-            ControlFlow::Continue(())
-        })
-        .unwrap()
+        (entry.task, config)
+    }
+
+    /// Trains until `last` iterations are made.
+    fn run(name: &str, problem: &str, recipe: &FieldRecipe, last: usize) -> Fit {
+        let (task, config) = field(name);
+        let problem = Problem::find(task, problem).unwrap();
+        let stop = &mut |k: usize, _: f64| match k == last {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        };
+        let fit = fit(&problem, &config, recipe, 3, stop).unwrap();
+        assert_eq!(fit.interrupted, last < usize::MAX);
+        assert_eq!(fit.tensors(&config).unwrap().len(), config.tensors().len());
+        assert_eq!(fit.parameters.len(), config.parameter_count());
+        fit
     }
 
     #[test]
@@ -239,7 +198,8 @@ mod tests {
                 Task::Poisson => "sine-sine",
                 _ => continue,
             };
-            let (first, again) = (run(entry.name, problem), run(entry.name, problem));
+            let run = || run(entry.name, problem, &recipe(), usize::MAX);
+            let (first, again) = (run(), run());
             assert_eq!(first.parameters, again.parameters, "{}", entry.name);
             assert_eq!(first.history, again.history);
             let start = first.history[0].loss;
@@ -253,19 +213,46 @@ mod tests {
     }
 
     #[test]
+    fn the_start_with_the_lowest_loss_goes_on() {
+        let short = |starts| FieldRecipe {
+            adam_iterations: 10,
+            lbfgs_iterations: 0,
+            levenberg_marquardt_iterations: 5,
+            final_iterations: 0,
+            starts,
+            ..recipe()
+        };
+        let run = |recipe: &FieldRecipe| run("surface-fitter.mlp", "peak", recipe, usize::MAX);
+        let (one, five) = (run(&short(1)), run(&short(5)));
+        assert!(five.loss < one.loss, "{} and {}", five.loss, one.loss);
+        let further = FieldRecipe {
+            final_iterations: 10,
+            ..short(5)
+        };
+        assert!(run(&further).loss < five.loss);
+    }
+
+    #[test]
     fn an_interrupted_spline_network_has_the_configured_shape() {
-        let entry = registry::find("surface-fitter.kan").unwrap();
-        let ModelConfig::Surface(config) = entry.config() else {
-            panic!("a surface fitter is none")
+        let fit = run("surface-fitter.kan", "exponential", &recipe(), 5);
+        assert_eq!(fit.stops, [("Adam", Stop::Interrupted)]);
+    }
+
+    #[test]
+    fn an_interruption_keeps_the_best_start() {
+        let one = FieldRecipe {
+            starts: 1,
+            final_iterations: 0,
+            ..recipe()
         };
-        let problem = Problem::find(Task::Fitting, "exponential").unwrap();
-        let stop = &mut |k: usize, _: f64| match k {
-            5 => ControlFlow::Break(()),
-            _ => ControlFlow::Continue(()),
-        };
-        let fit = fit(&problem, &config, &recipe(), 0, stop).unwrap();
-        assert!(fit.interrupted);
-        assert_eq!(fit.tensors(&config).unwrap().len(), config.tensors().len());
-        assert_eq!(fit.parameters.len(), config.parameter_count());
+        let name = "surface-fitter.mlp";
+        let whole = run(name, "peak", &one, usize::MAX);
+        // The second start has hardly begun.
+        let cut = run(name, "peak", &recipe(), one.iterations() + 5);
+        assert_eq!(cut.parameters, whole.parameters);
+        assert_eq!(
+            cut.stops.last(),
+            Some(&("the other starts", Stop::Interrupted))
+        );
     }
 }

@@ -20,7 +20,10 @@ pub struct FieldRecipe {
     pub interior_weight: f64,
     /// Weight of the mean square on the boundary (equations).
     pub boundary_weight: f64,
-    /// Iterations of Adam.
+    /// How many first parameters are tried; the start whose loss is the lowest after the three minimisers goes on.
+    #[serde(default = "one")]
+    pub starts: usize,
+    /// Iterations of Adam, in each start.
     pub adam_iterations: usize,
     /// Adam's first learning rate; it falls to zero along a cosine.
     pub learning_rate: f64,
@@ -30,9 +33,17 @@ pub struct FieldRecipe {
     pub lbfgs_history: usize,
     /// Iterations of Levenberg-Marquardt after that.
     pub levenberg_marquardt_iterations: usize,
+    /// Iterations of Levenberg-Marquardt that only the chosen start makes.
+    #[serde(default)]
+    pub final_iterations: usize,
     /// Grid intervals that a spline network starts with, before its grids are refined to the configured ones; the
-    /// iterations of the last two minimisers are shared evenly between the grids. Empty for no refinement.
+    /// iterations of the last two minimisers of a start are shared evenly between the grids. Empty for no refinement.
     pub coarse_grids: Vec<usize>,
+}
+
+/// The starts of a recipe that was written before there were several.
+fn one() -> usize {
+    1
 }
 
 /// Why a recipe cannot be used.
@@ -62,8 +73,8 @@ const EMBEDDED: &[(&str, &str)] = &[
 ];
 
 impl FieldRecipe {
-    /// The embedded recipe `name`, with the file of `--recipe`, `--epochs` (iterations in all, shared by the three
-    /// minimisers as in the recipe) and each `--set key=value` over it.
+    /// The embedded recipe `name`, with the file of `--recipe`, `--epochs` (iterations in all, shared as in the
+    /// recipe) and each `--set key=value` over it.
     ///
     /// # Errors
     /// Names the key, with the nearest where it does not exist.
@@ -121,16 +132,26 @@ impl FieldRecipe {
             ));
         }
         let total = self.iterations().max(1) as f64;
-        let share = |n: usize| (n as f64 / total * epochs as f64).round() as usize;
+        let share = |n: usize| (n as f64 / total * epochs as f64) as usize;
         self.adam_iterations = share(self.adam_iterations);
         self.lbfgs_iterations = share(self.lbfgs_iterations);
-        self.levenberg_marquardt_iterations =
-            epochs.saturating_sub(self.adam_iterations + self.lbfgs_iterations);
+        self.levenberg_marquardt_iterations = share(self.levenberg_marquardt_iterations);
+        self.final_iterations = 0;
+        self.final_iterations = epochs.saturating_sub(self.iterations());
         Ok(())
     }
 
-    /// Iterations of all three minimisers.
+    /// Iterations of all starts and all minimisers.
     pub fn iterations(&self) -> usize {
+        self.starts * self.start_iterations() + self.final_iterations
+    }
+
+    /// Iterations of the chosen start, from its first parameters to the end.
+    pub(super) fn path_iterations(&self) -> usize {
+        self.start_iterations() + self.final_iterations
+    }
+
+    fn start_iterations(&self) -> usize {
         self.adam_iterations + self.lbfgs_iterations + self.levenberg_marquardt_iterations
     }
 
@@ -139,6 +160,7 @@ impl FieldRecipe {
             ("points", self.points, 1_000_000),
             ("boundary_points", self.boundary_points.max(1), 1_000_000),
             ("lbfgs_history", self.lbfgs_history, 1000),
+            ("starts", self.starts, 1000),
         ] {
             if !(1..=most).contains(&value) {
                 return Err(error(
@@ -185,6 +207,12 @@ impl FieldRecipe {
     pub(super) fn levenberg_marquardt(&self, stages: usize) -> LevenbergMarquardt {
         LevenbergMarquardt {
             iterations: self.levenberg_marquardt_iterations / stages,
+        }
+    }
+
+    pub(super) fn last(&self) -> LevenbergMarquardt {
+        LevenbergMarquardt {
+            iterations: self.final_iterations,
         }
     }
 }

@@ -195,6 +195,7 @@ mod tests {
             "adam_iterations=5",
             "lbfgs_iterations=5",
             "levenberg_marquardt_iterations=5",
+            "starts=1",
         ];
         RunOptions {
             entry: registry::find("surface-fitter").unwrap(),

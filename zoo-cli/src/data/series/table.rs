@@ -74,6 +74,12 @@ impl Table {
         let header = cells(first, mark)
             .ok_or_else(|| malformed(path, "line 1: a quote is never closed; repair the header"))?;
         for (i, name) in header.iter().enumerate() {
+            if name.is_empty() {
+                return Err(malformed(
+                    path,
+                    format!("line 1: column {} has no name; give it one", i + 1),
+                ));
+            }
             if header[..i].contains(name) {
                 return Err(malformed(
                     path,
@@ -157,6 +163,7 @@ mod tests {
         let refused = |text| read(text).err().unwrap().to_string();
         assert!(refused("").contains("`f.csv` is not usable as a series: it is empty"));
         assert!(refused("a,b\n").contains("no rows"));
+        assert!(refused("a, ,b\n1,2,3\n").contains("line 1: column 2 has no name; give it one"));
         assert!(refused("a,a\n1,2\n").contains("two columns are called `a`"));
         assert!(refused("a,b\n1,2\n\n3\n").contains("line 4 has 1 cells where the header has 2"));
         assert!(refused("a,b\n1,\"2\n").contains("line 2: a quote"));
