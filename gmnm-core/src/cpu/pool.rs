@@ -2,6 +2,12 @@
 
 use rayon::prelude::*;
 
+use super::activation::Activation;
+use super::batch_norm::Coefficients;
+use super::batch_norm_pool::{self, at_place, load_places};
+use super::dispatch::{Kernel, Path};
+use super::lanes::{Lanes, Real};
+use super::output::filled_by;
 use super::stored::Stored;
 
 /// The shape of a pooling of `[n, h, w, c]` to `[n, oh, ow, c]`.
@@ -77,6 +83,103 @@ pub(crate) fn gradient<T: Stored>(g: &PoolGeometry, dy: &[T], places: &[u16]) ->
             }
         });
     dx
+}
+
+/// Whether windows share no input and their places fit a byte.
+pub(crate) fn are_disjoint(g: &PoolGeometry) -> bool {
+    g.kernel == g.stride && g.kernel <= batch_norm_pool::MAX_KERNEL
+}
+
+/// [`forward`] of disjoint windows, on registers.
+///
+/// # Panics
+/// When windows are not [disjoint](are_disjoint).
+pub(crate) fn forward_disjoint<T: Stored>(
+    path: Path,
+    g: &PoolGeometry,
+    x: &[T],
+) -> (Vec<T>, Vec<u8>) {
+    let unchanged = Coefficients {
+        mean: vec![0.0; g.c],
+        inv_std: vec![1.0; g.c],
+        scale: vec![1.0; g.c],
+        shift: vec![0.0; g.c],
+    };
+    batch_norm_pool::forward(path, g, x, &unchanged, Activation::Identity)
+}
+
+/// [`gradient`] of disjoint windows, on registers.
+///
+/// # Panics
+/// When windows are not [disjoint](are_disjoint), or a length does not fit.
+pub(crate) fn gradient_disjoint<T: Stored>(
+    path: Path,
+    g: &PoolGeometry,
+    dy: &[T],
+    places: &[u8],
+) -> Vec<T> {
+    let (image, pooled) = (g.h * g.w * g.c, g.oh * g.ow * g.c);
+    assert!(are_disjoint(g) && g.oh * g.kernel <= g.h && g.ow * g.kernel <= g.w);
+    assert!(dy.len() == g.n * pooled && places.len() == dy.len());
+    // SAFETY: the kernel writes one gradient for each input of the image.
+    unsafe {
+        filled_by(g.n * image, image, |i, dx, _| {
+            let own = i * pooled..(i + 1) * pooled;
+            T::run(
+                path,
+                Scatter {
+                    g,
+                    dy: &dy[own.clone()],
+                    places: &places[own],
+                    dx,
+                },
+            );
+        })
+    }
+}
+
+/// The gradients of one image's inputs.
+struct Scatter<'a, T> {
+    g: &'a PoolGeometry,
+    dy: &'a [T],
+    places: &'a [u8],
+    dx: *mut T,
+}
+
+impl<T: Stored> Kernel<T::Real> for Scatter<'_, T> {
+    #[inline(always)]
+    unsafe fn run<V: Lanes<Scalar = T::Real>, const ROWS: usize, const COLS: usize>(self) {
+        let g = self.g;
+        // SAFETY: the caller checked the processor's features and the lengths; windows lie inside the image.
+        unsafe {
+            let zero = V::splat(T::Real::default());
+            let one = V::splat(T::Real::from_f64(1.0));
+            for i in 0..g.oh * g.ow {
+                let start = (i / g.ow * g.w + i % g.ow) * g.kernel * g.c;
+                for c in (0..g.c).step_by(V::COUNT) {
+                    let count = V::COUNT.min(g.c - c);
+                    let at = i * g.c + c;
+                    let dy = T::load_some(self.dy.as_ptr().add(at), count, zero);
+                    let place = load_places::<V>(self.places.as_ptr().add(at), count);
+                    let mut here = zero;
+                    for ky in 0..g.kernel {
+                        for kx in 0..g.kernel {
+                            let to = start + (ky * g.w + kx) * g.c + c;
+                            T::store_some(at_place(place, here, dy), self.dx.add(to), count);
+                            here = here.add(one);
+                        }
+                    }
+                }
+            }
+            for y in 0..g.h {
+                let reached = y < g.oh * g.kernel;
+                let first = if reached { g.ow * g.kernel } else { 0 };
+                for rest in first * g.c..g.w * g.c {
+                    self.dx.add(y * g.w * g.c + rest).write(T::default());
+                }
+            }
+        }
+    }
 }
 
 /// The maxima of each image's channels over all positions, `[n, positions, channels]` to `[n, channels]`, and the

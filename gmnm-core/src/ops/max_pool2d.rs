@@ -7,6 +7,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 use super::cpu_storage::{ActivationElement, slice, with_activation, with_slice};
 use super::tape;
+use crate::cpu::dispatch::Path;
 use crate::cpu::pool::{self, PoolGeometry};
 
 const NAME: &str = "max_pool2d";
@@ -53,8 +54,14 @@ pub(super) fn geometry(x: &Tensor, kernel: usize, stride: usize) -> Result<PoolG
 
 struct MaxPool2d {
     geometry: PoolGeometry,
-    /// Where in its window each maximum was, from the forward pass.
-    places: OnceLock<Vec<u16>>,
+    /// From the forward pass.
+    places: OnceLock<Places>,
+}
+
+/// Where in its window each maximum was.
+enum Places {
+    Disjoint(Vec<u8>),
+    Any(Vec<u16>),
 }
 
 impl MaxPool2d {
@@ -64,7 +71,14 @@ impl MaxPool2d {
         layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let g = &self.geometry;
-        let (y, places) = pool::forward(g, slice::<T>(NAME, x, layout)?);
+        let x = slice::<T>(NAME, x, layout)?;
+        let (y, places) = if pool::are_disjoint(g) {
+            let (y, places) = pool::forward_disjoint(Path::best(), g, x);
+            (y, Places::Disjoint(places))
+        } else {
+            let (y, places) = pool::forward(g, x);
+            (y, Places::Any(places))
+        };
         self.places.get_or_init(|| places);
         Ok((T::to_cpu_storage_owned(y), (g.n, g.oh, g.ow, g.c).into()))
     }
@@ -74,7 +88,11 @@ impl MaxPool2d {
             candle_core::bail!("max_pool2d: backward before forward");
         };
         let dx = with_slice::<T, _>(NAME, dy, |dy| {
-            Ok(pool::gradient(&self.geometry, dy, places))
+            let g = &self.geometry;
+            Ok(match places {
+                Places::Disjoint(places) => pool::gradient_disjoint(Path::best(), g, dy, places),
+                Places::Any(places) => pool::gradient(g, dy, places),
+            })
         })?;
         Tensor::from_vec(dx, x.shape(), x.device())
     }
@@ -107,6 +125,8 @@ mod tests {
             (2, 4, 4, 3, 2, 2),
             (1, 5, 7, 2, 2, 2),
             (1, 7, 6, 9, 3, 2),
+            (2, 7, 9, 19, 3, 3),
+            (1, 5, 4, 33, 2, 2),
             (1, 5, 5, 1, 2, 3),
             (2, 3, 3, 2, 3, 1),
             (1, 4, 5, 2, 1, 1),
