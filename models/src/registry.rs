@@ -416,6 +416,7 @@ fn fast(widths: [usize; 3], mixer: Option<MixerConfig>) -> ModelConfig {
     })
 }
 
+/// A mixture of the pooled channels: it costs next to no time, and tells each convolution of the whole image.
 fn fast_gmnm() -> MixerConfig {
     MixerConfig {
         placement: Placement::PooledGate,
