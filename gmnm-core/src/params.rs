@@ -1,6 +1,6 @@
 //! The owner of a network's parameters and buffers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -10,12 +10,12 @@ use candle_nn::{Init, VarBuilder, var_builder::SimpleBackend};
 use crate::init::draw;
 use crate::rng::Philox;
 
-/// A name under which a tensor is state that no optimizer touches: its last component is `running_mean` or
-/// `running_var`.
+/// A name under which a tensor is state that no optimizer touches: its last component is `running_mean`, `running_var`,
+/// `whitening`, `latent_mean` or `latent_factor`.
 pub fn is_buffer(name: &str) -> bool {
     matches!(
         name.rsplit('.').next(),
-        Some("running_mean" | "running_var" | "latent_mean" | "latent_factor")
+        Some("running_mean" | "running_var" | "whitening" | "latent_mean" | "latent_factor")
     )
 }
 
@@ -97,6 +97,8 @@ enum Mode {
 #[derive(Debug, Clone)]
 pub struct ParamStore {
     tensors: Arc<Mutex<BTreeMap<String, Var>>>,
+    /// Parameters that are handed out without gradient tracking in any mode.
+    frozen: Arc<BTreeSet<String>>,
     mode: Mode,
     seed: u64,
     dtype: DType,
@@ -108,6 +110,7 @@ impl ParamStore {
     pub fn new(seed: u64, dtype: DType, device: &Device) -> Self {
         Self {
             tensors: Arc::default(),
+            frozen: Arc::default(),
             mode: Mode::Draw,
             seed,
             dtype,
@@ -153,6 +156,15 @@ impl ParamStore {
         }
     }
 
+    /// A view of the same tensors whose builder hands out those called `names` without gradient tracking: a network
+    /// built from it trains the others only.
+    pub fn freezing(&self, names: BTreeSet<String>) -> Self {
+        Self {
+            frozen: Arc::new(names),
+            ..self.clone()
+        }
+    }
+
     /// A store with its own copy of every tensor. For averages of weights and for snapshots.
     ///
     /// # Errors
@@ -162,6 +174,10 @@ impl ParamStore {
         copy.mode = self.mode;
         copy.seed = self.seed;
         Ok(copy)
+    }
+
+    fn tracks(&self, name: &str) -> bool {
+        self.mode != Mode::Detached && !self.frozen.contains(name)
     }
 
     fn locked(&self) -> MutexGuard<'_, BTreeMap<String, Var>> {
@@ -283,9 +299,10 @@ impl SimpleBackend for ParamStore {
                     s.dims()
                 );
             }
-            return Ok(match self.mode {
-                Mode::Detached => var.as_detached_tensor(),
-                Mode::Draw | Mode::Closed => var.as_tensor().clone(),
+            return Ok(if self.tracks(name) {
+                var.as_tensor().clone()
+            } else {
+                var.as_detached_tensor()
             });
         }
         if self.mode != Mode::Draw {
@@ -296,15 +313,19 @@ impl SimpleBackend for ParamStore {
             .to_dtype(dtype)?
             .to_device(dev)?;
         let var = Var::from_tensor(&tensor)?;
-        let tensor = var.as_tensor().clone();
+        let tensor = if self.tracks(name) {
+            var.as_tensor().clone()
+        } else {
+            var.as_detached_tensor()
+        };
         tensors.insert(name.to_string(), var);
         Ok(tensor)
     }
 
     fn get_unchecked(&self, name: &str, _dtype: DType, _dev: &Device) -> Result<Tensor> {
         match self.locked().get(name) {
-            Some(var) if self.mode == Mode::Detached => Ok(var.as_detached_tensor()),
-            Some(var) => Ok(var.as_tensor().clone()),
+            Some(var) if self.tracks(name) => Ok(var.as_tensor().clone()),
+            Some(var) => Ok(var.as_detached_tensor()),
             None => {
                 candle_core::bail!(
                     "the network needs tensor `{name}`, which the weights do not hold"
@@ -390,6 +411,20 @@ mod tests {
         let unknown = store.detached().var_builder().get(3, "b");
         assert!(unknown.is_err_and(|e| e.to_string().contains("`b`")));
         assert_eq!(store.all().len(), 1, "a detached view draws nothing");
+        Ok(())
+    }
+
+    #[test]
+    fn a_freezing_view_tracks_the_others_only() -> Result<()> {
+        let store = ParamStore::new(0, DType::F32, &Device::Cpu);
+        let view = store.freezing(BTreeSet::from(["a".to_string()]));
+        build(&view, &["a", "b"])?;
+        for view in [&view, &view.clone()] {
+            let tracked = |name| view.var_builder().get((2, 3), name).map(|t| t.track_op());
+            assert!(!tracked("a")? && tracked("b")?);
+        }
+        assert!(store.var_builder().get((2, 3), "a")?.track_op());
+        assert_eq!(store.trainable().len(), 2);
         Ok(())
     }
 

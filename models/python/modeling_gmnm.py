@@ -64,17 +64,18 @@ class Mlp(nn.Module):
 class BatchNorm(nn.Module):
     """Batch normalisation of the second axis, or of the last where `last`; it counts no batches."""
 
-    def __init__(self, channels, affine=True, last=False):
+    def __init__(self, channels, scale=True, shift=True, momentum=0.1, last=False):
         super().__init__()
-        self.last = last
-        self.weight = nn.Parameter(torch.ones(channels)) if affine else None
-        self.bias = nn.Parameter(torch.zeros(channels)) if affine else None
+        self.last, self.momentum = last, momentum
+        self.weight = nn.Parameter(torch.ones(channels)) if scale else None
+        self.bias = nn.Parameter(torch.zeros(channels)) if shift else None
         self.register_buffer("running_mean", torch.zeros(channels))
         self.register_buffer("running_var", torch.ones(channels))
 
     def forward(self, x):
         flat = x.flatten(0, -2) if self.last else x
-        y = F.batch_norm(flat, self.running_mean, self.running_var, self.weight, self.bias, self.training)
+        statistics = (self.running_mean, self.running_var)
+        y = F.batch_norm(flat, *statistics, self.weight, self.bias, self.training, self.momentum)
         return y.view_as(x)
 
 
@@ -85,7 +86,7 @@ class ChannelMixer(nn.Module):
         super().__init__()
         self.placement = config["placement"]
         if config["normalize_input"]:
-            self.norm = BatchNorm(channels, affine=False, last=True)
+            self.norm = BatchNorm(channels, scale=False, shift=False, last=True)
         else:
             self.norm = nn.Identity()
         ((kind, function),) = config["function"].items()
@@ -143,19 +144,37 @@ class Attention(nn.Module):
         return x + self.proj(mixed).transpose(1, 2).unflatten(-1, (h, w))
 
 
-class ConvNorm(nn.Module):
-    """A 3x3 convolution, batch norm, an activation, and pooling by 2 where `pool`."""
+class Whitening(nn.Module):
+    """A fixed convolution that whitens patches, a bias and an activation."""
 
-    def __init__(self, inputs, outputs, activation, pool):
+    def __init__(self, config, channels, activation):
         super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
-        self.bn = BatchNorm(outputs)
+        kernel = config["kernel"]
+        self.features = 2 * channels * kernel**2
+        self.register_buffer("whitening", torch.zeros(self.features, channels, kernel, kernel))
+        self.bias = nn.Parameter(torch.zeros(self.features))
         self.activation = ACTIVATIONS[activation]
-        self.pool = pool
 
     def forward(self, x):
-        x = self.activation(self.bn(self.conv(x)))
-        return F.max_pool2d(x, 2) if self.pool else x
+        return self.activation(F.conv2d(x, self.whitening, self.bias))
+
+
+class ConvNorm(nn.Module):
+    """A 3x3 convolution, batch norm, an activation, and pooling by 2 where `pool`: before the norm where `shift`."""
+
+    def __init__(self, inputs, outputs, activation, pool, shift):
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+        self.bn = BatchNorm(outputs, scale=False, momentum=0.4) if shift else BatchNorm(outputs)
+        self.activation = ACTIVATIONS[activation]
+        self.pool, self.shift = pool, shift
+
+    def forward(self, x):
+        x = self.conv(x)
+        if self.pool and self.shift:
+            x = F.max_pool2d(x, 2)
+        x = self.activation(self.bn(x))
+        return F.max_pool2d(x, 2) if self.pool and not self.shift else x
 
 
 class Stage(nn.Module):
@@ -169,7 +188,8 @@ class Stage(nn.Module):
         for i in range(convs):
             last = i + 1 == convs
             activation = "identity" if last and replaced else config["activation"]
-            self.convs.append(ConvNorm(inputs if i == 0 else width, width, activation, pool=i == 0))
+            shift = config.get("normalization") == "shift"
+            self.convs.append(ConvNorm(inputs if i == 0 else width, width, activation, i == 0, shift))
         self.mixer = ChannelMixer(mixer, stage, width) if mixer else nn.Identity()
 
     def forward(self, x):
@@ -182,14 +202,20 @@ class Classifier(nn.Module):
     def __init__(self, config):
         super().__init__()
         widths = [config["channels"], *config["widths"]]
+        self.stem = nn.Identity()
+        if "stem" in config:
+            self.stem = Whitening(config["stem"], config["channels"], config["activation"])
+            widths[0] = self.stem.features
         self.stages = nn.Sequential(*(Stage(config, s, c) for s, c in enumerate(widths[:-1])))
         self.attention = Attention(config["attention"], widths[-1]) if "attention" in config else nn.Identity()
-        self.head = nn.Linear(widths[-1], config["classes"])
+        self.largest = config.get("head") == "max"
+        self.head = nn.Linear(widths[-1], config["classes"], bias=not self.largest)
         self.logit_scale = config["logit_scale"]
 
     def forward(self, images):
-        features = self.attention(self.stages(images))
-        return self.head(features.mean((2, 3))) * self.logit_scale
+        features = self.attention(self.stages(self.stem(images)))
+        pooled = features.amax((2, 3)) if self.largest else features.mean((2, 3))
+        return self.head(pooled) * self.logit_scale
 
 
 class Halve(nn.Module):

@@ -7,6 +7,7 @@
 pub mod cholesky;
 pub mod classifier;
 pub mod config;
+pub mod eigen;
 pub mod field;
 pub mod forecaster;
 pub mod generator;

@@ -119,6 +119,51 @@ fn an_image_does_not_depend_on_its_batch_in_evaluation() -> Result<()> {
 }
 
 #[test]
+fn training_of_the_fast_network_begins_whitened_and_passing_inputs_on() -> Result<()> {
+    let entry = registry::find("cifar-classifier.fast-plain").unwrap();
+    let ModelConfig::Classifier(mut config) = entry.config() else {
+        panic!("a classifier is none");
+    };
+    config.widths = vec![30, 30, 32];
+    let (store, _) = build(&config)?;
+    let drawn = store.tensors();
+    let images = random(&[20, 8, 8, 3], DType::F32, 5)?;
+    let first = config.initial(drawn.clone(), &images)?;
+    store.load_strict(&first).unwrap();
+    let whitened = models::layers::whitening_filters(&images, 2)?;
+    let values = |t: &Tensor| t.flatten_all()?.to_vec1::<f32>();
+    assert_eq!(values(&first["stem.whitening"])?, values(&whitened)?);
+    for (name, tensor) in &first {
+        if name.ends_with("conv.weight") {
+            let (out, input, _, _) = tensor.dims4()?;
+            let x = random(&[2, 5, 4, input], DType::F32, 6)?;
+            let same = ops::Conv2dConfig {
+                padding: 1,
+                ..Default::default()
+            };
+            let y = ops::conv2d(&x, tensor, None, same)?;
+            let kept = input.min(out);
+            let difference = (y.narrow(3, 0, kept)? - x.narrow(3, 0, kept)?)?.abs()?;
+            let largest = difference.max_all()?.to_scalar::<f32>()?;
+            assert!(largest < 1e-6, "{name}: {largest}");
+            let rest = |t: &Tensor| values(&t.narrow(0, kept, out - kept)?.contiguous()?);
+            if out > kept {
+                assert_eq!(rest(tensor)?, rest(&drawn[name])?, "{name}");
+            }
+        } else if name != "stem.whitening" {
+            assert_eq!(values(tensor)?, values(&drawn[name])?, "{name}");
+        }
+    }
+    // Another variant begins as it was drawn.
+    let (_, config) = variants().remove(0);
+    let drawn = build(&config)?.0.tensors();
+    for (name, tensor) in config.initial(drawn.clone(), &images)? {
+        assert_eq!(values(&tensor)?, values(&drawn[&name])?, "{name}");
+    }
+    Ok(())
+}
+
+#[test]
 fn images_that_do_not_fit_are_refused_in_words() -> Result<()> {
     let (_, config) = variants().remove(0);
     let (_, network) = build(&config)?;

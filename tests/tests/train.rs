@@ -10,8 +10,12 @@ use serde_json::Value;
 const MODEL: &str = "cifar-classifier.plain";
 
 fn arguments<'a>(out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    arguments_for(MODEL, out, more)
+}
+
+fn arguments_for<'a>(model: &'a str, out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
     let mut args = vec![
-        "train", MODEL, "--data", "digits", "--out", out, "--seed", "3",
+        "train", model, "--data", "digits", "--out", out, "--seed", "3",
     ];
     args.extend(TINY);
     args.extend(["--format", "json"]);
@@ -130,13 +134,14 @@ fn the_same_seed_gives_the_same_bytes_and_another_seed_others() {
 }
 
 /// Starts a run, kills it once it has saved `steps` steps, and goes on with it.
-fn kill_and_resume(more: &[&str], steps: u64) {
+fn kill_and_resume(model: &str, more: &[&str], steps: u64) {
     let root = tempfile::tempdir().unwrap();
     let zoo = workspace(root.path());
     let mut settings = vec!["--epochs", "12", "--set", "ema.decay=0.9"];
     settings.extend(more);
-    zoo.zoo(&arguments("whole", &settings)).expect(0);
-    zoo.kill_once_saved(&arguments("broken", &settings), "broken", steps);
+    zoo.zoo(&arguments_for(model, "whole", &settings)).expect(0);
+    let broken = arguments_for(model, "broken", &settings);
+    zoo.kill_once_saved(&broken, "broken", steps);
     zoo.zoo(&["train", "--resume", "broken"]).expect(0);
     assert_same_bytes(&zoo, "whole", "broken");
     // A finished run has nothing to go on with, and says again what came of it.
@@ -150,13 +155,22 @@ fn kill_and_resume(more: &[&str], steps: u64) {
 
 #[test]
 fn a_run_killed_between_epochs_resumes_to_the_same_bytes() {
-    kill_and_resume(&[], 1);
+    kill_and_resume(MODEL, &[], 1);
 }
 
 #[test]
 fn a_run_killed_within_an_epoch_resumes_to_the_same_bytes() {
     // Four or five steps an epoch: a state of step 2 lies within the first.
-    kill_and_resume(&["--set", "checkpoint.every_steps=1"], 2);
+    kill_and_resume(MODEL, &["--set", "checkpoint.every_steps=1"], 2);
+}
+
+#[test]
+fn a_stem_that_is_whitened_and_later_frozen_resumes_to_the_same_bytes() {
+    let fast = "cifar-classifier.fast-plain";
+    let settings = ["--set", "stem_epochs=2"];
+    // Within the epochs that train the stem's bias, and after them.
+    kill_and_resume(fast, &settings, 5);
+    kill_and_resume(fast, &settings, 15);
 }
 
 #[test]
@@ -173,7 +187,7 @@ fn early_stopping_and_both_optimizers_resume_to_the_same_bytes() {
         "--set",
         "validation.fraction=0.2",
     ];
-    kill_and_resume(&settings, 1);
+    kill_and_resume(MODEL, &settings, 1);
 }
 
 #[cfg(unix)]

@@ -131,7 +131,7 @@ unsafe fn value<F: Function, T: Stored, V: Lanes<Scalar = T::Real>>(
 }
 
 #[inline(always)]
-unsafe fn load_places<V: Lanes>(from: *const u8, count: usize) -> V {
+pub(super) unsafe fn load_places<V: Lanes>(from: *const u8, count: usize) -> V {
     // SAFETY: the caller guarantees `count` bytes.
     unsafe {
         if count == V::COUNT {
@@ -145,7 +145,7 @@ unsafe fn load_places<V: Lanes>(from: *const u8, count: usize) -> V {
 
 /// `then` where `place` is `here`, else zero.
 #[inline(always)]
-unsafe fn at_place<V: Lanes>(place: V, here: V, then: V) -> V {
+pub(super) unsafe fn at_place<V: Lanes>(place: V, here: V, then: V) -> V {
     // SAFETY: the caller checked the processor's features.
     unsafe {
         let d = place.sub(here);

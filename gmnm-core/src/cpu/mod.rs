@@ -13,6 +13,7 @@ pub(crate) mod dispatch;
 mod dots;
 mod exp;
 pub(crate) mod factor;
+pub(crate) mod gate;
 mod half_tile;
 pub(crate) mod lanes;
 pub(crate) mod lstm;

@@ -2,7 +2,13 @@
 
 use rayon::prelude::*;
 
-use super::lanes::Real;
+use super::activation::Activation;
+use super::batch_norm::Coefficients;
+use super::batch_norm_pool::{self, at_place, load_places};
+use super::dispatch::{Kernel, Path};
+use super::lanes::{Lanes, Real};
+use super::output::filled_by;
+use super::stored::Stored;
 
 /// The shape of a pooling of `[n, h, w, c]` to `[n, oh, ow, c]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +24,7 @@ pub(crate) struct PoolGeometry {
 }
 
 /// The maxima and, for each, its place in the window, row by row: the first of equals; a NaN wins.
-pub(crate) fn forward<T: Real>(g: &PoolGeometry, x: &[T]) -> (Vec<T>, Vec<u16>) {
+pub(crate) fn forward<T: Stored>(g: &PoolGeometry, x: &[T]) -> (Vec<T>, Vec<u16>) {
     assert_eq!(x.len(), g.n * g.h * g.w * g.c);
     let row = g.ow * g.c;
     let mut y = vec![T::default(); g.n * g.oh * row];
@@ -41,8 +47,9 @@ pub(crate) fn forward<T: Real>(g: &PoolGeometry, x: &[T]) -> (Vec<T>, Vec<u16>) 
                             continue;
                         }
                         for ((best, at), &x) in y.iter_mut().zip(places.iter_mut()).zip(x) {
+                            let (value, before) = (x.widen(), best.widen());
                             #[allow(clippy::eq_op)]
-                            let wins = (x > *best) | (x != x);
+                            let wins = (value > before) | (value != value);
                             *best = if wins { x } else { *best };
                             *at = if wins { place as u16 } else { *at };
                         }
@@ -54,7 +61,7 @@ pub(crate) fn forward<T: Real>(g: &PoolGeometry, x: &[T]) -> (Vec<T>, Vec<u16>) 
 }
 
 /// The gradient of the input: each output's goes to the place that its maximum came from.
-pub(crate) fn gradient<T: Real>(g: &PoolGeometry, dy: &[T], places: &[u16]) -> Vec<T> {
+pub(crate) fn gradient<T: Stored>(g: &PoolGeometry, dy: &[T], places: &[u16]) -> Vec<T> {
     assert_eq!(dy.len(), g.n * g.oh * g.ow * g.c);
     assert_eq!(places.len(), dy.len());
     let image = g.h * g.w * g.c;
@@ -69,9 +76,156 @@ pub(crate) fn gradient<T: Real>(g: &PoolGeometry, dy: &[T], places: &[u16]) -> V
                         let place = usize::from(places[start + c]);
                         let iy = oy * g.stride + place / g.kernel;
                         let ix = ox * g.stride + place % g.kernel;
-                        dx[(iy * g.w + ix) * g.c + c] += dy[start + c];
+                        let dx = &mut dx[(iy * g.w + ix) * g.c + c];
+                        *dx = T::narrow(dx.widen() + dy[start + c].widen());
                     }
                 }
+            }
+        });
+    dx
+}
+
+/// Whether windows share no input and their places fit a byte.
+pub(crate) fn are_disjoint(g: &PoolGeometry) -> bool {
+    g.kernel == g.stride && g.kernel <= batch_norm_pool::MAX_KERNEL
+}
+
+/// [`forward`] of disjoint windows, on registers.
+///
+/// # Panics
+/// When windows are not [disjoint](are_disjoint).
+pub(crate) fn forward_disjoint<T: Stored>(
+    path: Path,
+    g: &PoolGeometry,
+    x: &[T],
+) -> (Vec<T>, Vec<u8>) {
+    let unchanged = Coefficients {
+        mean: vec![0.0; g.c],
+        inv_std: vec![1.0; g.c],
+        scale: vec![1.0; g.c],
+        shift: vec![0.0; g.c],
+    };
+    batch_norm_pool::forward(path, g, x, &unchanged, Activation::Identity)
+}
+
+/// [`gradient`] of disjoint windows, on registers.
+///
+/// # Panics
+/// When windows are not [disjoint](are_disjoint), or a length does not fit.
+pub(crate) fn gradient_disjoint<T: Stored>(
+    path: Path,
+    g: &PoolGeometry,
+    dy: &[T],
+    places: &[u8],
+) -> Vec<T> {
+    let (image, pooled) = (g.h * g.w * g.c, g.oh * g.ow * g.c);
+    assert!(are_disjoint(g) && g.oh * g.kernel <= g.h && g.ow * g.kernel <= g.w);
+    assert!(dy.len() == g.n * pooled && places.len() == dy.len());
+    // SAFETY: the kernel writes one gradient for each input of the image.
+    unsafe {
+        filled_by(g.n * image, image, |i, dx, _| {
+            let own = i * pooled..(i + 1) * pooled;
+            T::run(
+                path,
+                Scatter {
+                    g,
+                    dy: &dy[own.clone()],
+                    places: &places[own],
+                    dx,
+                },
+            );
+        })
+    }
+}
+
+/// The gradients of one image's inputs.
+struct Scatter<'a, T> {
+    g: &'a PoolGeometry,
+    dy: &'a [T],
+    places: &'a [u8],
+    dx: *mut T,
+}
+
+impl<T: Stored> Kernel<T::Real> for Scatter<'_, T> {
+    #[inline(always)]
+    unsafe fn run<V: Lanes<Scalar = T::Real>, const ROWS: usize, const COLS: usize>(self) {
+        let g = self.g;
+        // SAFETY: the caller checked the processor's features and the lengths; windows lie inside the image.
+        unsafe {
+            let zero = V::splat(T::Real::default());
+            let one = V::splat(T::Real::from_f64(1.0));
+            for i in 0..g.oh * g.ow {
+                let start = (i / g.ow * g.w + i % g.ow) * g.kernel * g.c;
+                for c in (0..g.c).step_by(V::COUNT) {
+                    let count = V::COUNT.min(g.c - c);
+                    let at = i * g.c + c;
+                    let dy = T::load_some(self.dy.as_ptr().add(at), count, zero);
+                    let place = load_places::<V>(self.places.as_ptr().add(at), count);
+                    let mut here = zero;
+                    for ky in 0..g.kernel {
+                        for kx in 0..g.kernel {
+                            let to = start + (ky * g.w + kx) * g.c + c;
+                            T::store_some(at_place(place, here, dy), self.dx.add(to), count);
+                            here = here.add(one);
+                        }
+                    }
+                }
+            }
+            for y in 0..g.h {
+                let reached = y < g.oh * g.kernel;
+                let first = if reached { g.ow * g.kernel } else { 0 };
+                for rest in first * g.c..g.w * g.c {
+                    self.dx.add(y * g.w * g.c + rest).write(T::default());
+                }
+            }
+        }
+    }
+}
+
+/// The maxima of each image's channels over all positions, `[n, positions, channels]` to `[n, channels]`, and the
+/// position of each: the first of equals; a NaN wins.
+pub(crate) fn image_maxima<T: Stored>(
+    x: &[T],
+    positions: usize,
+    channels: usize,
+) -> (Vec<T::Real>, Vec<u32>) {
+    let image = positions * channels;
+    let mut y = vec![T::Real::default(); x.len() / positions.max(1)];
+    let mut places = vec![0u32; y.len()];
+    y.par_chunks_mut(channels.max(1))
+        .zip(places.par_chunks_mut(channels.max(1)))
+        .zip(x.par_chunks(image.max(1)))
+        .for_each(|((y, places), x)| {
+            for (best, &x) in y.iter_mut().zip(x) {
+                *best = x.widen();
+            }
+            for (position, x) in x.chunks_exact(channels).enumerate().skip(1) {
+                for ((best, at), &x) in y.iter_mut().zip(places.iter_mut()).zip(x) {
+                    let value = x.widen();
+                    #[allow(clippy::eq_op)]
+                    let wins = (value > *best) | (value != value);
+                    *best = if wins { value } else { *best };
+                    *at = if wins { position as u32 } else { *at };
+                }
+            }
+        });
+    (y, places)
+}
+
+/// The gradient of the input of [`image_maxima`].
+pub(crate) fn image_maxima_gradient<T: Stored>(
+    dy: &[T::Real],
+    places: &[u32],
+    positions: usize,
+    channels: usize,
+) -> Vec<T> {
+    let mut dx = vec![T::default(); dy.len() * positions];
+    dx.par_chunks_mut((positions * channels).max(1))
+        .zip(dy.par_chunks(channels.max(1)))
+        .zip(places.par_chunks(channels.max(1)))
+        .for_each(|((dx, dy), places)| {
+            for (c, (&dy, &place)) in dy.iter().zip(places).enumerate() {
+                dx[place as usize * channels + c] = T::narrow(dy);
             }
         });
     dx

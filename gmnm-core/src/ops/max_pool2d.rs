@@ -3,11 +3,11 @@
 use std::sync::OnceLock;
 
 use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
+use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
-use super::cast::in_f32;
-use super::cpu_storage::{Element, slice, with_element, with_slice};
+use super::cpu_storage::{ActivationElement, slice, with_activation, with_slice};
 use super::tape;
+use crate::cpu::dispatch::Path;
 use crate::cpu::pool::{self, PoolGeometry};
 
 const NAME: &str = "max_pool2d";
@@ -19,9 +19,6 @@ const NAME: &str = "max_pool2d";
 /// # Errors
 /// When `x` is not of rank 4 or smaller than one window, when kernel or stride is zero, or kernel is above 256.
 pub fn max_pool2d(x: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
-    if x.dtype() == DType::BF16 {
-        return in_f32(x, |x| max_pool2d(x, kernel, stride));
-    }
     let geometry = geometry(x, kernel, stride)?;
     let op = MaxPool2d {
         geometry,
@@ -57,24 +54,45 @@ pub(super) fn geometry(x: &Tensor, kernel: usize, stride: usize) -> Result<PoolG
 
 struct MaxPool2d {
     geometry: PoolGeometry,
-    /// Where in its window each maximum was, from the forward pass.
-    places: OnceLock<Vec<u16>>,
+    /// From the forward pass.
+    places: OnceLock<Places>,
+}
+
+/// Where in its window each maximum was.
+enum Places {
+    Disjoint(Vec<u8>),
+    Any(Vec<u16>),
 }
 
 impl MaxPool2d {
-    fn forward<T: Element>(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn forward<T: ActivationElement>(
+        &self,
+        x: &CpuStorage,
+        layout: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         let g = &self.geometry;
-        let (y, places) = pool::forward(g, slice::<T>(NAME, x, layout)?);
+        let x = slice::<T>(NAME, x, layout)?;
+        let (y, places) = if pool::are_disjoint(g) {
+            let (y, places) = pool::forward_disjoint(Path::best(), g, x);
+            (y, Places::Disjoint(places))
+        } else {
+            let (y, places) = pool::forward(g, x);
+            (y, Places::Any(places))
+        };
         self.places.get_or_init(|| places);
         Ok((T::to_cpu_storage_owned(y), (g.n, g.oh, g.ow, g.c).into()))
     }
 
-    fn backward<T: Element>(&self, x: &Tensor, dy: &Tensor) -> Result<Tensor> {
+    fn backward<T: ActivationElement>(&self, x: &Tensor, dy: &Tensor) -> Result<Tensor> {
         let Some(places) = self.places.get() else {
             candle_core::bail!("max_pool2d: backward before forward");
         };
         let dx = with_slice::<T, _>(NAME, dy, |dy| {
-            Ok(pool::gradient(&self.geometry, dy, places))
+            let g = &self.geometry;
+            Ok(match places {
+                Places::Disjoint(places) => pool::gradient_disjoint(Path::best(), g, dy, places),
+                Places::Any(places) => pool::gradient(g, dy, places),
+            })
         })?;
         Tensor::from_vec(dx, x.shape(), x.device())
     }
@@ -86,11 +104,11 @@ impl CustomOp1 for MaxPool2d {
     }
 
     fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        with_element!(NAME, x.dtype(), T => self.forward::<T>(x, layout))
+        with_activation!(NAME, x.dtype(), T => self.forward::<T>(x, layout))
     }
 
     fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        with_element!(NAME, x.dtype(), T => self.backward::<T>(x, dy)).map(Some)
+        with_activation!(NAME, x.dtype(), T => self.backward::<T>(x, dy)).map(Some)
     }
 }
 
@@ -98,7 +116,7 @@ impl CustomOp1 for MaxPool2d {
 mod tests {
     use super::*;
     use crate::gradient_check::{assert_gradients, random};
-    use candle_core::{Device, Var};
+    use candle_core::{DType, Device, Var};
 
     #[test]
     fn gradients_match_finite_differences() {
@@ -107,6 +125,8 @@ mod tests {
             (2, 4, 4, 3, 2, 2),
             (1, 5, 7, 2, 2, 2),
             (1, 7, 6, 9, 3, 2),
+            (2, 7, 9, 19, 3, 3),
+            (1, 5, 4, 33, 2, 2),
             (1, 5, 5, 1, 2, 3),
             (2, 3, 3, 2, 3, 1),
             (1, 4, 5, 2, 1, 1),
@@ -156,6 +176,26 @@ mod tests {
         let x = Tensor::new(&[f32::NAN, 1., 2., 3.], &Device::Cpu).unwrap();
         let y = max_pool2d(&x.reshape((1, 2, 2, 1)).unwrap(), 2, 2).unwrap();
         assert!(y.flatten_all().unwrap().to_vec1::<f32>().unwrap()[0].is_nan());
+    }
+
+    #[test]
+    fn bf16_is_pooled_as_its_values_in_f32() {
+        let values = random(&[2, 5, 6, 3], DType::F32, 1).unwrap();
+        let half = Var::from_tensor(&values.to_dtype(DType::BF16).unwrap()).unwrap();
+        let single = Var::from_tensor(&half.to_dtype(DType::F32).unwrap()).unwrap();
+        let upstream = random(&[2, 2, 3, 3], DType::F32, 2).unwrap();
+        let upstream = upstream.to_dtype(DType::BF16).unwrap();
+        let run = |x: &Var| {
+            let y = max_pool2d(x, 2, 2).unwrap();
+            let upstream = upstream.to_dtype(x.dtype()).unwrap();
+            let gradients = super::super::backward_from(&y, &upstream).unwrap();
+            let numbers = |t: &Tensor| {
+                let flat = t.flatten_all().unwrap().to_dtype(DType::F32).unwrap();
+                flat.to_vec1::<f32>().unwrap()
+            };
+            (numbers(&y), numbers(gradients.get(x).unwrap()))
+        };
+        assert_eq!(run(&half), run(&single));
     }
 
     #[test]

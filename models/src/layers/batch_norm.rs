@@ -4,11 +4,12 @@ use candle_core::{Result, Tensor};
 use candle_nn::{Init, VarBuilder};
 use gmnm_core::ops::{self, BatchNormConfig};
 
-/// Normalises the last axis with PyTorch's names: parameters `weight` and `bias` where it is affine, buffers
+/// Normalises the last axis with PyTorch's names: parameters `weight` and `bias` where it has them, buffers
 /// `running_mean` and `running_var`.
 #[derive(Debug, Clone)]
 pub struct BatchNorm {
-    affine: Option<(Tensor, Tensor)>,
+    weight: Option<Tensor>,
+    bias: Option<Tensor>,
     running_mean: Tensor,
     running_var: Tensor,
     config: BatchNormConfig,
@@ -20,12 +21,21 @@ impl BatchNorm {
     /// # Errors
     /// When a tensor has another shape.
     pub fn new(channels: usize, config: BatchNormConfig, vb: VarBuilder) -> Result<Self> {
-        let affine = (
-            vb.get_with_hints(channels, "weight", Init::Const(1.0))?,
-            vb.get_with_hints(channels, "bias", Init::Const(0.0))?,
-        );
+        let weight = vb.get_with_hints(channels, "weight", Init::Const(1.0))?;
         Ok(Self {
-            affine: Some(affine),
+            weight: Some(weight),
+            ..Self::with_shift(channels, config, vb)?
+        })
+    }
+
+    /// A batch norm with a learned shift and no scale.
+    ///
+    /// # Errors
+    /// When a tensor has another shape.
+    pub fn with_shift(channels: usize, config: BatchNormConfig, vb: VarBuilder) -> Result<Self> {
+        let bias = vb.get_with_hints(channels, "bias", Init::Const(0.0))?;
+        Ok(Self {
+            bias: Some(bias),
             ..Self::without_affine(channels, config, vb)?
         })
     }
@@ -40,7 +50,8 @@ impl BatchNorm {
         vb: VarBuilder,
     ) -> Result<Self> {
         Ok(Self {
-            affine: None,
+            weight: None,
+            bias: None,
             running_mean: vb.get_with_hints(channels, "running_mean", Init::Const(0.0))?,
             running_var: vb.get_with_hints(channels, "running_var", Init::Const(1.0))?,
             config,
@@ -52,11 +63,10 @@ impl BatchNorm {
     /// # Errors
     /// See [`ops::batch_norm`].
     pub fn forward(&self, x: &Tensor, train: bool) -> Result<Tensor> {
-        let (weight, bias) = self.affine.as_ref().map(|(w, b)| (w, b)).unzip();
         ops::batch_norm(
             x,
-            weight,
-            bias,
+            self.weight.as_ref(),
+            self.bias.as_ref(),
             &self.running_mean,
             &self.running_var,
             &self.config,

@@ -2,7 +2,7 @@
 
 use candle_core::{Module, Result, Tensor};
 use candle_nn::VarBuilder;
-use gmnm_core::ops::{BatchNormConfig, add, global_mean, in_f32};
+use gmnm_core::ops::{BatchNormConfig, add, gate, global_mean, in_f32};
 use gmnm_core::{Aggregation, Gmnm, GmnmConfig};
 use serde::{Deserialize, Serialize};
 
@@ -156,11 +156,7 @@ impl ChannelMixer {
             Placement::Residual => add(x, &self.mixed(x, train)?),
             Placement::Gate => in_f32(x, |x| x * (self.mixed(x, train)? + 1.0)?),
             Placement::Activation => in_f32(x, |x| x * (self.mixed(x, train)? + 0.5)?),
-            Placement::PooledGate => in_f32(x, |x| {
-                let (n, _, _, c) = x.dims4()?;
-                let mixed = self.mixed(&global_mean(x)?, train)?;
-                x.broadcast_mul(&(mixed + 1.0)?.reshape((n, 1, 1, c))?)
-            }),
+            Placement::PooledGate => gate(x, &self.mixed(&global_mean(x)?, train)?),
         }
     }
 

@@ -5,11 +5,11 @@ use candle_nn::VarBuilder;
 use gmnm_core::init::{scaled, uniform_fan_in};
 use gmnm_core::ops;
 
-/// x·Wᵀ + b over the last axis, with PyTorch's parameters `weight` `[out, in]` and `bias` `[out]`.
+/// x·Wᵀ + b over the last axis, with PyTorch's parameters `weight` `[out, in]` and, where it has one, `bias` `[out]`.
 #[derive(Debug, Clone)]
 pub struct Linear {
     weight: Tensor,
-    bias: Tensor,
+    bias: Option<Tensor>,
 }
 
 impl Linear {
@@ -35,7 +35,19 @@ impl Linear {
         let shape = (out_features, in_features);
         Ok(Self {
             weight: vb.get_with_hints(shape, "weight", scaled(init, scale))?,
-            bias: vb.get_with_hints(out_features, "bias", init)?,
+            bias: Some(vb.get_with_hints(out_features, "bias", init)?),
+        })
+    }
+
+    /// As [`Self::new`], but without a bias.
+    ///
+    /// # Errors
+    /// When the tensor has another shape.
+    pub fn without_bias(in_features: usize, out_features: usize, vb: VarBuilder) -> Result<Self> {
+        let shape = (out_features, in_features);
+        Ok(Self {
+            weight: vb.get_with_hints(shape, "weight", uniform_fan_in(in_features))?,
+            bias: None,
         })
     }
 }
@@ -43,6 +55,6 @@ impl Linear {
 impl Module for Linear {
     /// `[..., in]` to `[..., out]`.
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        ops::linear(x, &self.weight, Some(&self.bias))
+        ops::linear(x, &self.weight, self.bias.as_ref())
     }
 }

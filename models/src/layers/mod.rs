@@ -10,6 +10,7 @@ mod lstm;
 pub mod mixture;
 pub mod mlp;
 pub mod spline;
+mod whitening;
 
 pub use attention::{Attention, AttentionConfig};
 pub use batch_norm::BatchNorm;
@@ -19,3 +20,4 @@ pub use channel_mixer::{
 pub use conv::{Conv2d, ConvTranspose2d};
 pub use linear::Linear;
 pub use lstm::Lstm;
+pub use whitening::{Whitening, WhiteningConfig, whitening_filters};

@@ -37,7 +37,8 @@ pub(super) fn run(args: &CompareArgs, printer: &Printer) -> anyhow::Result<Outco
         dir.display()
     ));
     let mut watch = Printed {
-        progress: printer.progress("runs", runs * PARTS, "thousandths"),
+        progress: printer.progress("compared", 100, "percent"),
+        runs,
         printer,
         stop: super::stop_on_ctrl_c()?,
     };
@@ -103,21 +104,22 @@ fn fields(task: Task, args: &CompareArgs) -> anyhow::Result<Box<dyn Plan>> {
     Ok(Box::new(FieldPlan::new(task, data, &args.set)?))
 }
 
-/// Steps of the bar for each run.
-const PARTS: u64 = 1000;
-
 struct Printed<'a> {
     progress: Progress,
+    runs: u64,
     printer: &'a Printer,
     stop: &'static AtomicBool,
 }
 
 impl Watch for Printed<'_> {
     fn at(&mut self, done: usize, _: usize, case: &Case, seed: u64, part: f64) -> bool {
+        let runs = done as f64 + part;
+        self.progress.note(format!(
+            "({done} of {} runs done) {} on {}, seed {seed}",
+            self.runs, case.model, case.problem
+        ));
         self.progress
-            .set(done as u64 * PARTS + (part * PARTS as f64) as u64);
-        self.progress
-            .note(format!("{} on {}, seed {seed}", case.model, case.problem));
+            .set((100.0 * runs / self.runs.max(1) as f64) as u64);
         !self.stop.load(Ordering::Relaxed)
     }
 

@@ -48,8 +48,15 @@ pub struct OptimizerConfig {
     pub mixture_rate: f64,
     /// Factor on the learning rate of biases, at least 0.
     pub bias_rate: f64,
+    /// Another factor on the learning rate of the biases of batch norms, above 0.
+    #[serde(default = "one")]
+    pub norm_bias_rate: f64,
     /// Largest global norm of the gradient; 0 leaves gradients as they are.
     pub clip_norm: f64,
+}
+
+fn one() -> f64 {
+    1.0
 }
 
 impl Default for OptimizerConfig {
@@ -65,6 +72,7 @@ impl Default for OptimizerConfig {
             decay_mixtures: false,
             mixture_rate: 1.0,
             bias_rate: 1.0,
+            norm_bias_rate: 1.0,
             clip_norm: 0.0,
         }
     }
@@ -76,22 +84,20 @@ enum Role {
     Weight,
     Norm,
     Bias,
+    NormBias,
     Mixture,
 }
 
-/// A mixture is known by its centers; a norm's scale is the only weight of one axis.
+/// A mixture is known by its centers, a batch norm by its running mean; a norm's scale is the only weight of one axis.
 fn role(name: &str, rank: usize, names: &BTreeSet<&str>) -> Role {
     let (module, leaf) = name.rsplit_once('.').unwrap_or(("", name));
-    let in_mixture = || {
-        let centers = if module.is_empty() {
-            "centers".to_string()
-        } else {
-            format!("{module}.centers")
-        };
-        names.contains(centers.as_str())
+    let beside = |sibling: &str| match module {
+        "" => names.contains(sibling),
+        module => names.contains(format!("{module}.{sibling}").as_str()),
     };
     match leaf {
-        "centers" | "projections" | "weight" if in_mixture() => Role::Mixture,
+        "centers" | "projections" | "weight" if beside("centers") => Role::Mixture,
+        "bias" if beside("running_mean") => Role::NormBias,
         _ if leaf.starts_with("bias") => Role::Bias,
         _ if rank <= 1 => Role::Norm,
         _ => Role::Weight,
@@ -123,7 +129,8 @@ impl Optimizer {
     /// When a moment cannot be allocated.
     pub fn new(store: &ParamStore, config: OptimizerConfig) -> Result<Self> {
         let parameters = store.trainable();
-        let names: BTreeSet<&str> = parameters.iter().map(|(name, _)| name.as_str()).collect();
+        let all = store.all();
+        let names: BTreeSet<&str> = all.iter().map(|(name, _)| name.as_str()).collect();
         let moments = match config.rule {
             Rule::Sgd => 1,
             Rule::Adamw => 2,
@@ -134,7 +141,7 @@ impl Optimizer {
                 let role = role(name, var.rank(), &names);
                 let decays = match role {
                     Role::Weight => true,
-                    Role::Norm | Role::Bias => config.decay_norms_and_biases,
+                    Role::Norm | Role::Bias | Role::NormBias => config.decay_norms_and_biases,
                     Role::Mixture => config.decay_mixtures,
                 };
                 Ok(Slot {
@@ -146,6 +153,7 @@ impl Optimizer {
                     rate_factor: match role {
                         Role::Mixture => config.mixture_rate,
                         Role::Bias => config.bias_rate,
+                        Role::NormBias => config.bias_rate * config.norm_bias_rate,
                         Role::Weight | Role::Norm => 1.0,
                     },
                     decay: if decays { config.weight_decay } else { 0.0 },

@@ -37,6 +37,9 @@ pub struct Recipe {
     pub precision: PrecisionChoice,
     /// Share of the target distribution that is spread over all classes, in 0..1.
     pub label_smoothing: f64,
+    /// Epochs in which the bias of a whitening stem is trained; 0 for all.
+    #[serde(default)]
+    pub stem_epochs: usize,
     /// The update rule and its rates.
     pub optimizer: OptimizerConfig,
     /// The learning rate over the run.
@@ -63,6 +66,7 @@ impl Default for Recipe {
             evaluation_batch_size: 256,
             precision: PrecisionChoice::Auto,
             label_smoothing: 0.0,
+            stem_epochs: 0,
             optimizer: OptimizerConfig::default(),
             schedule: Schedule::default(),
             ema: EmaConfig::default(),
@@ -197,11 +201,15 @@ impl Recipe {
         not_negative("optimizer.weight_decay", optimizer.weight_decay)?;
         positive("optimizer.mixture_rate", optimizer.mixture_rate)?;
         positive("optimizer.bias_rate", optimizer.bias_rate)?;
+        positive("optimizer.norm_bias_rate", optimizer.norm_bias_rate)?;
         not_negative("optimizer.clip_norm", optimizer.clip_norm)?;
         part("schedule.warmup", self.schedule.warmup)?;
-        let last = self.schedule.final_factor;
-        let fits = (0.0..=1.0).contains(&last);
-        check("schedule.final_factor", fits, last, "between 0 and 1")?;
+        let factor = |key, value: f64| {
+            let fits = (0.0..=1.0).contains(&value);
+            check(key, fits, value, "between 0 and 1")
+        };
+        factor("schedule.initial_factor", self.schedule.initial_factor)?;
+        factor("schedule.final_factor", self.schedule.final_factor)?;
         part("ema.decay", self.ema.decay)?;
         part("validation.fraction", self.validation.fraction)?;
         if self.early_stopping.patience > 0 && self.validation.fraction == 0.0 {

@@ -14,7 +14,7 @@ pub enum Shape {
     Constant,
 }
 
-/// A linear warm-up from 0 to the peak, then [`Shape`].
+/// A linear warm-up to the peak, then [`Shape`].
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Schedule {
@@ -22,6 +22,9 @@ pub struct Schedule {
     pub shape: Shape,
     /// Part of all steps that warms up, in 0..1.
     pub warmup: f64,
+    /// Where the warm-up starts as a part of the peak, in 0..=1.
+    #[serde(default)]
+    pub initial_factor: f64,
     /// The last rate as a part of the peak, in 0..=1.
     pub final_factor: f64,
 }
@@ -31,6 +34,7 @@ impl Default for Schedule {
         Self {
             shape: Shape::Cosine,
             warmup: 0.1,
+            initial_factor: 0.0,
             final_factor: 0.0,
         }
     }
@@ -43,7 +47,7 @@ impl Schedule {
         // The middle of the step: neither the first nor the last step is wasted on a rate of 0.
         let position = step as f64 + 0.5;
         if position < warmup {
-            return position / warmup;
+            return self.initial_factor + (1.0 - self.initial_factor) * position / warmup;
         }
         let progress = ((position - warmup) / (total as f64 - warmup).max(1.0)).clamp(0.0, 1.0);
         let remaining = match self.shape {
@@ -63,6 +67,7 @@ mod tests {
         let schedule = Schedule {
             shape,
             warmup: 0.25,
+            initial_factor: 0.0,
             final_factor,
         };
         (0..100).map(|step| schedule.factor(step, 100)).collect()
@@ -93,6 +98,18 @@ mod tests {
         let quarter = factors(Shape::Cosine, 0.0)[25 + 18];
         let expected = 0.5 * (1.0 + (std::f64::consts::PI * 18.5 / 75.0).cos());
         assert!((quarter - expected).abs() < 1e-12);
+    }
+
+    #[test]
+    fn the_warm_up_starts_at_the_initial_factor() {
+        let schedule = Schedule {
+            warmup: 0.5,
+            initial_factor: 0.2,
+            ..Schedule::default()
+        };
+        assert!((schedule.factor(0, 100) - 0.208).abs() < 1e-12);
+        assert!((schedule.factor(24, 100) - 0.592).abs() < 1e-12);
+        assert!((schedule.factor(49, 100) - 0.992).abs() < 1e-12);
     }
 
     #[test]

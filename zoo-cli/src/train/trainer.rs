@@ -1,6 +1,6 @@
 //! The training loop.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -153,6 +153,8 @@ struct Training<'a, T: Task> {
     run: &'a Run<'a>,
     store: ParamStore,
     model: T::Model,
+    /// The parameters that `model` does not train.
+    frozen: BTreeSet<String>,
     optimizer: Optimizer,
     ema: Option<Ema>,
     best: Option<BTreeMap<String, Tensor>>,
@@ -167,6 +169,10 @@ impl<'a, T: Task> Training<'a, T> {
     fn start(task: &'a T, run: &'a Run<'a>) -> Result<Self, TrainError> {
         let store = ParamStore::new(run.seed, DType::F32, run.device);
         let model = task.build(store.var_builder())?;
+        let saved = Checkpoint::latest(run.dir)?;
+        if saved.is_none() {
+            task.initialize(&store)?;
+        }
         let mut optimizer = Optimizer::new(&store, run.recipe.optimizer.clone())?;
         let mut ema = (run.recipe.ema.decay > 0.0)
             .then(|| Ema::new(&store, run.recipe.ema))
@@ -176,7 +182,7 @@ impl<'a, T: Task> Training<'a, T> {
             sums: vec![0.0; task.measures().all.len()],
             ..Default::default()
         };
-        if let Some(saved) = Checkpoint::latest(run.dir)? {
+        if let Some(saved) = saved {
             store.load_strict(saved.set("weights")?)?;
             optimizer.restore(saved.set("moments")?, saved.position.total_steps)?;
             if let Some(ema) = &mut ema {
@@ -190,6 +196,7 @@ impl<'a, T: Task> Training<'a, T> {
             run,
             store,
             model,
+            frozen: BTreeSet::new(),
             optimizer,
             ema,
             best,
@@ -215,6 +222,11 @@ impl<'a, T: Task> Training<'a, T> {
     fn epoch(&mut self) -> Result<Option<Ended>, TrainError> {
         let run = self.run;
         let epoch = self.position.epoch;
+        let frozen = self.task.frozen(epoch);
+        if frozen != self.frozen {
+            let store = self.store.freezing(frozen.clone());
+            (self.model, self.frozen) = (self.task.build(store.var_builder())?, frozen);
+        }
         run.watch.epoch_begins(
             epoch + 1,
             run.recipe.epochs,

@@ -96,6 +96,7 @@ fn updates_follow_the_published_rules_in_both_precisions() {
 fn decay_and_rate_follow_the_parameter_s_role() {
     let shapes: &[(&str, &[usize])] = &[
         ("bn.bias", &[4]),
+        ("bn.running_mean", &[4]),
         ("bn.weight", &[4]),
         ("linear.weight", &[2, 4]),
         ("mixer.bias", &[4]),
@@ -110,6 +111,7 @@ fn decay_and_rate_follow_the_parameter_s_role() {
         weight_decay: 0.5,
         mixture_rate: 3.0,
         bias_rate: 2.0,
+        norm_bias_rate: 5.0,
         ..Default::default()
     };
     let start: Vec<_> = store.trainable().iter().map(|(_, v)| values(v)).collect();
@@ -119,7 +121,7 @@ fn decay_and_rate_follow_the_parameter_s_role() {
         .trainable()
         .iter()
         .zip(start)
-        .zip([2.0, 1.0, 1.0, 2.0, 3.0, 3.0, 3.0])
+        .zip([10.0, 1.0, 1.0, 2.0, 3.0, 3.0, 3.0])
     {
         let decay = if name == "linear.weight" { 0.5 } else { 0.0 };
         for (&p0, p) in start.iter().zip(values(var)) {

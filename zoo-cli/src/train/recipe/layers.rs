@@ -14,6 +14,10 @@ const EMBEDDED: &[(&str, &str)] = &[
         include_str!("../../recipes/cifar-classifier.toml"),
     ),
     (
+        "cifar-classifier.fast",
+        include_str!("../../recipes/cifar-classifier-fast.toml"),
+    ),
+    (
         "image-generator",
         include_str!("../../recipes/image-generator.toml"),
     ),

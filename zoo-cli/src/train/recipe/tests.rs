@@ -79,8 +79,10 @@ fn values_out_of_range_are_refused() {
         "optimizer.learning_rate=inf",
         "optimizer.momentum=1",
         "optimizer.weight_decay=-1",
+        "optimizer.norm_bias_rate=0",
         "optimizer.clip_norm=nan",
         "schedule.warmup=1",
+        "schedule.initial_factor=-0.1",
         "schedule.final_factor=2",
         "ema.decay=1",
         "label_smoothing=1",
@@ -128,6 +130,22 @@ fn a_file_lies_under_set_and_its_dataset_section_over_its_top_level() {
     std::fs::write(&path, "epochs = 3\nbatch_size = = 4\n").unwrap();
     let error = resolve("cifar-classifier", "sample", plain(), &overrides).unwrap_err();
     assert!(error.to_string().contains("line 2"), "{error}");
+}
+
+#[test]
+fn a_recorded_recipe_without_newer_keys_still_reads() {
+    let mut json = serde_json::to_value(with(&[]).unwrap().recipe).unwrap();
+    let recipe = json.as_object_mut().unwrap();
+    recipe.remove("stem_epochs").unwrap();
+    for (section, key) in [
+        ("optimizer", "norm_bias_rate"),
+        ("schedule", "initial_factor"),
+    ] {
+        let section = recipe[section].as_object_mut().unwrap();
+        section.remove(key).unwrap();
+    }
+    let read: Recipe = serde_json::from_value(json).unwrap();
+    assert_eq!(read, with(&[]).unwrap().recipe);
 }
 
 #[test]

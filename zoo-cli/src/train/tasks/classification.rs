@@ -1,8 +1,11 @@
 //! Image classification: cross-entropy and accuracy.
 
+use std::collections::BTreeSet;
+
 use anyhow::bail;
 use candle_core::{D, DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;
+use gmnm_core::ParamStore;
 use gmnm_core::ops::{cast, cross_entropy};
 use models::classifier::{Classifier, ClassifierConfig};
 use models::preprocessor::{Interpolation, ResizeRule};
@@ -31,6 +34,9 @@ const MEASURES: Measures = Measures {
     ],
     objective: 1,
 };
+
+/// Training images that initial values may depend on.
+const INITIAL_IMAGES: usize = 2000;
 
 /// Labelled images to train a classifier on.
 #[derive(Debug)]
@@ -113,6 +119,7 @@ impl Kind for Labelled {
             config: config.clone(),
             label_smoothing: run.recipe.label_smoothing,
             activations: run.recipe.precision.precision().dtype(),
+            stem_epochs: run.recipe.stem_epochs,
             parts: ImageParts::training(self.0, statistics, run.recipe, run.seed, run.device)?,
         };
         let trained = match train(&task, run)? {
@@ -155,6 +162,7 @@ impl Kind for Labelled {
             config: config.clone(),
             label_smoothing: 0.0,
             activations: DType::F32,
+            stem_epochs: 0,
             parts: ImageParts::evaluation(self.0, (&input.mean, &input.std), device)?,
         };
         let network = load(model, device)?;
@@ -185,8 +193,9 @@ pub fn load(model: &ModelDir, device: &Device) -> anyhow::Result<Classifier> {
 struct Classification {
     config: ClassifierConfig,
     label_smoothing: f64,
-    /// What images are given to the network in, in training.
+    /// What the network computes in, in training.
     activations: DType,
+    stem_epochs: usize,
     parts: ImageParts,
 }
 
@@ -202,6 +211,22 @@ impl Task for Classification {
 
     fn build(&self, vb: VarBuilder) -> Result<Classifier> {
         Classifier::new(&self.config, vb)
+    }
+
+    fn initialize(&self, store: &ParamStore) -> Result<()> {
+        let drawn = store.tensors();
+        let first = self
+            .config
+            .initial(drawn, &self.parts.some(INITIAL_IMAGES)?)?;
+        store.load_strict(&first).map_err(candle_core::Error::wrap)
+    }
+
+    fn frozen(&self, epoch: usize) -> BTreeSet<String> {
+        let trained = self.stem_epochs == 0 || epoch < self.stem_epochs;
+        match &self.config.stem {
+            Some(_) if !trained => BTreeSet::from(["stem.bias".to_string()]),
+            _ => BTreeSet::new(),
+        }
     }
 
     fn examples(&self, part: Part) -> usize {
@@ -229,8 +254,8 @@ impl Task for Classification {
     }
 
     fn loss(&self, model: &Classifier, batch: &Batch) -> Result<Loss> {
-        let images = cast(&batch.images, self.activations)?;
-        let logits = cast(&model.forward(&images, true)?, DType::F32)?;
+        let logits = model.forward_in(&batch.images, true, self.activations)?;
+        let logits = cast(&logits, DType::F32)?;
         let value = cross_entropy(&logits, &batch.labels, self.label_smoothing)?;
         let mean = value.to_dtype(DType::F64)?.to_scalar::<f64>()?;
         let examples = self.batch_len(batch) as f64;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use candle_core::{Device, Result};
+use candle_core::{Device, Result, Tensor};
 
 use super::{Batches, Part};
 use crate::data::loader::{Batch, Loader, LoaderOptions};
@@ -79,6 +79,19 @@ impl ImageParts {
     /// Mean and standard deviation of each channel, for pixels scaled to 0..=1.
     pub(super) fn statistics(&self) -> (&[f32], &[f32]) {
         (&self.mean, &self.std)
+    }
+
+    /// Some training images as they are, at most `count` and spread over all, normalised.
+    pub(super) fn some(&self, count: usize) -> Result<Tensor> {
+        let chosen = self.kept.len().min(count);
+        let spread = (0..chosen).map(|i| self.kept[i * self.kept.len() / chosen]);
+        let indices = Some(spread.collect());
+        let options = LoaderOptions::evaluation(chosen.max(1), &self.mean, &self.std);
+        let loader = Loader::new(self.train.clone(), indices, options)?;
+        match loader.epoch(0, 0, &self.device).next() {
+            Some(batch) => Ok(batch?.images),
+            None => candle_core::bail!("there are no training images"),
+        }
     }
 
     pub(super) fn examples(&self, part: Part) -> usize {

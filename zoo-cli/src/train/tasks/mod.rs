@@ -9,8 +9,11 @@ pub mod image_quality;
 pub mod kind;
 pub mod reconstruction;
 
+use std::collections::BTreeSet;
+
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
+use gmnm_core::ParamStore;
 
 use super::early_stopping::Better;
 
@@ -99,6 +102,22 @@ pub trait Task: Sync {
     /// # Errors
     /// When the network's configuration is not valid.
     fn build(&self, vb: VarBuilder) -> Result<Self::Model>;
+
+    /// Gives the drawn parameters in `store` the values that depend on the training examples. Called once, before the
+    /// first step of a run.
+    ///
+    /// # Errors
+    /// When the examples do not serve.
+    fn initialize(&self, store: &ParamStore) -> Result<()> {
+        let _ = store;
+        Ok(())
+    }
+
+    /// The names of the parameters that are not trained in `epoch` (from 0).
+    fn frozen(&self, epoch: usize) -> BTreeSet<String> {
+        let _ = epoch;
+        BTreeSet::new()
+    }
 
     /// The number of examples of a part.
     fn examples(&self, part: Part) -> usize;
