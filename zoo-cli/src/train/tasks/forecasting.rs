@@ -12,7 +12,7 @@ use models::forecaster::{Forecaster, ForecasterConfig, SeriesFormat};
 use models::{ModelConfig, ModelDir};
 
 use super::kind::{Ending, Finished, Kind};
-use super::{Batches, Loss, Measure, Measures, Part, Task};
+use super::{Batches, Loss, Measure, Measures, Part, Sums, Task};
 use crate::data::series::{Scale, Series, SeriesOptions, Split, date};
 use crate::data::{DataError, Source};
 use crate::train::early_stopping::Better;
@@ -306,13 +306,12 @@ impl Forecasting {
 }
 
 /// Squared and absolute error, each a mean over steps and columns, summed over the windows.
-fn errors(forecast: &Tensor, truth: &Tensor) -> Result<Vec<f64>> {
+fn errors(forecast: &Tensor, truth: &Tensor) -> Result<Sums> {
     let windows = truth.dim(0)? as f64;
     let difference = (forecast - truth)?;
-    [difference.sqr()?, difference.abs()?]
-        .iter()
-        .map(|error| Ok(windows * f64::from(error.mean_all()?.to_scalar::<f32>()?)))
-        .collect()
+    let means = [difference.sqr()?, difference.abs()?];
+    let sums = means.iter().map(|error| Ok((error.mean_all()?, windows)));
+    Ok(Sums::Queued(sums.collect::<Result<_>>()?))
 }
 
 impl Task for Forecasting {
@@ -383,7 +382,7 @@ impl Task for Forecasting {
         })
     }
 
-    fn measure(&self, model: &Forecaster, batch: &Batch) -> Result<Vec<f64>> {
+    fn measure(&self, model: &Forecaster, batch: &Batch) -> Result<Sums> {
         errors(&model.forward(&batch.past)?, &batch.future)
     }
 }

@@ -4,6 +4,7 @@ use models::registry;
 
 use super::*;
 use crate::data::series::SAMPLE;
+use crate::train::tally;
 
 fn config(look_back: usize, horizon: usize) -> ForecasterConfig {
     let entry = registry::find("series-forecaster.dlinear").unwrap();
@@ -138,10 +139,12 @@ fn dropout_is_drawn_anew_every_step_and_again_by_a_resumed_run() {
     assert_eq!(draws(0, 1)[0], whole[1]);
     // Measuring drops nothing.
     let batch = task.batches(Part::Test, 4).next().unwrap().unwrap();
-    let measured = || task.measure(&network, &batch).unwrap();
+    let numbers = |sums| tally::values(&[sums]).unwrap();
+    let measured = || numbers(task.measure(&network, &batch).unwrap());
     assert_eq!(measured(), measured());
     let expected = network.forward(&batch.past).unwrap();
-    assert_eq!(errors(&expected, &batch.future).unwrap(), measured());
+    let expected = errors(&expected, &batch.future).unwrap();
+    assert_eq!(numbers(expected), measured());
 }
 
 #[test]
