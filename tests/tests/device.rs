@@ -158,7 +158,8 @@ fn classifier<'a>(out: &'a str, epochs: &'a str) -> Vec<&'a str> {
         out,
     ];
     let how = ["--seed", "3", "--epochs", epochs, "--format", "json"];
-    [&model[..], TINY, &how].concat()
+    // Images of 8×8 can be halved three times.
+    [&model[..], TINY, &["--set", "model.widths=[4,4,4]"], &how].concat()
 }
 
 fn generator<'a>(out: &'a str, epochs: &'a str) -> Vec<&'a str> {
@@ -250,8 +251,8 @@ fn every_gpu_learns_what_the_cpu_learns() {
             ("forecaster", forecaster, "mse"),
         ];
         for (family, arguments, measure) in families {
-            let outs = ["cpu", gpu].map(|device| {
-                let out = format!("{family}-{device}");
+            let outs = [("host", "cpu"), ("gpu", gpu)].map(|(place, device)| {
+                let out = format!("{family}-on-{place}-{gpu}");
                 let args = [&arguments(&out, "8")[..], &["--device", device]].concat();
                 let ran = zoo.zoo(&args).expect(0);
                 let said: Value = serde_json::from_str(&ran.stdout).unwrap();

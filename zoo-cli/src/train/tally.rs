@@ -10,7 +10,8 @@ const READ_EVERY: usize = 50;
 /// The losses and measures of steps that have not been read yet.
 #[derive(Debug)]
 pub(super) struct Tally {
-    read_every: usize,
+    /// Unread steps that are enough for a read.
+    pub(super) read_every: usize,
     steps: Vec<u64>,
     losses: Vec<Tensor>,
     sums: Vec<Sums>,

@@ -421,3 +421,6 @@ impl<'a, T: Task> Training<'a, T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

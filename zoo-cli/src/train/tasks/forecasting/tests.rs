@@ -216,3 +216,24 @@ fn what_the_channels_stand_for_is_kept_with_the_model() {
         "{error}"
     );
 }
+
+#[test]
+fn windows_made_on_the_device_are_those_of_the_host() {
+    let config = config(48, 24);
+    let host = task(&config, &SeriesRecipe::default());
+    let mut there = host.clone();
+    let rows = ResidentRows::new(&host.values, host.columns, 48 + 24, &Device::Cpu);
+    there.resident = Some(rows.unwrap());
+    let parts = |task: &Forecasting| -> Vec<Batch> {
+        let training = task.training_batches(1, 3).take(4);
+        let test = task.batches(Part::Test, 100);
+        training.chain(test).map(Result::unwrap).collect()
+    };
+    let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    for (a, b) in parts(&host).iter().zip(&parts(&there)) {
+        for (a, b) in [(&a.past, &b.past), (&a.future, &b.future)] {
+            assert_eq!(a.dims(), b.dims());
+            assert_eq!(flat(a), flat(b));
+        }
+    }
+}
