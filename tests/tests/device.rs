@@ -1,6 +1,6 @@
 //! `--device`: what is refused and how, and, on each GPU that this build can open, the same learning as on the CPU.
 //!
-//! A GPU that cannot be opened is left out with a note on stderr; with `ZOO_REQUIRE_GPU=1` one at least must be there.
+//! A GPU that cannot be opened is left out with a note on stderr; where `ZOO_REQUIRE_DEVICES` is set one at least must be there.
 
 use std::fs;
 use std::path::Path;
@@ -218,7 +218,7 @@ fn gpus(zoo: &Workspace) -> Vec<&'static str> {
     });
     let found: Vec<_> = found.collect();
     if found.is_empty() {
-        let required = std::env::var_os("ZOO_REQUIRE_GPU").is_some_and(|value| value == "1");
+        let required = std::env::var_os("ZOO_REQUIRE_DEVICES").is_some();
         left_out::<()>("GPU: training there is not compared with the CPU", required);
     }
     found
