@@ -130,7 +130,7 @@ impl DeviceChoice {
         match self {
             Self::Cpu => Ok(Opened::cpu(None)),
             Self::Cuda(number) if cfg!(feature = "cuda") => {
-                self.computing(CHECK_CUDA, || Device::new_cuda(number))
+                self.computing(CHECK_CUDA, || cuda(number))
             }
             Self::Metal if cfg!(feature = "metal") => {
                 // candle takes the first of a list that may be empty.
@@ -170,6 +170,18 @@ impl DeviceChoice {
             }),
         }
     }
+}
+
+/// The GPU with this number and a stream that all threads queue their work in: ops run on workers, and candle's usual
+/// stream is another one on each thread.
+fn cuda(number: usize) -> candle_core::Result<Device> {
+    let device = Device::new_cuda_with_stream(number)?;
+    #[cfg(feature = "cuda")]
+    // SAFETY: there is no second stream whose work would have to wait for this one's.
+    unsafe {
+        device.as_cuda_device()?.disable_event_tracking();
+    }
+    Ok(device)
 }
 
 /// The first GPU that this program was built for and that computes, else the CPU.
