@@ -21,7 +21,12 @@ use crate::train::PrecisionChoice;
 /// # Errors
 /// When the request is wrong, the directory holds something else, or a run fails.
 pub(super) fn run(args: &CompareArgs, printer: &Printer) -> anyhow::Result<Outcome> {
-    let on_device = || open_device(&args.device, printer);
+    let mut place = "the CPU".to_string();
+    let mut on_device = || -> anyhow::Result<Opened> {
+        let opened = open_device(&args.device, printer)?;
+        place.clone_from(&opened.words);
+        Ok(opened)
+    };
     let plan: Box<dyn Plan> = match args.task {
         CompareTask::Cifar => images(ImageTask::Cifar, args, on_device()?)?,
         CompareTask::Mnist => images(ImageTask::Mnist, args, on_device()?)?,
@@ -34,7 +39,7 @@ pub(super) fn run(args: &CompareArgs, printer: &Printer) -> anyhow::Result<Outco
     let dir: PathBuf = args.out.clone().unwrap_or_else(default);
     let runs = plan.cases().len() as u64 * args.seeds;
     printer.info(&format!(
-        "comparing {} in {runs} runs, into `{}`",
+        "comparing {} in {runs} runs on {place}, into `{}`",
         plan.name(),
         dir.display()
     ));

@@ -91,6 +91,9 @@ pub(super) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<Outcome>
                 table.push((measure.name.into(), measure.shown(value)));
             }
             table.push((format!("{unit}/s"), thousands(rate.round() as usize)));
+            if !opened.device.is_cpu() {
+                table.push(("device".into(), opened.name));
+            }
             printer.result(&Table::of_one(table).to_string())?;
         }
     }
