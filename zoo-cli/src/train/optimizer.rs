@@ -171,15 +171,28 @@ impl Optimizer {
     /// When a gradient's shape or dtype is not its parameter's.
     pub fn step(&mut self, gradients: &GradStore, learning_rate: f64) -> Result<Option<Tensor>> {
         self.steps += 1;
-        let mut taking_part = Vec::with_capacity(self.slots.len());
+        let steps = self.steps as i32;
+        let [beta1, beta2] = self.config.betas;
+        let correction = match self.config.rule {
+            Rule::Sgd => 1.0,
+            Rule::Adamw => 1.0 - beta1.powi(steps),
+        };
+        let mut changes = Vec::with_capacity(self.slots.len());
         for slot in &self.slots {
             if let Some(gradient) = gradients.get(slot.var.as_tensor()) {
-                taking_part.push((slot, gradient.contiguous()?));
+                let rate = learning_rate * slot.rate_factor;
+                changes.push(Change {
+                    parameter: &slot.var,
+                    gradient: gradient.contiguous()?,
+                    moments: &slot.moments,
+                    rate: rate / correction,
+                    shrink: 1.0 - rate * slot.decay,
+                });
             }
         }
         let limit = self.config.clip_norm;
-        let clipped = if limit > 0.0 && !taking_part.is_empty() {
-            let gradients: Vec<&Tensor> = taking_part.iter().map(|(_, g)| g).collect();
+        let clipped = if limit > 0.0 && !changes.is_empty() {
+            let gradients: Vec<&Tensor> = changes.iter().map(|change| &change.gradient).collect();
             Some(self.backend.clip(&gradients, limit)?)
         } else {
             None
@@ -188,25 +201,17 @@ impl Optimizer {
         match self.config.rule {
             Rule::Sgd => {
                 let momentum = self.config.momentum;
-                let changes = changes(&taking_part, learning_rate, |rate, shrink| update::Sgd {
-                    rate,
-                    shrink,
-                    momentum,
-                })?;
-                self.backend.sgd(&changes, scale)?;
+                self.backend
+                    .sgd(&changes, &update::Sgd { momentum }, scale)?;
             }
             Rule::Adamw => {
-                let [beta1, beta2] = self.config.betas;
-                let steps = self.steps as i32;
-                let changes = changes(&taking_part, learning_rate, |rate, shrink| update::Adamw {
-                    rate: rate / (1.0 - beta1.powi(steps)),
-                    shrink,
+                let step = update::Adamw {
                     beta1,
                     beta2,
                     second_correction: 1.0 - beta2.powi(steps),
                     epsilon: self.config.epsilon,
-                })?;
-                self.backend.adamw(&changes, scale)?;
+                };
+                self.backend.adamw(&changes, &step, scale)?;
             }
         }
         Ok(clipped.map(|clipped| clipped.norm))
@@ -254,30 +259,6 @@ impl Optimizer {
         self.steps = steps;
         Ok(())
     }
-}
-
-/// What each parameter takes part with, its step made from its rate and from 1 − rate·decay.
-fn changes<'a, S, const MOMENTS: usize>(
-    taking_part: &'a [(&'a Slot, Tensor)],
-    learning_rate: f64,
-    step: impl Fn(f64, f64) -> S,
-) -> Result<Vec<Change<'a, S, MOMENTS>>> {
-    taking_part
-        .iter()
-        .map(|(slot, gradient)| {
-            let moments: Vec<&Var> = slot.moments.iter().collect();
-            let Ok(moments) = moments.try_into() else {
-                bail!("optimizer state of `{}` does not fit its rule", slot.name);
-            };
-            let rate = learning_rate * slot.rate_factor;
-            Ok(Change {
-                parameter: &slot.var,
-                gradient,
-                moments,
-                step: step(rate, 1.0 - rate * slot.decay),
-            })
-        })
-        .collect()
 }
 
 #[cfg(test)]

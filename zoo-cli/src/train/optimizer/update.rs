@@ -5,29 +5,21 @@ mod one_pass;
 
 use std::fmt;
 
-use candle_core::{Device, Result, Tensor, Var};
+use candle_core::{Device, Result, Tensor, Var, bail};
 
 #[cfg(test)]
 pub(super) use composed::Composed;
 
-/// Coefficients of one SGD step: v ← μ·v + g, then p ← shrink·p − rate·(g + μ·v).
+/// SGD: v ← μ·v + g, then p ← shrink·p − rate·(g + μ·v).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sgd {
-    /// Learning rate of this parameter.
-    pub(super) rate: f64,
-    /// 1 − rate·decay.
-    pub(super) shrink: f64,
+    /// μ
     pub(super) momentum: f64,
 }
 
-/// Coefficients of one AdamW step: m ← β₁·m + (1−β₁)·g, v ← β₂·v + (1−β₂)·g², then
-/// p ← shrink·p − rate·m / (√(v/correction) + ε).
+/// AdamW: m ← β₁·m + (1−β₁)·g, v ← β₂·v + (1−β₂)·g², then p ← shrink·p − rate·m / (√(v/correction) + ε).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Adamw {
-    /// Learning rate of this parameter over the first moment's bias correction.
-    pub(super) rate: f64,
-    /// 1 − rate·decay.
-    pub(super) shrink: f64,
     pub(super) beta1: f64,
     pub(super) beta2: f64,
     /// 1 − beta2^steps.
@@ -36,13 +28,30 @@ pub(super) struct Adamw {
 }
 
 /// What one parameter takes part with in a step.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Change<'a, S, const MOMENTS: usize> {
+#[derive(Debug)]
+pub(super) struct Change<'a> {
     pub(super) parameter: &'a Var,
     /// Contiguous, of the parameter's shape, dtype and device.
-    pub(super) gradient: &'a Tensor,
-    pub(super) moments: [&'a Var; MOMENTS],
-    pub(super) step: S,
+    pub(super) gradient: Tensor,
+    /// SGD: the velocity. AdamW: the first and the second moment.
+    pub(super) moments: &'a [Var],
+    /// Learning rate; for AdamW over the first moment's bias correction.
+    pub(super) rate: f64,
+    /// 1 − learning rate·decay.
+    pub(super) shrink: f64,
+}
+
+impl Change<'_> {
+    /// As many moments as the rule keeps.
+    fn moments<const COUNT: usize>(&self) -> Result<&[Var; COUNT]> {
+        match self.moments.try_into() {
+            Ok(moments) => Ok(moments),
+            Err(_) => bail!(
+                "an optimizer's state has {} moments where its rule keeps {COUNT}",
+                self.moments.len()
+            ),
+        }
+    }
 }
 
 /// Scalars where the gradients lie.
@@ -62,10 +71,10 @@ pub(super) trait Backend: fmt::Debug + Sync {
     fn clip(&self, gradients: &[&Tensor], limit: f64) -> Result<Clipped>;
 
     /// One step of SGD.
-    fn sgd(&self, changes: &[Change<'_, Sgd, 1>], scale: Option<&Tensor>) -> Result<()>;
+    fn sgd(&self, changes: &[Change], step: &Sgd, scale: Option<&Tensor>) -> Result<()>;
 
     /// One step of AdamW.
-    fn adamw(&self, changes: &[Change<'_, Adamw, 2>], scale: Option<&Tensor>) -> Result<()>;
+    fn adamw(&self, changes: &[Change], step: &Adamw, scale: Option<&Tensor>) -> Result<()>;
 
     /// target ← target + weight·(source − target) for pairs of target and source: the step of a moving average.
     fn average(&self, pairs: &[(Var, Var)], weight: f64) -> Result<()>;

@@ -20,40 +20,27 @@ impl Backend for Composed {
         Ok(Clipped { norm, scale })
     }
 
-    fn sgd(&self, changes: &[Change<'_, Sgd, 1>], scale: Option<&Tensor>) -> Result<()> {
+    fn sgd(&self, changes: &[Change], step: &Sgd, scale: Option<&Tensor>) -> Result<()> {
         for change in changes {
-            let Sgd {
-                rate,
-                shrink,
-                momentum,
-            } = change.step;
-            let [velocity] = change.moments;
-            let gradient = scaled(change.gradient, scale)?;
-            velocity.set(&((velocity.as_detached_tensor() * momentum)? + &gradient)?)?;
-            let ahead = (gradient + (velocity.as_detached_tensor() * momentum)?)?;
-            descend(change.parameter, &ahead, rate, shrink)?;
+            let [velocity] = change.moments()?;
+            let gradient = scaled(&change.gradient, scale)?;
+            velocity.set(&((velocity.as_detached_tensor() * step.momentum)? + &gradient)?)?;
+            let ahead = (gradient + (velocity.as_detached_tensor() * step.momentum)?)?;
+            mix(change.parameter, change.shrink, &ahead, -change.rate)?;
         }
         Ok(())
     }
 
-    fn adamw(&self, changes: &[Change<'_, Adamw, 2>], scale: Option<&Tensor>) -> Result<()> {
+    fn adamw(&self, changes: &[Change], step: &Adamw, scale: Option<&Tensor>) -> Result<()> {
         for change in changes {
-            let Adamw {
-                rate,
-                shrink,
-                beta1,
-                beta2,
-                second_correction,
-                epsilon,
-            } = change.step;
-            let [first, second] = change.moments;
-            let gradient = scaled(change.gradient, scale)?;
-            mix(first, beta1, &gradient, 1.0 - beta1)?;
-            mix(second, beta2, &gradient.sqr()?, 1.0 - beta2)?;
-            let spread = (second.as_detached_tensor() * (1.0 / second_correction))?;
-            let spread = (spread.sqrt()? + epsilon)?;
+            let [first, second] = change.moments()?;
+            let gradient = scaled(&change.gradient, scale)?;
+            mix(first, step.beta1, &gradient, 1.0 - step.beta1)?;
+            mix(second, step.beta2, &gradient.sqr()?, 1.0 - step.beta2)?;
+            let spread = (second.as_detached_tensor() * (1.0 / step.second_correction))?;
+            let spread = (spread.sqrt()? + step.epsilon)?;
             let direction = (first.as_detached_tensor() / spread)?;
-            descend(change.parameter, &direction, rate, shrink)?;
+            mix(change.parameter, change.shrink, &direction, -change.rate)?;
         }
         Ok(())
     }
@@ -76,9 +63,4 @@ fn scaled(gradient: &Tensor, scale: Option<&Tensor>) -> Result<Tensor> {
 /// target ← keep·target + add·value.
 fn mix(target: &Var, keep: f64, value: &Tensor, add: f64) -> Result<()> {
     target.set(&((target.as_detached_tensor() * keep)? + (value * add)?)?)
-}
-
-/// p ← shrink·p − rate·direction.
-fn descend(parameter: &Var, direction: &Tensor, rate: f64, shrink: f64) -> Result<()> {
-    mix(parameter, shrink, direction, -rate)
 }

@@ -32,33 +32,29 @@ impl Backend for OnePass {
         })
     }
 
-    fn sgd(&self, changes: &[Change<'_, Sgd, 1>], scale: Option<&Tensor>) -> Result<()> {
+    fn sgd(&self, changes: &[Change], step: &Sgd, scale: Option<&Tensor>) -> Result<()> {
         let scale = scale_of(scale)?;
         for change in changes {
-            let [velocity] = change.moments;
-            let update = Scaled {
-                step: change.step,
-                scale,
-            };
+            let [velocity] = change.moments()?;
+            let update = Step::new(step, change, scale);
             write(change.parameter, |p| {
-                write(velocity, |v| apply("sgd", [p, v], change.gradient, &update))
+                write(velocity, |v| {
+                    apply("sgd", [p, v], &change.gradient, &update)
+                })
             })?;
         }
         Ok(())
     }
 
-    fn adamw(&self, changes: &[Change<'_, Adamw, 2>], scale: Option<&Tensor>) -> Result<()> {
+    fn adamw(&self, changes: &[Change], step: &Adamw, scale: Option<&Tensor>) -> Result<()> {
         let scale = scale_of(scale)?;
         for change in changes {
-            let [first, second] = change.moments;
-            let update = Scaled {
-                step: change.step,
-                scale,
-            };
+            let [first, second] = change.moments()?;
+            let update = Step::new(step, change, scale);
             write(change.parameter, |p| {
                 write(first, |m| {
                     write(second, |v| {
-                        apply("adamw", [p, m, v], change.gradient, &update)
+                        apply("adamw", [p, m, v], &change.gradient, &update)
                     })
                 })
             })?;
@@ -109,21 +105,29 @@ trait Update<const W: usize>: Sync {
     fn run<T: Real>(&self, written: [&mut [T]; W], read: &[T]);
 }
 
-/// A step with the factor on its gradient.
-struct Scaled<S> {
-    step: S,
+/// One parameter's step by a rule, with the factor on its gradient.
+struct Step<R> {
+    rule: R,
+    rate: f64,
+    shrink: f64,
     scale: f64,
 }
 
-impl Update<2> for Scaled<Sgd> {
+impl<R: Copy> Step<R> {
+    fn new(rule: &R, change: &Change, scale: f64) -> Self {
+        Self {
+            rule: *rule,
+            rate: change.rate,
+            shrink: change.shrink,
+            scale,
+        }
+    }
+}
+
+impl Update<2> for Step<Sgd> {
     fn run<T: Real>(&self, [p, v]: [&mut [T]; 2], g: &[T]) {
-        let Sgd {
-            rate,
-            shrink,
-            momentum,
-        } = self.step;
-        let (rate, shrink) = (T::from_f64(rate), T::from_f64(shrink));
-        let (scale, momentum) = (T::from_f64(self.scale), T::from_f64(momentum));
+        let (rate, shrink) = (T::from_f64(self.rate), T::from_f64(self.shrink));
+        let (scale, momentum) = (T::from_f64(self.scale), T::from_f64(self.rule.momentum));
         for ((p, v), &g) in p.iter_mut().zip(v).zip(g) {
             let g = scale * g;
             *v = momentum * *v + g;
@@ -132,15 +136,15 @@ impl Update<2> for Scaled<Sgd> {
     }
 }
 
-impl Update<3> for Scaled<Adamw> {
+impl Update<3> for Step<Adamw> {
     fn run<T: Real>(&self, [p, m, v]: [&mut [T]; 3], g: &[T]) {
         let t = T::from_f64;
-        let step = &self.step;
-        let (rate, shrink, epsilon) = (t(step.rate), t(step.shrink), t(step.epsilon));
-        let (beta1, beta2) = (t(step.beta1), t(step.beta2));
-        let on_first = t((1.0 - step.beta1) * self.scale);
-        let on_second = t((1.0 - step.beta2) * self.scale * self.scale);
-        let correction = t(1.0 / step.second_correction);
+        let rule = &self.rule;
+        let (rate, shrink, epsilon) = (t(self.rate), t(self.shrink), t(rule.epsilon));
+        let (beta1, beta2) = (t(rule.beta1), t(rule.beta2));
+        let on_first = t((1.0 - rule.beta1) * self.scale);
+        let on_second = t((1.0 - rule.beta2) * self.scale * self.scale);
+        let correction = t(1.0 / rule.second_correction);
         for (((p, m), v), &g) in p.iter_mut().zip(m).zip(v).zip(g) {
             *m = beta1 * *m + on_first * g;
             *v = beta2 * *v + on_second * g * g;
