@@ -192,8 +192,7 @@ impl Optimizer {
         }
         let limit = self.config.clip_norm;
         let clipped = if limit > 0.0 && !changes.is_empty() {
-            let gradients: Vec<&Tensor> = changes.iter().map(|change| &change.gradient).collect();
-            Some(self.backend.clip(&gradients, limit)?)
+            Some(self.backend.clip(&changes, limit)?)
         } else {
             None
         };

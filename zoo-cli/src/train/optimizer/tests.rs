@@ -254,8 +254,15 @@ fn composed_updates_are_those_of_one_pass() {
 
 #[test]
 fn composed_clipping_leaves_a_gradient_of_zero_alone() {
-    let zero = Tensor::zeros((2, 3), DType::F32, &Device::Cpu).unwrap();
-    let clipped = update::Composed.clip(&[&zero], 1.0).unwrap();
+    let parameter = Var::zeros((2, 3), DType::F32, &Device::Cpu).unwrap();
+    let change = Change {
+        parameter: &parameter,
+        gradient: parameter.zeros_like().unwrap(),
+        moments: &[],
+        rate: 0.1,
+        shrink: 1.0,
+    };
+    let clipped = update::Composed.clip(&[change], 1.0).unwrap();
     assert_eq!(clipped.norm.to_scalar::<f32>().unwrap(), 0.0);
     assert_eq!(clipped.scale.to_scalar::<f32>().unwrap(), 1.0);
 }

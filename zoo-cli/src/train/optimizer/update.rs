@@ -67,8 +67,8 @@ pub(super) struct Clipped {
 /// launch for all parameters. The factor on the gradients, where there is one, is a [`Clipped::scale`] of the same
 /// backend.
 pub(super) trait Backend: fmt::Debug + Sync {
-    /// The global norm of at least one gradient, and the factor that limits it.
-    fn clip(&self, gradients: &[&Tensor], limit: f64) -> Result<Clipped>;
+    /// The global norm of the gradients of at least one parameter, and the factor that limits it.
+    fn clip(&self, changes: &[Change], limit: f64) -> Result<Clipped>;
 
     /// One step of SGD.
     fn sgd(&self, changes: &[Change], step: &Sgd, scale: Option<&Tensor>) -> Result<()>;

@@ -9,10 +9,10 @@ use super::{Adamw, Backend, Change, Clipped, Sgd};
 pub(in crate::train::optimizer) struct Composed;
 
 impl Backend for Composed {
-    fn clip(&self, gradients: &[&Tensor], limit: f64) -> Result<Clipped> {
-        let squares = gradients
+    fn clip(&self, changes: &[Change], limit: f64) -> Result<Clipped> {
+        let squares = changes
             .iter()
-            .map(|gradient| gradient.sqr()?.sum_all())
+            .map(|change| change.gradient.sqr()?.sum_all())
             .collect::<Result<Vec<_>>>()?;
         let norm = Tensor::stack(&squares, 0)?.sum_all()?.sqrt()?;
         // limit / 0 is infinite: a gradient of 0 keeps the factor 1.

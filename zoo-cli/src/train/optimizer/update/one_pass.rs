@@ -18,10 +18,10 @@ const CHUNK: usize = 1 << 15;
 pub(super) struct OnePass;
 
 impl Backend for OnePass {
-    fn clip(&self, gradients: &[&Tensor], limit: f64) -> Result<Clipped> {
+    fn clip(&self, changes: &[Change], limit: f64) -> Result<Clipped> {
         let mut sum = 0.0;
-        for gradient in gradients {
-            let squares = gradient.sqr()?.sum_all()?;
+        for change in changes {
+            let squares = change.gradient.sqr()?.sum_all()?;
             sum += squares.to_dtype(DType::F64)?.to_scalar::<f64>()?;
         }
         let norm = sum.sqrt();
