@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::{Init, VarBuilder};
 
 use crate::cholesky;
@@ -37,7 +37,7 @@ impl Latents {
     }
 
     /// The buffers of the Gaussian with the mean and the covariance of `latents` `[n, latent]`, to replace those of a
-    /// network by their names.
+    /// network by their names. They are fitted in f64 on the CPU, and lie where the latents do.
     ///
     /// # Errors
     /// When there are no latents, or one is not finite.
@@ -47,7 +47,7 @@ impl Latents {
             candle_core::bail!("no latent vectors, a Gaussian needs some; give training images");
         }
         let (dtype, device) = (latents.dtype(), latents.device());
-        let latents = latents.to_dtype(DType::F64)?;
+        let latents = latents.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
         let mean = latents.mean(0)?;
         let centered = latents.broadcast_sub(&mean)?;
         let covariance = (centered.t()?.matmul(&centered)? / count as f64)?;
@@ -64,11 +64,13 @@ impl Latents {
         for (i, row) in factor.chunks_exact_mut(length).enumerate() {
             row[i + 1..].fill(0.0);
         }
-        let factor = Tensor::from_vec(factor, (length, length), device)?;
-        Ok(BTreeMap::from([
-            (MEAN.to_string(), mean.to_dtype(dtype)?),
-            (FACTOR.to_string(), factor.to_dtype(dtype)?),
-        ]))
+        let factor = Tensor::from_vec(factor, (length, length), &Device::Cpu)?;
+        let named = |name: &str, value: Tensor| {
+            Ok((name.to_string(), value.to_dtype(dtype)?.to_device(device)?))
+        };
+        [named(MEAN, mean), named(FACTOR, factor)]
+            .into_iter()
+            .collect()
     }
 
     /// Standard normal `noise` `[n, latent]` as draws of this Gaussian.
@@ -85,7 +87,6 @@ impl Latents {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::Device;
     use gmnm_core::ParamStore;
     use gmnm_core::rng::Philox;
 

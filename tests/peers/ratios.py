@@ -1,11 +1,13 @@
 """Prints how long `zoo` takes for each work beside PyTorch on this machine: alternating, medians of the rounds.
 
-    python tests/peers/ratios.py [--zoo target/release/zoo] [--rounds 3] [--threads 2] [--minimum] [WORK ...]
+    python tests/peers/ratios.py [--zoo target/release/zoo] [--device cpu|cuda] [--rounds 3] [--threads 2] [--minimum]
+        [WORK ...]
 
 PyTorch runs each work channels-last and not, with the allocator's default and with retained pages; the ratio is
-taken against its fastest form. `WORK:bf16` sets it beside PyTorch's autocast to bf16, else it stands beside f32. Three smaller tables follow: the classifier with its mixtures against the plain one,
-memory beyond inputs and outputs, and the gain of a second thread. On a machine that is not idle, `--minimum` compares
-each side's fastest run.
+taken against its fastest form. `WORK:bf16` sets it beside PyTorch's autocast to bf16, else it stands beside f32. Three
+smaller tables follow: the classifier with its mixtures against the plain one, memory beyond inputs and outputs, and the
+gain of a second thread. On a GPU, for a `zoo` that was built for it, PyTorch runs channels-last, eager and compiled, and
+no smaller table follows. On a machine that is not idle, `--minimum` compares each side's fastest run.
 """
 
 import argparse
@@ -31,6 +33,8 @@ WORKS = [
     "mixture-65536-64-64-4",
     "lstm-96-128-64",
 ]
+# Only processors split factors.
+GPU_WORKS = [work for work in WORKS if "bf16x3" not in work]
 RETAIN = {"MALLOC_MMAP_THRESHOLD_": str(1 << 33), "MALLOC_TRIM_THRESHOLD_": str(1 << 33)}
 
 
@@ -49,11 +53,14 @@ class Measure:
 
     def zoo(self, work, threads=None):
         threads = str(threads or self.options.threads)
-        return self.command([self.options.zoo, "--quiet", "--threads", threads, "bench", work, "--format", "jsonl"], {})
+        command = [self.options.zoo, "--quiet", "--threads", threads, "bench", work, "--format", "jsonl"]
+        return self.command([*command, "--device", self.options.device], {})
 
-    def torch(self, work, layout="nhwc", env=RETAIN, dtype="f32"):
+    def torch(self, work, layout="nhwc", env=RETAIN, dtype="f32", more=()):
         script = [sys.executable, str(HERE / "torch_work.py"), work, "--layout", layout, "--dtype", dtype]
-        return self.command([*script, "--threads", str(self.options.threads)], env)
+        return self.command(
+            [*script, "--device", self.options.device, "--threads", str(self.options.threads), *more], env
+        )
 
     def rounds(self, forms):
         """Calls every form once a round; the median of each, by its name."""
@@ -65,7 +72,15 @@ class Measure:
         return {name: (median(name, self.key), median(name, "peak_mib")) for name in forms}
 
 
+def gpu_forms(measure, work, dtype):
+    for words, more in (("eager", []), ("compiled", ["--compiled"])):
+        yield words, lambda more=more: measure.torch(work, env={}, dtype=dtype, more=more)
+
+
 def torch_forms(measure, work, dtype):
+    if measure.options.device == "cuda":
+        yield from gpu_forms(measure, work, dtype)
+        return
     layouts = {"nhwc": "channels-last", "nchw": "channels-first"} if work.startswith("cnn") else {"nhwc": ""}
     for layout, words in layouts.items():
         for pages, env in (("default pages", {}), ("retained pages", RETAIN)):
@@ -128,12 +143,14 @@ def main():
     parser.add_argument("works", nargs="*", metavar="WORK", help="left out: all, and the smaller tables")
     parser.add_argument("--zoo", default="target/release/zoo")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--minimum", action="store_true", help="compare the fastest runs, not the medians")
     options = parser.parse_args()
     measure = Measure(options)
-    against_torch(measure, options.works or WORKS)
-    if not options.works:
+    works = GPU_WORKS if options.device == "cuda" else WORKS
+    against_torch(measure, options.works or works)
+    if not options.works and options.device == "cpu":
         mixtures_in_the_classifier(measure)
         memory_beyond_inputs_and_outputs(measure)
         second_thread(measure)

@@ -1,8 +1,9 @@
-"""Times one unit of work in PyTorch on the CPU and prints one JSON object.
+"""Times one unit of work in PyTorch and prints one JSON object.
 
 A name holds its shapes, as in `mixture-ROWS-FEATURES-COMPONENTS-PROJECTIONS` or `lstm-STEPS-HIDDEN-BATCH`. Usage:
 
-    python tests/peers/torch_work.py WORK [--layout nchw|nhwc] [--dtype f32|bf16] [--threads N] [--runs N]
+    python tests/peers/torch_work.py WORK [--layout nchw|nhwc] [--dtype f32|bf16] [--device cpu|cuda] [--compiled]
+        [--threads N] [--runs N]
 
 Each process measures one work in one form, so that its peak memory is its own.
 """
@@ -36,12 +37,20 @@ class Cnn(nn.Module):
         return self.head(self.body(x).mean((2, 3)))
 
 
+FORM = {"device": "cpu", "compiled": False}
+
+
+def compiled(model):
+    """`model`, by torch.compile where that was asked for."""
+    return torch.compile(model) if FORM["compiled"] else model
+
+
 def memory_format(layout):
     return torch.channels_last if layout == "nhwc" else torch.contiguous_format
 
 
 def autocast(dtype):
-    return torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bf16")
+    return torch.autocast(FORM["device"], torch.bfloat16, enabled=dtype == "bf16")
 
 
 def cnn_train(layout, dtype):
@@ -49,11 +58,12 @@ def cnn_train(layout, dtype):
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     x = torch.randn(128, 3, 32, 32).to(memory_format=memory_format(layout))
     y = torch.randint(0, 10, (128,))
+    network = compiled(model)
 
     def step():
         optimizer.zero_grad(set_to_none=True)
         with autocast(dtype):
-            loss = F.cross_entropy(model(x), y)
+            loss = F.cross_entropy(network(x), y)
         loss.backward()
         optimizer.step()
 
@@ -61,7 +71,7 @@ def cnn_train(layout, dtype):
 
 
 def cnn_forward(batch, layout, dtype):
-    model = Cnn().to(memory_format=memory_format(layout)).eval()
+    model = compiled(Cnn().to(memory_format=memory_format(layout)).eval())
     x = torch.randn(batch, 3, 32, 32).to(memory_format=memory_format(layout))
 
     def step():
@@ -82,11 +92,16 @@ def mixture(rows, features, components, projections, outputs=64):
     upstream = torch.randn(rows, outputs)
     leaves = [x, centers, weights, pi, bias]
 
-    def step():
+    def forward(x, centers, weights, pi, bias):
         offset = (weights * centers[:, None]).sum(-1).flatten()
         p = torch.addmm(-offset, x, weights.flatten(0, 1).t())
         squared = p.square() if projections == 1 else p.view(rows, components, projections).square().sum(-1)
-        out = torch.addmm(bias, torch.exp(squared * -0.5), pi.t())
+        return torch.addmm(bias, torch.exp(squared * -0.5), pi.t())
+
+    forward = compiled(forward)
+
+    def step():
+        out = forward(*leaves)
         for leaf in leaves:
             leaf.grad = None
         out.backward(upstream)
@@ -127,12 +142,23 @@ def main():
     parser.add_argument("work")
     parser.add_argument("--layout", choices=["nchw", "nhwc"], default="nhwc")
     parser.add_argument("--dtype", choices=["f32", "bf16"], default="f32")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--compiled", action="store_true", help="networks and functions by torch.compile")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--runs", type=int, default=0, help="0: as many as fit in about four seconds")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    step = work(options.work, options.layout, options.dtype)
+    FORM.update(device=options.device, compiled=options.compiled)
+    with torch.device(options.device):
+        once_through = work(options.work, options.layout, options.dtype)
+    on_gpu = options.device == "cuda"
+
+    def step():
+        once_through()
+        if on_gpu:
+            torch.cuda.synchronize()
+
     step()
     begun = time.perf_counter()
     step()
@@ -151,6 +177,7 @@ def main():
                 "minimum": min(times),
                 "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
                 "threads": options.threads,
+                "device": torch.cuda.get_device_name() if on_gpu else "cpu",
             }
         )
     )

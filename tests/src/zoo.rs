@@ -99,6 +99,8 @@ impl Workspace {
             .env("HOME", &self.root)
             .env("HF_HUB_OFFLINE", "1")
             .env("RAYON_NUM_THREADS", "1")
+            // Where a program that was built for a GPU finds the libraries that it computes with.
+            .envs(std::env::var_os("LD_LIBRARY_PATH").map(|path| ("LD_LIBRARY_PATH", path)))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

@@ -50,6 +50,7 @@ fn a_trained_generator_learns_and_evaluates_to_what_training_printed() {
         keys,
         [
             "data",
+            "device",
             "dir",
             "examples",
             "images_per_second",

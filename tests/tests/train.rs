@@ -89,6 +89,7 @@ fn a_trained_model_evaluates_to_the_accuracy_that_training_printed() {
         [
             "accuracy",
             "data",
+            "device",
             "dir",
             "examples",
             "images_per_second",
@@ -100,6 +101,7 @@ fn a_trained_model_evaluates_to_the_accuracy_that_training_printed() {
     );
     assert_eq!(trained["model"], MODEL);
     assert_eq!(trained["dir"], "run");
+    assert_eq!(trained["device"], "cpu");
     assert!(trained["accuracy"].as_f64().unwrap() >= 0.9, "{trained}");
     for name in OUTPUTS {
         assert!(zoo.path("run").join(name).exists(), "{name}");

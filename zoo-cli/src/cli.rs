@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::data::series::Missing;
+use crate::device::DeviceChoice;
 use crate::train::PrecisionChoice;
 
 /// Train, evaluate, label and share small GMNM networks.
@@ -73,6 +74,15 @@ pub enum RowFormat {
     Csv,
 }
 
+/// Where to compute.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct DeviceArgs {
+    /// Where to compute: `auto` (the fastest that this program was built for and that works), `cpu`, `cuda` or `cuda:N`
+    /// (the NVIDIA GPU with number N), `metal`.
+    #[arg(long, value_name = "DEVICE", default_value_t = DeviceChoice::Auto)]
+    pub device: DeviceChoice,
+}
+
 /// Arguments of `zoo list`.
 #[derive(Debug, Args)]
 pub struct ListArgs {
@@ -117,6 +127,9 @@ pub struct TrainArgs {
     /// Replaces what the output directory holds.
     #[arg(long)]
     pub overwrite: bool,
+    /// Where to compute.
+    #[command(flatten)]
+    pub device: DeviceArgs,
     /// How to reach the Hub.
     #[command(flatten)]
     pub hub: HubArgs,
@@ -133,6 +146,9 @@ pub struct EvalArgs {
     /// A dataset: a path or a name (left out: the one that the model was trained on).
     #[arg(long, value_name = "DATA")]
     pub data: Option<String>,
+    /// Where to compute.
+    #[command(flatten)]
+    pub device: DeviceArgs,
     /// How to reach the Hub.
     #[command(flatten)]
     pub hub: HubArgs,
@@ -185,6 +201,9 @@ pub struct CompareArgs {
     /// Overrides one key of the recipe of all models.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+    /// Where to compute.
+    #[command(flatten)]
+    pub device: DeviceArgs,
     /// How to reach the Hub.
     #[command(flatten)]
     pub hub: HubArgs,
@@ -213,6 +232,9 @@ pub struct GenerateArgs {
     /// Fixes the samples.
     #[arg(long, default_value_t = 0, value_name = "S")]
     pub seed: u64,
+    /// Where to compute.
+    #[command(flatten)]
+    pub device: DeviceArgs,
     /// How to reach the Hub.
     #[command(flatten)]
     pub hub: HubArgs,
@@ -238,6 +260,9 @@ pub struct InferArgs {
     /// Images a forward pass.
     #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub batch_size: u32,
+    /// Where to compute.
+    #[command(flatten)]
+    pub device: DeviceArgs,
     /// How to reach the Hub.
     #[command(flatten)]
     pub hub: HubArgs,
@@ -287,6 +312,9 @@ pub struct ForecastArgs {
     /// What becomes of missing values (left out: as in training).
     #[arg(long, value_enum)]
     pub missing: Option<MissingArg>,
+    /// Where to compute.
+    #[command(flatten)]
+    pub device: DeviceArgs,
     /// How to reach the Hub.
     #[command(flatten)]
     pub hub: HubArgs,
@@ -394,6 +422,9 @@ pub struct BenchArgs {
     /// Instead writes a figure of the cost against batch size and width, as SVG.
     #[arg(long, value_name = "FILE", conflicts_with = "works")]
     pub plot: Option<PathBuf>,
+    /// Where to compute.
+    #[command(flatten)]
+    pub device: DeviceArgs,
     /// How to print.
     #[arg(long, value_enum, default_value_t = BenchFormat::Table)]
     pub format: BenchFormat,

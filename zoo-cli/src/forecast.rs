@@ -33,7 +33,7 @@ pub struct Forecast {
 }
 
 /// Forecasts the steps after the last row of `series` but `back`; only `columns` are kept where any are named. The
-/// series must have the model's columns in its order.
+/// series must have the model's columns in its order. The network computes on `device`.
 ///
 /// # Errors
 /// When the network is no forecaster, or the series does not fit it or is too short.
@@ -42,6 +42,7 @@ pub fn forecast(
     series: &Series,
     back: usize,
     columns: &[String],
+    device: &Device,
 ) -> anyhow::Result<Forecast> {
     let config = settings(&model.config)?;
     let format = format(config, series)?;
@@ -68,8 +69,8 @@ pub fn forecast(
     let from = (known - config.look_back) * channels;
     let scaled = series.scaled(&format.mean, &format.std)?;
     let past = scaled[from..known * channels].to_vec();
-    let past = Tensor::from_vec(past, (1, config.look_back, channels), &Device::Cpu)?;
-    let network = load(model, &Device::Cpu)?;
+    let past = Tensor::from_vec(past, (1, config.look_back, channels), device)?;
+    let network = load(model, device)?;
     let scaled = on_worker(|| network.forward(&past))?.squeeze(0)?;
     let scaled = scaled.to_vec2::<f32>()?;
     let column = |rows: std::ops::Range<usize>, c: usize| -> Vec<f64> {

@@ -162,7 +162,9 @@ impl Labeller {
             let shape = (good.len(), height, width, channels);
             let images = Tensor::from_vec(values, shape, &self.device)?;
             let logits = on_worker(|| self.network.forward(&images, false))?;
-            candle_nn::ops::softmax(&logits.to_dtype(DType::F64)?, 1)?.to_vec2::<f64>()?
+            // Not every device computes in f64.
+            let logits = logits.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
+            candle_nn::ops::softmax(&logits, 1)?.to_vec2::<f64>()?
         }
         .into_iter();
         Ok(batch

@@ -5,6 +5,7 @@ pub mod cli;
 pub mod commands;
 pub mod compare;
 pub mod data;
+pub mod device;
 pub mod examples;
 pub mod field;
 pub mod forecast;

@@ -1,6 +1,6 @@
 //! Dropout of hidden values.
 
-use candle_core::{Device, Result, Tensor};
+use candle_core::{Result, Tensor};
 use gmnm_core::rng::Philox;
 
 /// `x` with a share `rate` (in 0..1) of its values set to zero, drawn from `noise`, and the others divided by 1 − `rate`.
@@ -11,21 +11,21 @@ pub(super) fn drop(x: &Tensor, rate: f64, noise: &mut Philox) -> Result<Tensor> 
     if rate == 0.0 {
         return Ok(x.clone());
     }
-    let kept = (1.0 / (1.0 - rate)) as f32;
-    let mask: Vec<f32> = (0..x.elem_count())
+    // Bytes, because they may have a way to go.
+    let kept: Vec<u8> = (0..x.elem_count())
         .map(|_| {
             // 24 random bits, as many as f32 holds.
             let uniform = f64::from(noise.next_u32() >> 8) / f64::from(1u32 << 24);
-            if uniform < rate { 0.0 } else { kept }
+            u8::from(uniform >= rate)
         })
         .collect();
-    let mask = Tensor::from_vec(mask, x.shape(), &Device::Cpu)?;
-    x * mask.to_device(x.device())?.to_dtype(x.dtype())?
+    let kept = Tensor::from_vec(kept, x.shape(), x.device())?.to_dtype(x.dtype())?;
+    x * (kept * (1.0 / (1.0 - rate)))?
 }
 
 #[cfg(test)]
 mod tests {
-    use candle_core::{DType, Var};
+    use candle_core::{DType, Device, Var};
 
     use super::*;
 

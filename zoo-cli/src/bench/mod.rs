@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use gmnm_core::on_worker;
 use serde::{Deserialize, Serialize};
 
+use crate::device::Opened;
 use crate::report::peak_memory_mib;
 pub use scaling::{scaling, scaling_works};
 pub use works::{Work, standard};
@@ -39,23 +40,29 @@ pub struct Timing {
     pub minimum: f64,
     /// The largest resident memory of the process so far, in MiB; absent where the system does not tell.
     pub peak_mib: Option<u64>,
-    /// Threads that computed.
+    /// Threads of the processor, whether they computed or launched.
     pub threads: usize,
+    /// What computed, as `--device` names it.
+    pub device: String,
 }
 
-/// Measures `work` in this process: two runs to warm up, then at least five and about `budget` in all.
+/// Measures `work` in this process on the device `opened`: two runs to warm up, then at least five and about `budget` in all. A run
+/// ends when the device has done all of it.
 ///
 /// # Errors
 /// When the work fails.
-pub fn measure(work: &Work, budget: Duration) -> Result<Timing, BenchError> {
+pub fn measure(work: &Work, budget: Duration, opened: &Opened) -> Result<Timing, BenchError> {
     let failed = |source| BenchError::Failed {
         work: work.name().to_string(),
         source,
     };
-    let mut run = work.prepare().map_err(failed)?;
+    let mut run = work.prepare(&opened.device).map_err(failed)?;
+    opened.device.synchronize().map_err(failed)?;
     let mut timed = || -> Result<f64, BenchError> {
         let begun = Instant::now();
-        on_worker(&mut run).map_err(failed)?;
+        on_worker(&mut run)
+            .and_then(|()| opened.device.synchronize())
+            .map_err(failed)?;
         Ok(begun.elapsed().as_secs_f64())
     };
     timed()?;
@@ -69,6 +76,7 @@ pub fn measure(work: &Work, budget: Duration) -> Result<Timing, BenchError> {
         minimum: 1e3 * seconds[0],
         peak_mib: peak_memory_mib(),
         threads: rayon::current_num_threads(),
+        device: opened.name.clone(),
     })
 }
 
@@ -85,6 +93,7 @@ fn median(sorted: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::device::DeviceChoice;
 
     #[test]
     fn median_of_even_and_odd_counts() {
@@ -95,7 +104,9 @@ mod tests {
     #[test]
     fn a_small_work_is_measured() {
         let work: Work = "mixture-8-3-5-2".parse().expect("a work");
-        let timing = measure(&work, Duration::from_millis(1)).expect("a timing");
+        let cpu = DeviceChoice::Cpu.open().expect("it is there");
+        let timing = measure(&work, Duration::from_millis(1), &cpu).expect("a timing");
+        assert_eq!(timing.device, "cpu");
         assert!(timing.minimum > 0.0 && timing.minimum <= timing.milliseconds);
         assert_eq!(timing.work, "mixture-8-3-5-2");
     }

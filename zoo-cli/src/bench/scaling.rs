@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{BenchError, Work, measure};
+use crate::device::Opened;
 use crate::report::plot::{Figure, LineChart, Scale, Style};
 
 /// One line: the works of one kind at growing sizes.
@@ -51,11 +52,15 @@ pub fn scaling_works() -> usize {
 }
 
 /// The figure as SVG: milliseconds an example against the batch, and milliseconds a run against the width (of the
-/// hidden values, or of features and components alike), medians of about `budget` each. Calls `done` after each work.
+/// hidden values, or of features and components alike) on the device `opened`, medians of about `budget` each. Calls `done` after each work.
 ///
 /// # Errors
 /// When a work fails.
-pub fn scaling(budget: Duration, mut done: impl FnMut()) -> Result<String, BenchError> {
+pub fn scaling(
+    budget: Duration,
+    opened: &Opened,
+    mut done: impl FnMut(),
+) -> Result<String, BenchError> {
     let mut chart = |chart: LineChart, lines: [Line; 3], an_example: bool| {
         let mut chart = chart.x_scale(Scale::Log).y_scale(Scale::Log);
         for Line { name, works } in lines {
@@ -63,7 +68,7 @@ pub fn scaling(budget: Duration, mut done: impl FnMut()) -> Result<String, Bench
             for (size, work) in works {
                 let work: Work = work.parse()?;
                 let share = if an_example { size as f64 } else { 1.0 };
-                let milliseconds = measure(&work, budget)?.milliseconds;
+                let milliseconds = measure(&work, budget, opened)?.milliseconds;
                 points.push((size as f64, milliseconds / share));
                 done();
             }
@@ -81,8 +86,11 @@ pub fn scaling(budget: Duration, mut done: impl FnMut()) -> Result<String, Bench
         chart(batch, by_batch(), true)?,
         chart(width, by_width(), false)?,
     );
-    let threads = rayon::current_num_threads();
-    Ok(Figure::new(format!("Medians on {threads} threads"), 2)
+    let place = match opened.device.is_cpu() {
+        true => format!("{} threads", rayon::current_num_threads()),
+        false => opened.name.clone(),
+    };
+    Ok(Figure::new(format!("Medians on {place}"), 2)
         .panel_size(420.0, 320.0)
         .panel(batch)
         .panel(width)

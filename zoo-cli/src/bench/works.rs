@@ -100,32 +100,32 @@ impl Work {
         &self.name
     }
 
-    /// Builds networks and inputs; the closure does the work once.
+    /// Builds networks and inputs on `device`; the closure does the work once, or queues it there.
     ///
     /// # Errors
     /// When a network cannot be built.
-    pub fn prepare(&self) -> Result<Run> {
+    pub fn prepare(&self, device: &Device) -> Result<Run> {
         match self.kind {
             Kind::CnnTrain(precision) => {
-                let store = ParamStore::new(0, DType::F32, &Device::Cpu);
+                let store = ParamStore::new(0, DType::F32, device);
                 let cnn = Cnn::new(store.var_builder())?;
                 train(&store, precision, move |x| cnn.forward(x, true))
             }
             Kind::CnnForward([batch]) => {
-                let store = ParamStore::new(0, DType::F32, &Device::Cpu);
+                let store = ParamStore::new(0, DType::F32, device);
                 Cnn::new(store.var_builder())?;
                 let cnn = Cnn::new(store.detached().var_builder())?;
-                let x = normal(&[batch, 32, 32, 3], 1.0)?;
+                let x = normal(&[batch, 32, 32, 3], 1.0, device)?;
                 Ok(Box::new(move || cnn.forward(&x, false).map(drop)))
             }
-            Kind::Mixture(sizes) => mixture(sizes),
-            Kind::Lstm(sizes) => lstm(sizes),
+            Kind::Mixture(sizes) => mixture(sizes, device),
+            Kind::Lstm(sizes) => lstm(sizes, device),
             Kind::ClassifierTrain(name) => {
                 let entry = registry::find(name).map_err(candle_core::Error::wrap)?;
                 let ModelConfig::Classifier(config) = entry.config() else {
                     candle_core::bail!("`{name}` is not a classifier");
                 };
-                let store = ParamStore::new(0, DType::F32, &Device::Cpu);
+                let store = ParamStore::new(0, DType::F32, device);
                 let network = Classifier::new(&config, store.var_builder())?;
                 train(&store, Precision::F32, move |x| network.forward(x, true))
             }
@@ -134,16 +134,16 @@ impl Work {
 }
 
 /// Normal numbers of standard deviation `scale`.
-fn normal(shape: &[usize], scale: f64) -> Result<Tensor> {
+fn normal(shape: &[usize], scale: f64, device: &Device) -> Result<Tensor> {
     let mut rng = Philox::named(1, "bench");
     let values: Vec<f32> = (0..shape.iter().product())
         .map(|_| (scale * rng.normal()) as f32)
         .collect();
-    Tensor::from_vec(values, shape, &Device::Cpu)
+    Tensor::from_vec(values, shape, device)
 }
 
-fn variable(shape: &[usize], scale: f64) -> Result<Var> {
-    Var::from_tensor(&normal(shape, scale)?)
+fn variable(shape: &[usize], scale: f64, device: &Device) -> Result<Var> {
+    Var::from_tensor(&normal(shape, scale, device)?)
 }
 
 /// One step of AdamW on [`BATCH`] images of 3×32×32 and ten classes.
@@ -152,9 +152,10 @@ fn train(
     precision: Precision,
     forward: impl Fn(&Tensor) -> Result<Tensor> + Send + 'static,
 ) -> Result<Run> {
-    let x = normal(&[BATCH, 32, 32, 3], 1.0)?.to_dtype(precision.dtype())?;
+    let device = store.device();
+    let x = normal(&[BATCH, 32, 32, 3], 1.0, device)?.to_dtype(precision.dtype())?;
     let labels: Vec<u32> = (0..BATCH as u32).map(|i| i % 10).collect();
-    let y = Tensor::from_vec(labels, BATCH, &Device::Cpu)?;
+    let y = Tensor::from_vec(labels, BATCH, device)?;
     let mut optimizer = Optimizer::new(store, OptimizerConfig::default())?;
     Ok(Box::new(move || {
         let _guard = precision.enter();
@@ -220,14 +221,18 @@ impl Cnn {
 
 /// Forward and backward of the mixture from random inputs and the gradient of its output, as PyTorch's
 /// `out.backward(upstream)`.
-fn mixture([rows, features, components, projections]: [usize; 4]) -> Result<Run> {
-    let x = variable(&[rows, features], 1.0)?;
-    let centers = variable(&[components, features], 1.0)?;
+fn mixture([rows, features, components, projections]: [usize; 4], device: &Device) -> Result<Run> {
+    let x = variable(&[rows, features], 1.0, device)?;
+    let centers = variable(&[components, features], 1.0, device)?;
     let scale = 1.0 / ((2 * features * projections) as f64).sqrt();
-    let weights = variable(&[components, projections, features], scale)?;
-    let pi = variable(&[OUTPUTS, components], 1.0 / (components as f64).sqrt())?;
-    let bias = variable(&[OUTPUTS], 0.0)?;
-    let upstream = normal(&[rows, OUTPUTS], 1.0)?;
+    let weights = variable(&[components, projections, features], scale, device)?;
+    let pi = variable(
+        &[OUTPUTS, components],
+        1.0 / (components as f64).sqrt(),
+        device,
+    )?;
+    let bias = variable(&[OUTPUTS], 0.0, device)?;
+    let upstream = normal(&[rows, OUTPUTS], 1.0, device)?;
     Ok(Box::new(move || {
         let out = ops::mixture(&x, &centers, &weights, &pi, Some(&bias), Aggregation::Norm)?;
         ops::backward_from(&out, &upstream).map(drop)
@@ -235,14 +240,14 @@ fn mixture([rows, features, components, projections]: [usize; 4]) -> Result<Run>
 }
 
 /// Forward and backward of one LSTM layer over a whole sequence, features = hidden.
-fn lstm([steps, hidden, batch]: [usize; 3]) -> Result<Run> {
+fn lstm([steps, hidden, batch]: [usize; 3], device: &Device) -> Result<Run> {
     let scale = 1.0 / (hidden as f64).sqrt();
-    let x = variable(&[batch, steps, hidden], 1.0)?;
-    let weight_ih = variable(&[4 * hidden, hidden], scale)?;
-    let weight_hh = variable(&[4 * hidden, hidden], scale)?;
-    let bias_ih = variable(&[4 * hidden], scale)?;
-    let bias_hh = variable(&[4 * hidden], scale)?;
-    let upstream = normal(&[batch, steps, hidden], 1.0)?;
+    let x = variable(&[batch, steps, hidden], 1.0, device)?;
+    let weight_ih = variable(&[4 * hidden, hidden], scale, device)?;
+    let weight_hh = variable(&[4 * hidden, hidden], scale, device)?;
+    let bias_ih = variable(&[4 * hidden], scale, device)?;
+    let bias_hh = variable(&[4 * hidden], scale, device)?;
+    let upstream = normal(&[batch, steps, hidden], 1.0, device)?;
     Ok(Box::new(move || {
         let weights = LstmWeights {
             weight_ih: &weight_ih,

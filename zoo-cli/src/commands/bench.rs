@@ -7,9 +7,10 @@ use std::time::Duration;
 use anyhow::Context;
 use models::model_dir::replace_file;
 
-use super::Outcome;
+use super::{Outcome, open_device};
 use crate::bench::{Timing, Work, measure, scaling, scaling_works, standard};
 use crate::cli::{BenchArgs, BenchFormat};
+use crate::device::Opened;
 use crate::report::{Printer, Table};
 
 /// Measures the named works, or all; or draws how the cost grows.
@@ -17,8 +18,9 @@ use crate::report::{Printer, Table};
 /// # Errors
 /// When a name is unknown, a work fails, or the figure cannot be written.
 pub(super) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<Outcome> {
+    let opened = open_device(&args.device, printer)?;
     if let Some(path) = &args.plot {
-        return plot(path, args.seconds, printer);
+        return plot(path, args.seconds, &opened, printer);
     }
     let works = if args.works.is_empty() {
         standard()
@@ -29,13 +31,20 @@ pub(super) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<Outcome
             .collect::<Result<Vec<Work>, _>>()?
     };
     let budget = Duration::from_secs_f64(args.seconds);
-    let mut table = Table::new(["work", "milliseconds", "minimum", "peak MiB", "threads"]);
+    let mut table = Table::new([
+        "work",
+        "milliseconds",
+        "minimum",
+        "peak MiB",
+        "threads",
+        "device",
+    ]);
     let progress = printer.progress("bench", works.len() as u64, "works");
     for work in &works {
         // Each work in a process of its own, so that its peak memory is its own.
         let timing = match works.as_slice() {
-            [_] => measure(work, budget)?,
-            _ => in_child(work, args.seconds)?,
+            [_] => measure(work, budget, &opened)?,
+            _ => in_child(work, args.seconds, &opened.name)?,
         };
         match args.format {
             BenchFormat::Jsonl => printer.result(&serde_json::to_string(&timing)?)?,
@@ -47,6 +56,7 @@ pub(super) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<Outcome
                     .peak_mib
                     .map_or_else(|| "-".into(), |m| m.to_string()),
                 timing.threads.to_string(),
+                timing.device,
             ]),
         }
         progress.advance(1);
@@ -58,9 +68,11 @@ pub(super) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<Outcome
     Ok(Outcome::Done)
 }
 
-fn plot(path: &Path, seconds: f64, printer: &Printer) -> anyhow::Result<Outcome> {
+fn plot(path: &Path, seconds: f64, opened: &Opened, printer: &Printer) -> anyhow::Result<Outcome> {
     let progress = printer.progress("bench", scaling_works() as u64, "works");
-    let svg = scaling(Duration::from_secs_f64(seconds), || progress.advance(1))?;
+    let svg = scaling(Duration::from_secs_f64(seconds), opened, || {
+        progress.advance(1)
+    })?;
     drop(progress);
     replace_file(path, svg.as_bytes())
         .with_context(|| format!("cannot write `{}`", path.display()))?;
@@ -68,7 +80,7 @@ fn plot(path: &Path, seconds: f64, printer: &Printer) -> anyhow::Result<Outcome>
     Ok(Outcome::Done)
 }
 
-fn in_child(work: &Work, seconds: f64) -> anyhow::Result<Timing> {
+fn in_child(work: &Work, seconds: f64, device: &str) -> anyhow::Result<Timing> {
     let program = std::env::current_exe().context("the path of `zoo` itself is not known")?;
     let output = Command::new(program)
         .args([
@@ -77,7 +89,7 @@ fn in_child(work: &Work, seconds: f64) -> anyhow::Result<Timing> {
             &rayon::current_num_threads().to_string(),
         ])
         .args(["bench", work.name(), "--format", "jsonl"])
-        .args(["--seconds", &seconds.to_string()])
+        .args(["--seconds", &seconds.to_string(), "--device", device])
         .stderr(Stdio::inherit())
         .output()
         .context("`zoo bench` could not start itself")?;

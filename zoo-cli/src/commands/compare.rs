@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::bail;
 use models::registry::Task;
 
-use super::{Outcome, hub_settings};
+use super::{Outcome, hub_settings, open_device};
 use crate::cli::{CompareArgs, CompareTask};
 use crate::compare::{
     Case, FieldPlan, ForecastPlan, HORIZONS, ImagePlan, ImageTask, Measure, Plan, RunOutcome,
     Watch, compare,
 };
+use crate::device::Opened;
 use crate::report::{Printer, Progress};
 use crate::train::PrecisionChoice;
 
@@ -20,19 +21,25 @@ use crate::train::PrecisionChoice;
 /// # Errors
 /// When the request is wrong, the directory holds something else, or a run fails.
 pub(super) fn run(args: &CompareArgs, printer: &Printer) -> anyhow::Result<Outcome> {
+    let mut place = "the CPU".to_string();
+    let mut on_device = || -> anyhow::Result<Opened> {
+        let opened = open_device(&args.device, printer)?;
+        place.clone_from(&opened.words);
+        Ok(opened)
+    };
     let plan: Box<dyn Plan> = match args.task {
-        CompareTask::Cifar => images(ImageTask::Cifar, args)?,
-        CompareTask::Mnist => images(ImageTask::Mnist, args)?,
-        CompareTask::Generation => images(ImageTask::Generation, args)?,
-        CompareTask::Surfaces => fields(Task::Fitting, args)?,
-        CompareTask::Poisson => fields(Task::Poisson, args)?,
-        CompareTask::Forecast => forecasts(args)?,
+        CompareTask::Cifar => images(ImageTask::Cifar, args, on_device()?)?,
+        CompareTask::Mnist => images(ImageTask::Mnist, args, on_device()?)?,
+        CompareTask::Generation => images(ImageTask::Generation, args, on_device()?)?,
+        CompareTask::Surfaces => fields(Task::Fitting, args, printer)?,
+        CompareTask::Poisson => fields(Task::Poisson, args, printer)?,
+        CompareTask::Forecast => forecasts(args, on_device()?)?,
     };
     let default = || Path::new("comparisons").join(plan.name());
     let dir: PathBuf = args.out.clone().unwrap_or_else(default);
     let runs = plan.cases().len() as u64 * args.seeds;
     printer.info(&format!(
-        "comparing {} in {runs} runs, into `{}`",
+        "comparing {} in {runs} runs on {place}, into `{}`",
         plan.name(),
         dir.display()
     ));
@@ -56,7 +63,7 @@ pub(super) fn run(args: &CompareArgs, printer: &Printer) -> anyhow::Result<Outco
     Ok(Outcome::Done)
 }
 
-fn images(task: ImageTask, args: &CompareArgs) -> anyhow::Result<Box<dyn Plan>> {
+fn images(task: ImageTask, args: &CompareArgs, opened: Opened) -> anyhow::Result<Box<dyn Plan>> {
     let hub = hub_settings(&args.hub)?;
     let data = args.data.as_deref();
     Ok(Box::new(ImagePlan::new(
@@ -65,6 +72,7 @@ fn images(task: ImageTask, args: &CompareArgs) -> anyhow::Result<Box<dyn Plan>> 
         &settings(args),
         args.epochs,
         hub,
+        opened,
     )?))
 }
 
@@ -74,7 +82,7 @@ fn settings(args: &CompareArgs) -> Vec<String> {
     args.set.iter().cloned().chain(precision).collect()
 }
 
-fn forecasts(args: &CompareArgs) -> anyhow::Result<Box<dyn Plan>> {
+fn forecasts(args: &CompareArgs, opened: Opened) -> anyhow::Result<Box<dyn Plan>> {
     let horizons: Vec<usize> = args.horizons.iter().map(|&h| h as usize).collect();
     let horizons = if horizons.is_empty() {
         &HORIZONS
@@ -87,10 +95,11 @@ fn forecasts(args: &CompareArgs) -> anyhow::Result<Box<dyn Plan>> {
         args.data.as_deref(),
         horizons,
         &set,
+        opened,
     )?))
 }
 
-fn fields(task: Task, args: &CompareArgs) -> anyhow::Result<Box<dyn Plan>> {
+fn fields(task: Task, args: &CompareArgs, printer: &Printer) -> anyhow::Result<Box<dyn Plan>> {
     if args.epochs.is_some() {
         bail!(
             "`--epochs` is for networks that are trained in epochs; give iterations with `--set`, as in \
@@ -100,6 +109,7 @@ fn fields(task: Task, args: &CompareArgs) -> anyhow::Result<Box<dyn Plan>> {
     if args.precision.is_some() {
         bail!("networks over the plane are fitted in f64; leave `--precision` out");
     }
+    super::warn_about_f64(&args.device, printer);
     let data = args.data.as_deref();
     Ok(Box::new(FieldPlan::new(task, data, &args.set)?))
 }

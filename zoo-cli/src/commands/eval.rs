@@ -3,11 +3,10 @@
 use std::path::Path;
 use std::time::Instant;
 
-use candle_core::Device;
 use models::registry;
 use serde_json::json;
 
-use super::{Outcome, hub_settings, trained_on, warn_about_data};
+use super::{Outcome, hub_settings, open_device, trained_on, warn_about_data};
 use crate::cli::{EvalArgs, SummaryFormat};
 use crate::data::{OpenOptions, is_dataset_name};
 use crate::report::{Printer, Table, TrainingReport, Transfer, thousands};
@@ -29,6 +28,7 @@ pub(super) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<Outcome>
     if super::field::entry(&model.model).is_some() {
         return super::field::eval(args, &model, record.as_deref(), printer);
     }
+    let opened = open_device(&args.device, printer)?;
     let record: Option<TrainingRecord> = record.and_then(|text| serde_json::from_str(&text).ok());
     let trained_on = trained_on(&args.model, record.as_ref())?;
     let trained_on = trained_on.as_deref();
@@ -58,7 +58,7 @@ pub(super) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<Outcome>
     });
     let started = Instant::now();
     let report = TrainingReport::new(printer, measures.all);
-    let measured = kind.evaluate(&model, batch_size, &Device::Cpu, &report)?;
+    let measured = kind.evaluate(&model, batch_size, &opened.device, &report)?;
     drop(report);
     let seconds = started.elapsed().as_secs_f64();
     let rate = examples as f64 / seconds.max(1e-9);
@@ -77,6 +77,7 @@ pub(super) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<Outcome>
             object.insert("parameters".into(), json!(model.config.parameter_count()?));
             object.insert("seconds".into(), json!(seconds));
             object.insert(format!("{unit}_per_second"), json!(rate));
+            object.insert("device".into(), json!(opened.name));
             object.insert("dir".into(), json!(dir));
             printer.result(&serde_json::Value::Object(object).to_string())?;
         }
@@ -90,6 +91,9 @@ pub(super) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<Outcome>
                 table.push((measure.name.into(), measure.shown(value)));
             }
             table.push((format!("{unit}/s"), thousands(rate.round() as usize)));
+            if !opened.device.is_cpu() {
+                table.push(("device".into(), opened.name));
+            }
             printer.result(&Table::of_one(table).to_string())?;
         }
     }

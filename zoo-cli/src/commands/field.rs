@@ -40,6 +40,7 @@ pub(super) fn train(
     if args.precision.is_some() {
         anyhow::bail!("`{}` is fitted in f64; leave `--precision` out", entry.name);
     }
+    super::warn_about_f64(&args.device, printer);
     let problem = Problem::find(
         entry.task,
         args.data.as_deref().unwrap_or(entry.default_data),
@@ -112,6 +113,7 @@ pub(super) fn eval(
     record: Option<&str>,
     printer: &Printer,
 ) -> anyhow::Result<Outcome> {
+    super::warn_about_f64(&args.device, printer);
     let record: Option<RunRecord> = record.and_then(|text| serde_json::from_str(text).ok());
     let (config, task, parameters) = field::parameters(model)?;
     let default = entry(&model.model).map_or("", |e| e.default_data);

@@ -3,7 +3,7 @@
 use anyhow::Context;
 use models::model_dir::replace_file;
 
-use super::{Outcome, hub_settings, warn_about_data};
+use super::{Outcome, hub_settings, open_device, warn_about_data};
 use crate::cli::ForecastArgs;
 use crate::data::series::{Series, SeriesOptions};
 use crate::forecast::forecast;
@@ -17,6 +17,7 @@ use crate::train::tasks::forecasting::settings;
 /// # Errors
 /// When model and series cannot be had or do not fit each other, or a file cannot be written.
 pub(super) fn run(args: &ForecastArgs, printer: &Printer) -> anyhow::Result<Outcome> {
+    let opened = open_device(&args.device, printer)?;
     let hub = hub_settings(&args.hub)?;
     let transfer = Transfer::new(printer, "downloading");
     let files = locate(&args.model, ESSENTIAL, &hub, &transfer)?;
@@ -32,7 +33,7 @@ pub(super) fn run(args: &ForecastArgs, printer: &Printer) -> anyhow::Result<Outc
     };
     let series = Series::open(Some(&args.series), &args.series, &options)?;
     warn_about_data(printer, series.source.notice.as_deref(), &[]);
-    let forecast = forecast(&model, &series, args.back, &args.column)?;
+    let forecast = forecast(&model, &series, args.back, &args.column, &opened.device)?;
     if let Some(path) = &args.plot {
         let title = format!("{} on {}", model.model, series.source.name);
         replace_file(path, forecast.svg(&title).as_bytes())

@@ -1,12 +1,11 @@
 //! `zoo generate`.
 
 use anyhow::{Context, bail};
-use candle_core::Device;
 use models::model_dir::replace_file;
 use models::{ModelDir, registry};
 use serde_json::json;
 
-use super::{Outcome, hub_settings, trained_on, warn_about_data};
+use super::{Outcome, hub_settings, open_device, trained_on, warn_about_data};
 use crate::cli::{GenerateArgs, SummaryFormat};
 use crate::data::decode::preprocess;
 use crate::data::{OpenOptions, open_images};
@@ -33,10 +32,11 @@ pub(super) fn run(args: &GenerateArgs, printer: &Printer) -> anyhow::Result<Outc
             args.out.display()
         );
     }
+    let opened = open_device(&args.device, printer)?;
     let transfer = Transfer::new(printer, "downloading");
     let files = locate(&args.model, ESSENTIAL, &settings, &transfer)?;
     let model = files.load()?;
-    let painter = Painter::new(&model, &Device::Cpu)?;
+    let painter = Painter::new(&model, &opened.device)?;
     let (originals, failed) = if args.paths.is_empty() {
         let record = files.training();
         let record: Option<TrainingRecord> = record.and_then(|t| serde_json::from_str(&t).ok());
@@ -58,6 +58,7 @@ pub(super) fn run(args: &GenerateArgs, printer: &Printer) -> anyhow::Result<Outc
                 object.insert(measure.name.into(), json!(value));
             }
             object.insert("model".into(), json!(model.model));
+            object.insert("device".into(), json!(opened.name));
             object.insert("sheet".into(), json!(args.out));
             object.insert("originals".into(), json!(originals.len()));
             object.insert("samples".into(), json!(args.samples));

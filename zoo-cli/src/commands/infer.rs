@@ -3,10 +3,9 @@
 use std::io::{self, Write};
 use std::time::Instant;
 
-use candle_core::Device;
 use serde_json::json;
 
-use super::{Outcome, hub_settings};
+use super::{Outcome, hub_settings, open_device};
 use crate::cli::{InferArgs, RowFormat};
 use crate::infer::{Labelled, Labeller, inputs};
 use crate::report::{Printer, Transfer, peak_memory_mib, thousands};
@@ -18,10 +17,11 @@ use crate::train::metrics::csv_field;
 /// # Errors
 /// When the model cannot be had, there are no inputs, or stdout cannot be written.
 pub(super) fn run(args: &InferArgs, printer: &Printer) -> anyhow::Result<Outcome> {
+    let opened = open_device(&args.device, printer)?;
     let settings = hub_settings(&args.hub)?;
     let transfer = Transfer::new(printer, "downloading");
     let resolved = resolve(&args.model, &settings, &transfer)?;
-    let labeller = Labeller::new(&resolved.model, &Device::Cpu)?;
+    let labeller = Labeller::new(&resolved.model, &opened.device)?;
     let started = Instant::now();
     let progress = printer.progress("images", 0, "images");
     let (mut done, mut failed) = (0, 0);
@@ -63,8 +63,9 @@ pub(super) fn run(args: &InferArgs, printer: &Printer) -> anyhow::Result<Outcome
         n => format!(", {} failed", thousands(n)),
     };
     printer.info(&format!(
-        "{} images in {seconds:.1} s ({} images/s{memory}){failures}",
+        "{} images in {seconds:.1} s on {} ({} images/s{memory}){failures}",
         thousands(done),
+        opened.words,
         thousands((done as f64 / seconds.max(1e-9)).round() as usize),
     ));
     Ok(if failed > 0 {

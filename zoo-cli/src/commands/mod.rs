@@ -18,8 +18,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
 
-use crate::cli::{Cli, Command, HubArgs};
+use crate::cli::{Cli, Command, DeviceArgs, HubArgs};
 use crate::data::{SkippedFile, is_dataset_name};
+use crate::device::{DeviceError, Opened};
 use crate::hub::{HubError, Overrides, Settings, Token};
 use crate::report::Printer;
 use crate::train::RunDir;
@@ -79,6 +80,25 @@ fn hub_settings(args: &HubArgs) -> Result<Settings, HubError> {
         cache: args.cache.clone(),
         offline: args.offline,
     })
+}
+
+/// The device that the flag asks for, what it does not do said.
+fn open_device(args: &DeviceArgs, printer: &Printer) -> Result<Opened, DeviceError> {
+    let opened = args.device.open()?;
+    if let Some(notice) = &opened.notice {
+        printer.warn(notice);
+    }
+    Ok(opened)
+}
+
+/// Says that what is fitted in f64 leaves the flag's GPU alone.
+fn warn_about_f64(args: &DeviceArgs, printer: &Printer) {
+    if args.device.is_gpu() {
+        printer.warn(&format!(
+            "networks over the plane are fitted in f64 on the CPU; `--device {}` does nothing here",
+            args.device
+        ));
+    }
 }
 
 /// Carries out a command.

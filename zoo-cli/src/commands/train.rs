@@ -1,9 +1,8 @@
 //! `zoo train`.
 
-use candle_core::Device;
 use serde_json::json;
 
-use super::{Outcome, hub_settings, warn_about_data};
+use super::{Outcome, hub_settings, open_device, warn_about_data};
 use crate::cli::{SummaryFormat, TrainArgs};
 use crate::data::OpenOptions;
 use crate::report::{Printer, Table, TrainingReport, Transfer, thousands};
@@ -20,6 +19,7 @@ pub(super) fn run(args: &TrainArgs, printer: &Printer) -> anyhow::Result<Outcome
     if let Some(entry) = args.model.as_deref().and_then(super::field::entry) {
         return super::field::train(args, entry, printer);
     }
+    let opened = open_device(&args.device, printer)?;
     let session = open(args, printer)?;
     let record = session.record();
     warn_about_data(printer, record.data.notice.as_deref(), session.skipped());
@@ -27,7 +27,7 @@ pub(super) fn run(args: &TrainArgs, printer: &Printer) -> anyhow::Result<Outcome
     let (train, test) = session.examples();
     let dir = session.dir().path().to_path_buf();
     printer.info(&format!(
-        "training `{}` ({} parameters) in {} on `{}` ({} training and {} test examples), seed {}, into `{}`",
+        "training `{}` ({} parameters) in {} on `{}` ({} training and {} test examples), seed {}, on {}, into `{}`",
         record.model,
         thousands(record.config.parameter_count()?),
         record.recipe.precision.name(),
@@ -35,15 +35,16 @@ pub(super) fn run(args: &TrainArgs, printer: &Printer) -> anyhow::Result<Outcome
         thousands(train),
         thousands(test),
         record.seed,
+        opened.words,
         dir.display()
     ));
     let stop = super::stop_on_ctrl_c()?;
     let report = TrainingReport::new(printer, session.measures().all);
-    let ended = session.train(&Device::Cpu, &report, stop)?;
+    let ended = session.train(&opened.device, &report, stop)?;
     drop(report);
     match ended {
         SessionEnd::Finished(summary) => {
-            print(&summary, args.format, printer)?;
+            print(&summary, &opened.name, args.format, printer)?;
             Ok(if skipped {
                 Outcome::SomeFailed
             } else {
@@ -97,7 +98,12 @@ fn open(args: &TrainArgs, printer: &Printer) -> anyhow::Result<Session> {
     Session::new(&request, &options)
 }
 
-fn print(summary: &Summary, format: SummaryFormat, printer: &Printer) -> std::io::Result<()> {
+fn print(
+    summary: &Summary,
+    device: &str,
+    format: SummaryFormat,
+    printer: &Printer,
+) -> std::io::Result<()> {
     match format {
         SummaryFormat::Json => {
             let mut object = serde_json::Map::new();
@@ -111,6 +117,7 @@ fn print(summary: &Summary, format: SummaryFormat, printer: &Printer) -> std::io
             object.insert("seconds".into(), json!(summary.seconds));
             let rate = format!("{}_per_second", summary.unit);
             object.insert(rate, json!(summary.examples_per_second));
+            object.insert("device".into(), json!(device));
             object.insert("dir".into(), json!(summary.dir));
             printer.result(&serde_json::Value::Object(object).to_string())
         }

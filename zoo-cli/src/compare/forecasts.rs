@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use candle_core::Device;
 use models::registry::{self, Task};
 
-use super::{Case, Contrast, Measure, Plan, Results, RunOutcome, mean};
+use super::{Case, Contrast, Measure, Plan, Results, RunOutcome, mean, with_device};
 use crate::data::OpenOptions;
+use crate::device::Opened;
 use crate::report::plot::{Figure, LineChart, Style};
 use crate::train::Watch;
 use crate::train::metrics::Row;
@@ -42,11 +42,12 @@ pub struct ForecastPlan {
     data: Option<String>,
     horizons: Vec<usize>,
     set: Vec<String>,
+    opened: Opened,
 }
 
 impl ForecastPlan {
     /// The plan on the series `data` (the sample where none is given) at these horizons, by the family's recipe with
-    /// `set` over it.
+    /// `set` over it, on the device `opened`.
     ///
     /// # Errors
     /// When the recipe has no such key.
@@ -54,11 +55,13 @@ impl ForecastPlan {
         data: Option<&str>,
         horizons: &[usize],
         set: &[String],
+        opened: Opened,
     ) -> Result<Self, recipe::RecipeError> {
         let plan = Self {
             data: data.map(str::to_string),
             horizons: horizons.to_vec(),
             set: set.to_vec(),
+            opened,
         };
         for name in Self::models() {
             plan.resolve(name, HORIZONS[0])?;
@@ -159,12 +162,13 @@ impl Plan for ForecastPlan {
     fn settings(&self) -> serde_json::Value {
         let resolved = self.resolve("series-forecaster", HORIZONS[0]);
         let recipe = resolved.map(|r| serde_json::to_value(r.recipe).unwrap_or_default());
-        serde_json::json!({
+        let settings = serde_json::json!({
             "data": self.data,
             "horizons": self.horizons,
             "set": self.set,
             "recipe": recipe.unwrap_or_default(),
-        })
+        });
+        with_device(settings, &self.opened)
     }
 
     fn cases(&self) -> Vec<Case> {
@@ -212,7 +216,7 @@ impl Plan for ForecastPlan {
             epochs: std::cell::Cell::new((1, 1, 1, 0)),
             stop: &stop,
         };
-        let summary = match session.train(&Device::Cpu, &follow, &stop)? {
+        let summary = match session.train(&self.opened.device, &follow, &stop)? {
             SessionEnd::Interrupted(..) => return Ok(None),
             SessionEnd::Finished(summary) => summary,
         };

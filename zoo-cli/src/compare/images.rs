@@ -5,12 +5,12 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::bail;
-use candle_core::Device;
 use models::registry;
 
 use super::curves::{curve, last};
-use super::{Case, Contrast, Measure, Plan, Results, RunOutcome};
+use super::{Case, Contrast, Measure, Plan, Results, RunOutcome, with_device};
 use crate::data::{OpenOptions, public_name};
+use crate::device::Opened;
 use crate::hub::Settings;
 use crate::report::plot::{Figure, LineChart, Scale};
 use crate::train::recipe::{self, Overrides, Recipe};
@@ -131,13 +131,14 @@ pub struct ImagePlan {
     set: Vec<String>,
     epochs: Option<usize>,
     hub: Settings,
+    opened: Opened,
     /// The recipe of each dataset; all models of a task share it.
     recipes: Vec<Recipe>,
 }
 
 impl ImagePlan {
     /// The plan of `task` on the dataset `data`, or on the task's own, each model by its recipe with `set` and
-    /// `epochs` over it.
+    /// `epochs` over it, on the device `opened`.
     ///
     /// # Errors
     /// When there is no such key of the recipe or of one of the networks.
@@ -147,6 +148,7 @@ impl ImagePlan {
         set: &[String],
         epochs: Option<usize>,
         hub: Settings,
+        opened: Opened,
     ) -> anyhow::Result<Self> {
         let datasets: Vec<Dataset> = match data {
             Some(data) => vec![Dataset::new(data)],
@@ -158,6 +160,7 @@ impl ImagePlan {
             set: set.to_vec(),
             epochs,
             hub,
+            opened,
             recipes: Vec::new(),
         };
         for dataset in &plan.datasets {
@@ -261,12 +264,13 @@ impl Plan for ImagePlan {
 
     fn settings(&self) -> serde_json::Value {
         let data: Vec<&str> = self.datasets.iter().map(|d| d.argument.as_str()).collect();
-        serde_json::json!({
+        let settings = serde_json::json!({
             "models": self.task.models(),
             "data": data,
             "set": self.set,
             "recipes": self.recipes,
-        })
+        });
+        with_device(settings, &self.opened)
     }
 
     fn cases(&self) -> Vec<Case> {
@@ -297,7 +301,7 @@ impl Plan for ImagePlan {
             at: Cell::new((0, 1, 0, 1)),
         };
         let session = self.session(case, seed, dir)?;
-        let summary = match session.train(&Device::Cpu, &follower, &follower.stop)? {
+        let summary = match session.train(&self.opened.device, &follower, &follower.stop)? {
             SessionEnd::Interrupted(..) => return Ok(None),
             SessionEnd::Finished(summary) => summary,
         };

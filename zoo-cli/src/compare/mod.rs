@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 
 use models::model_dir::replace_file;
 
+use crate::device::Opened;
+
 pub use fields::{FieldPlan, PlanError};
 pub use forecasts::{ForecastPlan, HORIZONS};
 pub use images::{ImagePlan, ImageTask};
@@ -191,6 +193,14 @@ pub fn compare(
         write(&name, &svg)?;
     }
     Ok((results, complete))
+}
+
+/// `settings` that hold for one device: times of two are not of one comparison. The CPU is not named.
+fn with_device(mut settings: serde_json::Value, opened: &Opened) -> serde_json::Value {
+    if !opened.device.is_cpu() {
+        settings["device"] = opened.name.clone().into();
+    }
+    settings
 }
 
 /// Makes the directory, or checks that it holds the same comparison.

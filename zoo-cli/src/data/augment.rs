@@ -38,10 +38,12 @@ pub struct Augmentation {
 /// Where each pixel of one varied image comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Variation {
-    rows: Vec<usize>,
-    columns: Vec<usize>,
-    /// Rows and columns of the cut-out.
-    hole: [std::ops::Range<usize>; 2],
+    /// For each row of the varied image, the row that it was.
+    pub(super) rows: Vec<usize>,
+    /// For each column of the varied image, the column that it was.
+    pub(super) columns: Vec<usize>,
+    /// Rows and columns of the cut-out in the varied image.
+    pub(super) hole: [std::ops::Range<usize>; 2],
 }
 
 /// Draws the variations of one epoch.

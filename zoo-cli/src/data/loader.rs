@@ -138,11 +138,7 @@ impl Loader {
         let left = steps.len();
         let loader = self.clone();
         let worker = thread::spawn(move || {
-            let mut order = loader.indices.as_ref().clone();
-            if loader.options.shuffle {
-                Philox::named(loader.options.seed, &format!("order of epoch {epoch}"))
-                    .shuffle(&mut order);
-            }
+            let order = loader.order(epoch);
             for step in steps {
                 let start = step * loader.options.batch_size;
                 let end = (start + loader.options.batch_size).min(order.len());
@@ -164,11 +160,38 @@ impl Loader {
         }
     }
 
+    /// How its batches are made.
+    pub(super) fn options(&self) -> &LoaderOptions {
+        &self.options
+    }
+
+    /// The indices of the images of an epoch in the order in which they come.
+    pub(super) fn order(&self, epoch: u64) -> Vec<usize> {
+        let mut order = self.indices.as_ref().clone();
+        if self.options.shuffle {
+            Philox::named(self.options.seed, &format!("order of epoch {epoch}"))
+                .shuffle(&mut order);
+        }
+        order
+    }
+
+    /// What varies the images of an epoch, if anything does.
+    pub(super) fn augmenter(&self, epoch: u64) -> Option<Augmenter> {
+        let augmentation = self.options.augmentation;
+        let shape = self.images.shape();
+        (augmentation != Augmentation::default())
+            .then(|| Augmenter::new(augmentation, shape, self.options.seed, epoch))
+    }
+
+    /// The classes of the images with these indices.
+    pub(super) fn labels(&self, indices: &[usize]) -> Vec<u32> {
+        let labels = indices.iter().map(|&index| self.images.labels[index]);
+        labels.collect()
+    }
+
     fn host_batch(&self, epoch: u64, indices: &[usize]) -> HostBatch {
         let shape = self.images.shape();
-        let augmentation = self.options.augmentation;
-        let augmenter = (augmentation != Augmentation::default())
-            .then(|| Augmenter::new(augmentation, shape, self.options.seed, epoch));
+        let augmenter = self.augmenter(epoch);
         let mut pixels = vec![0f32; indices.len() * shape.len()];
         pixels
             .par_chunks_mut(shape.len().max(1))
@@ -184,10 +207,7 @@ impl Loader {
             });
         HostBatch {
             pixels,
-            labels: indices
-                .iter()
-                .map(|&index| self.images.labels[index])
-                .collect(),
+            labels: self.labels(indices),
         }
     }
 }

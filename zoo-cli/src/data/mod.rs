@@ -30,6 +30,7 @@ mod open;
 mod parquet;
 mod parts;
 mod remote;
+pub mod resident;
 mod resize;
 mod sample;
 pub mod series;

@@ -1,7 +1,8 @@
 //! The whole state of an unfinished run, so that it goes on as if it had never stopped.
 //!
-//! A checkpoint is a directory `checkpoints/step-N`: `state.toml` and one safetensors file for each set of tensors. It
-//! is written under another name, synced and renamed; only then is the one before removed.
+//! A checkpoint is a directory `checkpoints/step-N`: `state.toml` and one safetensors file for each set of tensors, on
+//! whatever device the run computes. It is written under another name, synced and renamed; only then is the one before
+//! removed.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
@@ -72,8 +73,10 @@ impl Checkpoint {
         fs::create_dir_all(&unfinished).map_err(TrainError::io("create", &unfinished))?;
         for (name, tensors) in &self.tensors {
             let path = unfinished.join(format!("{name}.safetensors"));
-            let tensors: HashMap<&str, &Tensor> =
-                tensors.iter().map(|(k, v)| (k.as_str(), v)).collect();
+            let tensors: HashMap<&str, Tensor> = tensors
+                .iter()
+                .map(|(name, tensor)| Ok((name.as_str(), tensor.to_device(&Device::Cpu)?)))
+                .collect::<candle_core::Result<_>>()?;
             let bytes = safetensors::serialize(tensors, None)
                 .map_err(|e| TrainError::io("write", &path)(std::io::Error::other(e)))?;
             write_synced(&path, &bytes)?;

@@ -43,10 +43,9 @@ impl Ema {
     pub fn update(&mut self, store: &ParamStore, step: u64) -> Result<()> {
         let step = step as f64;
         let decay = self.decay.min(step / (step + 9.0));
-        for ((_, mean), (_, value)) in self.store.all().iter().zip(store.all()) {
-            average(mean, &value, 1.0 - decay)?;
-        }
-        Ok(())
+        let means = self.store.all().into_iter().zip(store.all());
+        let pairs: Vec<_> = means.map(|((_, mean), (_, value))| (mean, value)).collect();
+        average(&pairs, 1.0 - decay)
     }
 
     /// The averaged values.

@@ -16,6 +16,7 @@ pub mod record;
 pub mod run_dir;
 pub mod schedule;
 pub mod session;
+mod tally;
 pub mod tasks;
 pub mod trainer;
 

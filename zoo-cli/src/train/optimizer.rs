@@ -14,6 +14,8 @@ use candle_core::{Result, Tensor, Var, bail};
 use gmnm_core::ParamStore;
 use serde::{Deserialize, Serialize};
 
+use update::{Backend, Change};
+
 /// Which rule updates the parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -109,7 +111,7 @@ struct Slot {
     name: String,
     var: Var,
     /// SGD: the velocity. AdamW: the first and the second moment.
-    moments: Vec<Tensor>,
+    moments: Vec<Var>,
     rate_factor: f64,
     decay: f64,
 }
@@ -120,6 +122,7 @@ pub struct Optimizer {
     config: OptimizerConfig,
     slots: Vec<Slot>,
     steps: u64,
+    backend: &'static dyn Backend,
 }
 
 impl Optimizer {
@@ -148,7 +151,7 @@ impl Optimizer {
                     name: name.clone(),
                     var: var.clone(),
                     moments: (0..moments)
-                        .map(|_| Tensor::zeros(var.shape(), var.dtype(), var.device()))
+                        .map(|_| Var::zeros(var.shape(), var.dtype(), var.device()))
                         .collect::<Result<_>>()?,
                     rate_factor: match role {
                         Role::Mixture => config.mixture_rate,
@@ -164,77 +167,61 @@ impl Optimizer {
             config,
             slots,
             steps: 0,
+            backend: update::backend(store.device()),
         })
     }
 
     /// Moves every parameter that has a gradient by one step at `learning_rate`, and returns the gradient's global
-    /// norm before clipping (0 where clipping is off, which saves its computation).
+    /// norm before clipping, a scalar where the parameters live, if clipping is on and there is a gradient. Does not
+    /// wait for a device.
     ///
     /// # Errors
     /// When a gradient's shape or dtype is not its parameter's.
-    pub fn step(&mut self, gradients: &GradStore, learning_rate: f64) -> Result<f64> {
+    pub fn step(&mut self, gradients: &GradStore, learning_rate: f64) -> Result<Option<Tensor>> {
         self.steps += 1;
-        let gradients: Vec<Option<Tensor>> = self
-            .slots
-            .iter()
-            .map(|slot| {
-                gradients
-                    .get(slot.var.as_tensor())
-                    .map(Tensor::contiguous)
-                    .transpose()
-            })
-            .collect::<Result<_>>()?;
-        let clip = self.config.clip_norm;
-        let norm = if clip > 0.0 {
-            global_norm(gradients.iter().flatten())?
-        } else {
-            0.0
+        let steps = self.steps as i32;
+        let [beta1, beta2] = self.config.betas;
+        let correction = match self.config.rule {
+            Rule::Sgd => 1.0,
+            Rule::Adamw => 1.0 - beta1.powi(steps),
         };
-        let scale = if clip > 0.0 && norm > clip {
-            clip / norm
-        } else {
-            1.0
-        };
-        for (slot, gradient) in self.slots.iter().zip(&gradients) {
-            let Some(gradient) = gradient else { continue };
-            let rate = learning_rate * slot.rate_factor;
-            let shrink = 1.0 - rate * slot.decay;
-            match (self.config.rule, slot.moments.as_slice()) {
-                (Rule::Sgd, [velocity]) => {
-                    update::sgd(
-                        &slot.var,
-                        gradient,
-                        velocity,
-                        &update::Sgd {
-                            rate,
-                            shrink,
-                            scale,
-                            momentum: self.config.momentum,
-                        },
-                    )?;
-                }
-                (Rule::Adamw, [first, second]) => {
-                    let [beta1, beta2] = self.config.betas;
-                    let steps = self.steps as i32;
-                    update::adamw(
-                        &slot.var,
-                        gradient,
-                        (first, second),
-                        &update::Adamw {
-                            rate: rate / (1.0 - beta1.powi(steps)),
-                            shrink,
-                            scale,
-                            beta1,
-                            beta2,
-                            second_correction: 1.0 - beta2.powi(steps),
-                            epsilon: self.config.epsilon,
-                        },
-                    )?;
-                }
-                _ => bail!("optimizer state of `{}` does not fit its rule", slot.name),
+        let mut changes = Vec::with_capacity(self.slots.len());
+        for slot in &self.slots {
+            if let Some(gradient) = gradients.get(slot.var.as_tensor()) {
+                let rate = learning_rate * slot.rate_factor;
+                changes.push(Change {
+                    parameter: &slot.var,
+                    gradient: gradient.contiguous()?,
+                    moments: &slot.moments,
+                    rate: rate / correction,
+                    shrink: 1.0 - rate * slot.decay,
+                });
             }
         }
-        Ok(norm)
+        let limit = self.config.clip_norm;
+        let clipped = if limit > 0.0 && !changes.is_empty() {
+            Some(self.backend.clip(&changes, limit)?)
+        } else {
+            None
+        };
+        let scale = clipped.as_ref().map(|clipped| &clipped.scale);
+        match self.config.rule {
+            Rule::Sgd => {
+                let momentum = self.config.momentum;
+                self.backend
+                    .sgd(&changes, &update::Sgd { momentum }, scale)?;
+            }
+            Rule::Adamw => {
+                let step = update::Adamw {
+                    beta1,
+                    beta2,
+                    second_correction: 1.0 - beta2.powi(steps),
+                    epsilon: self.config.epsilon,
+                };
+                self.backend.adamw(&changes, &step, scale)?;
+            }
+        }
+        Ok(clipped.map(|clipped| clipped.norm))
     }
 
     /// Steps taken so far.
@@ -248,7 +235,7 @@ impl Optimizer {
             .iter()
             .flat_map(|slot| {
                 let named = slot.moments.iter().enumerate();
-                named.map(|(i, moment)| (format!("{}.{i}", slot.name), moment.clone()))
+                named.map(|(i, moment)| (format!("{}.{i}", slot.name), moment.as_detached_tensor()))
             })
             .collect()
     }
@@ -264,10 +251,10 @@ impl Optimizer {
             .map(|slot| {
                 (0..slot.moments.len())
                     .map(|i| match state.get(&format!("{}.{i}", slot.name)) {
-                        Some(saved) if saved.shape() == slot.var.shape() => saved
-                            .to_dtype(slot.var.dtype())?
-                            .to_device(slot.var.device())?
-                            .copy(),
+                        Some(saved) if saved.shape() == slot.var.shape() => {
+                            let saved = saved.detach().to_dtype(slot.var.dtype())?;
+                            Var::from_tensor(&saved.to_device(slot.var.device())?.copy()?)
+                        }
                         _ => bail!("the checkpoint has no moment {i} of `{}`", slot.name),
                     })
                     .collect::<Result<Vec<_>>>()
@@ -279,17 +266,6 @@ impl Optimizer {
         self.steps = steps;
         Ok(())
     }
-}
-
-fn global_norm<'a>(gradients: impl Iterator<Item = &'a Tensor>) -> Result<f64> {
-    let mut sum = 0.0;
-    for gradient in gradients {
-        let squares = gradient.sqr()?.sum_all()?;
-        sum += squares
-            .to_dtype(candle_core::DType::F64)?
-            .to_scalar::<f64>()?;
-    }
-    Ok(sum.sqrt())
 }
 
 #[cfg(test)]

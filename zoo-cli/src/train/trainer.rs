@@ -13,6 +13,7 @@ use super::metrics::{self, DataNote, Row};
 use super::optimizer::Optimizer;
 use super::recipe::Recipe;
 use super::run_dir::RunDir;
+use super::tally::{self, Measured, Tally};
 use super::tasks::{Measures, Part, Task};
 use super::{TrainError, checkpoint};
 
@@ -23,7 +24,8 @@ pub trait Watch {
         let _ = (epoch, epochs, steps, done);
     }
 
-    /// A step is done.
+    /// The loss of a step is known: of each in its order, of some at once on a device that works while the program goes
+    /// on.
     fn step(&self, loss: f64) {
         let _ = loss;
     }
@@ -131,13 +133,17 @@ pub fn evaluate<T: Task>(
     if total == 0 {
         return Err(TrainError::NoExamples(part.name()));
     }
-    let mut sums = vec![0.0; task.measures().all.len()];
+    let mut measured = Vec::new();
     let mut done = 0;
     for batch in task.batches(part, batch_size) {
         let batch = batch?;
-        add(&mut sums, &on_worker(|| task.measure(model, &batch))?);
+        measured.push(on_worker(|| task.measure(model, &batch))?);
         done += task.batch_len(&batch);
         watch.evaluated(part, done, total);
+    }
+    let mut sums = vec![0.0; task.measures().all.len()];
+    for batch in tally::values(&measured)? {
+        add(&mut sums, &batch);
     }
     Ok(sums.iter().map(|sum| sum / total as f64).collect())
 }
@@ -159,6 +165,7 @@ struct Training<'a, T: Task> {
     ema: Option<Ema>,
     best: Option<BTreeMap<String, Tensor>>,
     position: Position,
+    tally: Tally,
     steps_per_epoch: u64,
     training_time: Duration,
     steps: u64,
@@ -201,6 +208,7 @@ impl<'a, T: Task> Training<'a, T> {
             ema,
             best,
             position,
+            tally: Tally::new(run.device),
             steps_per_epoch: task.steps().max(1),
             training_time: Duration::ZERO,
             steps: 0,
@@ -246,6 +254,7 @@ impl<'a, T: Task> Training<'a, T> {
                 self.save()?;
             }
         }
+        self.read()?;
         let elapsed = started.elapsed();
         self.training_time += elapsed;
         self.end_epoch(self.examples_seen - seen_before, elapsed)?;
@@ -265,19 +274,19 @@ impl<'a, T: Task> Training<'a, T> {
     fn step(&mut self, batch: &T::Batch) -> Result<(), TrainError> {
         let precision = self.run.recipe.precision.precision();
         let (task, model) = (self.task, &self.model);
-        let (loss, value, gradients) = on_worker(|| -> candle_core::Result<_> {
+        let loss = on_worker(|| {
             let _guard = precision.enter();
-            let loss = task.loss(model, batch)?;
-            let value = loss.value.to_dtype(DType::F64)?.to_scalar::<f64>()?;
-            let gradients = match value.is_finite() {
-                true => Some(gmnm_core::ops::backward(&loss.value)?),
-                false => None,
-            };
-            Ok((loss, value, gradients))
+            task.loss(model, batch)
         })?;
-        let Some(gradients) = gradients else {
-            return Err(self.diverged("loss"));
-        };
+        self.tally.push(self.position.step + 1, &loss);
+        if self.tally.is_due() {
+            // Before the update: where every step is due, a loss that is not finite leaves the weights as they were.
+            self.read()?;
+        }
+        let gradients = on_worker(|| {
+            let _guard = precision.enter();
+            gmnm_core::ops::backward(&loss.value)
+        })?;
         let rate = self.learning_rate(self.position.total_steps);
         self.optimizer.step(&gradients, rate)?;
         self.position.step += 1;
@@ -286,11 +295,21 @@ impl<'a, T: Task> Training<'a, T> {
         if let Some(ema) = &mut self.ema {
             ema.update(&self.store, self.position.total_steps)?;
         }
-        add(&mut self.position.sums, &loss.sums);
         let examples = self.task.batch_len(batch) as u64;
         self.position.seen += examples;
         self.examples_seen += examples;
-        self.run.watch.step(value);
+        Ok(())
+    }
+
+    /// Takes in what the steps since the last time have measured.
+    fn read(&mut self) -> Result<(), TrainError> {
+        for Measured { step, loss, sums } in self.tally.read()? {
+            if !loss.is_finite() {
+                return Err(self.diverged("loss", step));
+            }
+            add(&mut self.position.sums, &sums);
+            self.run.watch.step(loss);
+        }
         Ok(())
     }
 
@@ -346,13 +365,13 @@ impl<'a, T: Task> Training<'a, T> {
         evaluate(self.task, &model, part, batch_size, self.run.watch)
     }
 
-    fn save(&self) -> Result<(), TrainError> {
+    fn save(&mut self) -> Result<(), TrainError> {
+        self.read()?;
         let weights = self.store.tensors();
-        for tensor in weights.values() {
-            let sum = tensor.abs()?.sum_all()?.to_dtype(DType::F64)?;
-            if !sum.to_scalar::<f64>()?.is_finite() {
-                return Err(self.diverged("weights"));
-            }
+        let sums = weights.values().map(|tensor| tensor.abs()?.sum_all());
+        let sums = tally::scalars(&sums.collect::<candle_core::Result<Vec<_>>>()?)?;
+        if !sums.iter().all(|sum| sum.is_finite()) {
+            return Err(self.diverged("weights", self.position.step + 1));
         }
         let mut tensors = BTreeMap::from([
             ("weights".to_string(), weights),
@@ -400,7 +419,7 @@ impl<'a, T: Task> Training<'a, T> {
         })))
     }
 
-    fn diverged(&self, what: &'static str) -> TrainError {
+    fn diverged(&self, what: &'static str, step: u64) -> TrainError {
         let kept = match checkpoint::latest_path(self.run.dir) {
             Ok(Some(path)) => format!("the last good state is kept in `{}`", path.display()),
             _ => "nothing had been saved yet".to_string(),
@@ -408,9 +427,12 @@ impl<'a, T: Task> Training<'a, T> {
         TrainError::Diverged {
             what,
             epoch: self.position.epoch + 1,
-            step: self.position.step + 1,
+            step,
             suggested_rate: self.run.recipe.optimizer.learning_rate / 10.0,
             kept,
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -149,6 +149,7 @@ fn clipping_scales_the_gradient_to_the_norm() {
             .collect();
         let mut optimizer = Optimizer::new(&store, config).unwrap();
         let norm = optimizer.step(&cubic_gradients(&store, c), 1.0).unwrap();
+        let norm: f64 = norm.expect("clipping is on").to_scalar().unwrap();
         let after = store.trainable();
         let after = after.iter().flat_map(|(_, v)| values(v));
         let moved: f64 = before.iter().zip(after).map(|(a, b)| (a - b).powi(2)).sum();
@@ -199,4 +200,99 @@ fn a_restored_optimizer_continues_exactly() {
         incomplete.remove("a.bias.0");
         assert!(resumed.restore(&incomplete, 3).is_err());
     }
+}
+
+#[test]
+fn composed_updates_are_those_of_one_pass() {
+    let shapes: &[(&str, &[usize])] = &[("a.bias", &[7]), ("a.weight", &[190, 190])];
+    for (dtype, tolerance) in [(DType::F64, 1e-12), (DType::F32, 1e-6)] {
+        for rule in [Rule::Sgd, Rule::Adamw] {
+            // Without clipping, with a limit that is reached, and with one that is not.
+            for clip_norm in [0.0, 0.5, 1e6] {
+                let config = OptimizerConfig {
+                    rule,
+                    weight_decay: 0.1,
+                    clip_norm,
+                    ..Default::default()
+                };
+                let stores = [store(dtype, shapes), store(dtype, shapes)];
+                let mut optimizers = stores
+                    .each_ref()
+                    .map(|store| Optimizer::new(store, config.clone()).unwrap());
+                optimizers[1].backend = &update::Composed;
+                for _ in 0..6 {
+                    let norms = [0, 1].map(|i| {
+                        let gradients = cubic_gradients(&stores[i], 1.0);
+                        let norm = optimizers[i].step(&gradients, 0.01).unwrap();
+                        norm.map(|n| n.to_dtype(DType::F64).unwrap().to_scalar::<f64>().unwrap())
+                    });
+                    assert_eq!(norms[0].is_some(), clip_norm > 0.0);
+                    if let [Some(a), Some(b)] = norms {
+                        assert!((a - b).abs() <= 1e-6 * a, "{a} {b}");
+                        assert!(a > 0.5 && a < 1e6);
+                    }
+                }
+                let states = optimizers.each_ref().map(Optimizer::state);
+                let all = stores.each_ref().map(|store| store.tensors());
+                for [one, composed] in [states, all].iter().map(|pair| pair.each_ref()) {
+                    assert_eq!(one.len(), composed.len());
+                    for ((name, a), b) in one.iter().zip(composed.values()) {
+                        let flat = |t: &Tensor| -> Vec<f64> {
+                            let t = t.flatten_all().unwrap().to_dtype(DType::F64).unwrap();
+                            t.to_vec1().unwrap()
+                        };
+                        for (a, b) in flat(a).into_iter().zip(flat(b)) {
+                            assert!(
+                                (a - b).abs() <= tolerance * (1.0 + a.abs()),
+                                "{rule:?} {dtype:?} {clip_norm} {name}: {a} {b}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn composed_clipping_leaves_a_gradient_of_zero_alone() {
+    let parameter = Var::zeros((2, 3), DType::F32, &Device::Cpu).unwrap();
+    let change = Change {
+        parameter: &parameter,
+        gradient: parameter.zeros_like().unwrap(),
+        moments: &[],
+        rate: 0.1,
+        shrink: 1.0,
+    };
+    let clipped = update::Composed.clip(&[change], 1.0).unwrap();
+    assert_eq!(clipped.norm.to_scalar::<f32>().unwrap(), 0.0);
+    assert_eq!(clipped.scale.to_scalar::<f32>().unwrap(), 1.0);
+}
+
+#[test]
+fn composed_averages_are_those_of_one_pass() {
+    let pair = || {
+        let random = |seed| {
+            let store = ParamStore::new(seed, DType::F32, &Device::Cpu);
+            let init = Init::Randn {
+                mean: 0.0,
+                stdev: 1.0,
+            };
+            store
+                .var_builder()
+                .get_with_hints((3, 5), "a", init)
+                .unwrap();
+            store.all().remove(0).1
+        };
+        [(random(1), random(2))]
+    };
+    let (one, composed) = (pair(), pair());
+    let before = values(&one[0].0);
+    for weight in [0.9, 0.1, 0.01] {
+        update::average(&one, weight).unwrap();
+        update::Composed.average(&composed, weight).unwrap();
+        let (a, b) = (values(&one[0].0), values(&composed[0].0));
+        assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-6));
+    }
+    assert_ne!(values(&one[0].0), before);
 }

@@ -1,80 +1,25 @@
-//! The update rules in place: parameters and moments are read and written once, where they lie.
+//! The update rules, and how they are carried out where the parameters live.
 
-use std::cell::Cell;
-use std::ops::Range;
+mod composed;
+mod one_pass;
 
-use candle_core::{
-    CpuStorage, DType, InplaceOp1, Layout, Result, Storage, Tensor, WithDType, bail,
-};
-use rayon::prelude::*;
+use std::fmt;
 
-/// Values a thread takes at once; smaller parameters stay on the calling thread.
-const CHUNK: usize = 1 << 15;
+use candle_core::{Device, Result, Tensor, Var, bail};
 
-/// f32 or f64.
-trait Real: WithDType {
-    fn sqrt(self) -> Self;
-    fn slice_mut(storage: &mut CpuStorage) -> Option<&mut [Self]>;
-}
+#[cfg(test)]
+pub(super) use composed::Composed;
 
-macro_rules! real {
-    ($t:ty, $variant:ident) => {
-        impl Real for $t {
-            fn sqrt(self) -> Self {
-                <$t>::sqrt(self)
-            }
-
-            fn slice_mut(storage: &mut CpuStorage) -> Option<&mut [Self]> {
-                match storage {
-                    CpuStorage::$variant(values) => Some(values),
-                    _ => None,
-                }
-            }
-        }
-    };
-}
-real!(f32, F32);
-real!(f64, F64);
-
-/// An update of some values, element by element: `W` tensors are written, one is read.
-trait Update<const W: usize>: Sync {
-    fn run<T: Real>(&self, written: [&mut [T]; W], read: &[T]);
-}
-
-/// Coefficients of one SGD step: v ← μ·v + s·g, then p ← shrink·p − rate·(s·g + μ·v).
+/// SGD: v ← μ·v + g, then p ← shrink·p − rate·(g + μ·v).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Sgd {
-    /// Learning rate of this parameter.
-    pub(super) rate: f64,
-    /// 1 − rate·decay.
-    pub(super) shrink: f64,
-    /// Factor on the gradient, from clipping.
-    pub(super) scale: f64,
+    /// μ
     pub(super) momentum: f64,
 }
 
-impl Update<2> for Sgd {
-    fn run<T: Real>(&self, [p, v]: [&mut [T]; 2], g: &[T]) {
-        let (rate, shrink) = (T::from_f64(self.rate), T::from_f64(self.shrink));
-        let (scale, momentum) = (T::from_f64(self.scale), T::from_f64(self.momentum));
-        for ((p, v), &g) in p.iter_mut().zip(v).zip(g) {
-            let g = scale * g;
-            *v = momentum * *v + g;
-            *p = shrink * *p - rate * (g + momentum * *v);
-        }
-    }
-}
-
-/// Coefficients of one AdamW step: m ← β₁·m + (1−β₁)·s·g, v ← β₂·v + (1−β₂)·(s·g)², then
-/// p ← shrink·p − rate·m / (√(v/correction) + ε).
+/// AdamW: m ← β₁·m + (1−β₁)·g, v ← β₂·v + (1−β₂)·g², then p ← shrink·p − rate·m / (√(v/correction) + ε).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Adamw {
-    /// Learning rate of this parameter over the first moment's bias correction.
-    pub(super) rate: f64,
-    /// 1 − rate·decay.
-    pub(super) shrink: f64,
-    /// Factor on the gradient, from clipping.
-    pub(super) scale: f64,
     pub(super) beta1: f64,
     pub(super) beta2: f64,
     /// 1 − beta2^steps.
@@ -82,151 +27,71 @@ pub(super) struct Adamw {
     pub(super) epsilon: f64,
 }
 
-impl Update<3> for Adamw {
-    fn run<T: Real>(&self, [p, m, v]: [&mut [T]; 3], g: &[T]) {
-        let t = T::from_f64;
-        let (rate, shrink, epsilon) = (t(self.rate), t(self.shrink), t(self.epsilon));
-        let (beta1, beta2) = (t(self.beta1), t(self.beta2));
-        let on_first = t((1.0 - self.beta1) * self.scale);
-        let on_second = t((1.0 - self.beta2) * self.scale * self.scale);
-        let correction = t(1.0 / self.second_correction);
-        for (((p, m), v), &g) in p.iter_mut().zip(m).zip(v).zip(g) {
-            *m = beta1 * *m + on_first * g;
-            *v = beta2 * *v + on_second * g * g;
-            *p = shrink * *p - rate * *m / ((*v * correction).sqrt() + epsilon);
+/// What one parameter takes part with in a step.
+#[derive(Debug)]
+pub(super) struct Change<'a> {
+    pub(super) parameter: &'a Var,
+    /// Contiguous, of the parameter's shape, dtype and device.
+    pub(super) gradient: Tensor,
+    /// SGD: the velocity. AdamW: the first and the second moment.
+    pub(super) moments: &'a [Var],
+    /// Learning rate; for AdamW over the first moment's bias correction.
+    pub(super) rate: f64,
+    /// 1 − learning rate·decay.
+    pub(super) shrink: f64,
+}
+
+impl Change<'_> {
+    /// As many moments as the rule keeps.
+    fn moments<const COUNT: usize>(&self) -> Result<&[Var; COUNT]> {
+        match self.moments.try_into() {
+            Ok(moments) => Ok(moments),
+            Err(_) => bail!(
+                "an optimizer's state has {} moments where its rule keeps {COUNT}",
+                self.moments.len()
+            ),
         }
     }
 }
 
-/// a ← a + weight·(b − a).
-struct Average {
-    weight: f64,
+/// Scalars where the gradients lie.
+#[derive(Debug)]
+pub(super) struct Clipped {
+    /// The global norm.
+    pub(super) norm: Tensor,
+    /// The factor that brings the norm to the limit where it is above, else 1.
+    pub(super) scale: Tensor,
 }
 
-impl Update<1> for Average {
-    fn run<T: Real>(&self, [a]: [&mut [T]; 1], b: &[T]) {
-        let (keep, add) = (T::from_f64(1.0 - self.weight), T::from_f64(self.weight));
-        for (a, &b) in a.iter_mut().zip(b) {
-            *a = keep * *a + add * b;
-        }
+/// Carries out updates of many parameters at once on one kind of device. What is called for a whole step can be one
+/// launch for all parameters. The factor on the gradients, where there is one, is a [`Clipped::scale`] of the same
+/// backend.
+pub(super) trait Backend: fmt::Debug + Sync {
+    /// The global norm of the gradients of at least one parameter, and the factor that limits it.
+    fn clip(&self, changes: &[Change], limit: f64) -> Result<Clipped>;
+
+    /// One step of SGD.
+    fn sgd(&self, changes: &[Change], step: &Sgd, scale: Option<&Tensor>) -> Result<()>;
+
+    /// One step of AdamW.
+    fn adamw(&self, changes: &[Change], step: &Adamw, scale: Option<&Tensor>) -> Result<()>;
+
+    /// target ← target + weight·(source − target) for pairs of target and source: the step of a moving average.
+    fn average(&self, pairs: &[(Var, Var)], weight: f64) -> Result<()>;
+}
+
+/// The fastest way to update parameters on `device`.
+pub(super) fn backend(device: &Device) -> &'static dyn Backend {
+    match device {
+        Device::Cpu => &one_pass::OnePass,
+        Device::Cuda(_) | Device::Metal(_) => &composed::Composed,
     }
 }
 
-/// One step of SGD.
-pub(super) fn sgd(
-    parameter: &Tensor,
-    gradient: &Tensor,
-    velocity: &Tensor,
-    step: &Sgd,
-) -> Result<()> {
-    write(parameter, |p| {
-        write(velocity, |v| apply("sgd", [p, v], gradient, step))
-    })
-}
-
-/// One step of AdamW.
-pub(super) fn adamw(
-    parameter: &Tensor,
-    gradient: &Tensor,
-    (first, second): (&Tensor, &Tensor),
-    step: &Adamw,
-) -> Result<()> {
-    write(parameter, |p| {
-        write(first, |m| {
-            write(second, |v| apply("adamw", [p, m, v], gradient, step))
-        })
-    })
-}
-
-/// target ← target + weight·(source − target): the step of a moving average.
-pub(crate) fn average(target: &Tensor, source: &Tensor, weight: f64) -> Result<()> {
-    write(target, |a| {
-        apply("average", [a], source, &Average { weight })
-    })
-}
-
-/// A tensor's elements while they are written.
-struct Written<'a> {
-    storage: &'a mut CpuStorage,
-    range: Range<usize>,
-}
-
-/// Calls `f` with the elements of a tensor.
-fn write(tensor: &Tensor, f: impl FnOnce(Written) -> Result<()>) -> Result<()> {
-    struct Write<F>(Cell<Option<F>>);
-    impl<F: FnOnce(Written) -> Result<()>> InplaceOp1 for Write<F> {
-        fn name(&self) -> &'static str {
-            "optimizer"
-        }
-
-        fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
-            let (Some((start, end)), Some(f)) = (layout.contiguous_offsets(), self.0.take()) else {
-                bail!("the optimizer needs contiguous tensors");
-            };
-            let range = start..end;
-            f(Written { storage, range })
-        }
+/// target ← target + weight·(source − target) for pairs of target and source that lie on one device.
+pub(crate) fn average(pairs: &[(Var, Var)], weight: f64) -> Result<()> {
+    match pairs.first() {
+        Some((target, _)) => backend(target.device()).average(pairs, weight),
+        None => Ok(()),
     }
-    tensor.inplace_op1(&Write(Cell::new(Some(f))))
-}
-
-fn apply<const W: usize>(
-    name: &str,
-    written: [Written; W],
-    read: &Tensor,
-    update: &impl Update<W>,
-) -> Result<()> {
-    let (storage, layout) = read.storage_and_layout();
-    let (Storage::Cpu(storage), Some((start, end))) = (&*storage, layout.contiguous_offsets())
-    else {
-        bail!("`{name}` needs a contiguous gradient on the CPU");
-    };
-    match read.dtype() {
-        DType::F32 => typed(
-            name,
-            written,
-            &storage.as_slice::<f32>()?[start..end],
-            update,
-        ),
-        DType::F64 => typed(
-            name,
-            written,
-            &storage.as_slice::<f64>()?[start..end],
-            update,
-        ),
-        other => bail!("`{name}` needs f32 or f64 tensors, not {other:?}"),
-    }
-}
-
-fn typed<const W: usize, T: Real>(
-    name: &str,
-    written: [Written; W],
-    read: &[T],
-    update: &impl Update<W>,
-) -> Result<()> {
-    let slices = written.map(|written| {
-        let all = T::slice_mut(written.storage)?;
-        Some(&mut all[written.range])
-    });
-    let fits = |slice: &Option<&mut [T]>| slice.as_ref().is_some_and(|s| s.len() == read.len());
-    if !slices.iter().all(fits) {
-        bail!("`{name}` needs tensors of one shape and type");
-    }
-    let slices = slices.map(Option::unwrap_or_default);
-    if read.len() <= CHUNK {
-        update.run(slices, read);
-        return Ok(());
-    }
-    let mut parts: Vec<([&mut [T]; W], &[T])> = Vec::new();
-    let mut chunks = slices.map(|slice| slice.chunks_mut(CHUNK));
-    for read in read.chunks(CHUNK) {
-        let written = chunks
-            .each_mut()
-            .map(|chunk| chunk.next().unwrap_or_default());
-        parts.push((written, read));
-    }
-    parts
-        .into_par_iter()
-        .for_each(|(written, read)| update.run(written, read));
-    Ok(())
 }

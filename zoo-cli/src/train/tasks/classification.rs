@@ -13,7 +13,7 @@ use models::{ModelConfig, ModelDir, Preprocessor};
 
 use super::image_parts::ImageParts;
 use super::kind::{Ending, Finished, Kind};
-use super::{Batches, Loss, Measure, Measures, Part, Task};
+use super::{Batches, Loss, Measure, Measures, Part, Sums, Task};
 use crate::data::loader::Batch;
 use crate::data::{DataError, ImageDataset, OpenOptions, Source, open_images};
 use crate::train::early_stopping::Better;
@@ -199,10 +199,20 @@ struct Classification {
     parts: ImageParts,
 }
 
-/// How many of `logits` `[n, k]` are largest at their label.
-fn correct(logits: &Tensor, labels: &Tensor) -> Result<f64> {
+/// How many of `logits` `[n, k]` are largest at their label: a scalar.
+fn correct(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
     let hits = logits.argmax(D::Minus1)?.eq(labels)?;
-    hits.to_dtype(DType::F64)?.sum_all()?.to_scalar()
+    hits.to_dtype(DType::F32)?.sum_all()
+}
+
+/// The sums of what is measured over a batch with this mean loss.
+fn sums(loss: &Tensor, logits: &Tensor, labels: &Tensor) -> Result<Sums> {
+    let examples = labels.elem_count() as f64;
+    let correct = correct(&logits.detach(), labels)?;
+    Ok(Sums::Queued(vec![
+        (loss.detach(), examples),
+        (correct, 1.0),
+    ]))
 }
 
 impl Task for Classification {
@@ -257,21 +267,14 @@ impl Task for Classification {
         let logits = model.forward_in(&batch.images, true, self.activations)?;
         let logits = cast(&logits, DType::F32)?;
         let value = cross_entropy(&logits, &batch.labels, self.label_smoothing)?;
-        let mean = value.to_dtype(DType::F64)?.to_scalar::<f64>()?;
-        let examples = self.batch_len(batch) as f64;
-        let correct = correct(&logits.detach(), &batch.labels)?;
-        Ok(Loss {
-            value,
-            sums: vec![mean * examples, correct],
-        })
+        let sums = sums(&value, &logits, &batch.labels)?;
+        Ok(Loss { value, sums })
     }
 
-    fn measure(&self, model: &Classifier, batch: &Batch) -> Result<Vec<f64>> {
+    fn measure(&self, model: &Classifier, batch: &Batch) -> Result<Sums> {
         let logits = model.forward(&batch.images, false)?;
         let loss = cross_entropy(&logits, &batch.labels, 0.0)?;
-        let mean = loss.to_dtype(DType::F64)?.to_scalar::<f64>()?;
-        let examples = self.batch_len(batch) as f64;
-        Ok(vec![mean * examples, correct(&logits, &batch.labels)?])
+        sums(&loss, &logits, &batch.labels)
     }
 }
 
@@ -285,7 +288,8 @@ mod tests {
         let logits = Tensor::new(&logits, &Device::Cpu).unwrap();
         let count = |labels: [u32; 3]| {
             let labels = Tensor::new(&labels, &Device::Cpu).unwrap();
-            correct(&logits, &labels).unwrap()
+            let count = correct(&logits, &labels).unwrap();
+            count.to_scalar::<f32>().unwrap()
         };
         assert_eq!(count([1, 0, 2]), 3.0);
         assert_eq!(count([1, 1, 2]), 2.0);

@@ -1,6 +1,7 @@
 //! Forecasting of series: mean squared or absolute error of every step of the horizon, on scaled values.
 
 mod repeat;
+mod resident;
 
 use std::sync::Arc;
 
@@ -12,12 +13,14 @@ use models::forecaster::{Forecaster, ForecasterConfig, SeriesFormat};
 use models::{ModelConfig, ModelDir};
 
 use super::kind::{Ending, Finished, Kind};
-use super::{Batches, Loss, Measure, Measures, Part, Task};
+use super::{Batches, Loss, Measure, Measures, Part, Sums, Task};
 use crate::data::series::{Scale, Series, SeriesOptions, Split, date};
 use crate::data::{DataError, Source};
 use crate::train::early_stopping::Better;
 use crate::train::recipe::{SeriesLoss, SeriesRecipe};
 use crate::train::{Ended, Run, Watch, evaluate, train};
+
+use resident::ResidentRows;
 
 const MEASURES: Measures = Measures {
     all: &[
@@ -75,15 +78,22 @@ impl Windows {
         scale: &Scale,
         recipe: Option<(&SeriesRecipe, usize, u64)>,
         device: &Device,
-    ) -> std::result::Result<Forecasting, DataError> {
+    ) -> anyhow::Result<Forecasting> {
         let (settings, batch_size, seed) = match recipe {
             Some((settings, batch_size, seed)) => (settings.clone(), batch_size, seed),
             None => (SeriesRecipe::default(), 1, 0),
         };
+        let values: Arc<[f32]> = self.series.scaled(&scale.mean, &scale.std)?.into();
+        let columns = self.series.columns.len();
+        let length = config.look_back + config.horizon;
         Ok(Forecasting {
             config: config.clone(),
-            values: self.series.scaled(&scale.mean, &scale.std)?.into(),
-            columns: self.series.columns.len(),
+            resident: match device.is_cpu() {
+                true => None,
+                false => Some(ResidentRows::new(&values, columns, length, device)?),
+            },
+            values,
+            columns,
             split: self.split.clone(),
             settings,
             batch_size,
@@ -248,6 +258,8 @@ pub struct Forecasting {
     config: ForecasterConfig,
     /// Scaled, row after row.
     values: Arc<[f32]>,
+    /// The same on a device that is not the CPU.
+    resident: Option<ResidentRows>,
     columns: usize,
     split: Split,
     settings: SeriesRecipe,
@@ -289,6 +301,14 @@ impl Forecasting {
     fn batch(&self, starts: &[usize], noise: Option<Philox>) -> Result<Batch> {
         let (look_back, horizon, columns) =
             (self.config.look_back, self.config.horizon, self.columns);
+        if let Some(resident) = &self.resident {
+            let windows = resident.windows(starts)?;
+            return Ok(Batch {
+                past: windows.narrow(1, 0, look_back)?.contiguous()?,
+                future: windows.narrow(1, look_back, horizon)?.contiguous()?,
+                noise,
+            });
+        }
         let rows = |offset: usize, count: usize| {
             let mut values = Vec::with_capacity(starts.len() * count * columns);
             for start in starts {
@@ -306,13 +326,12 @@ impl Forecasting {
 }
 
 /// Squared and absolute error, each a mean over steps and columns, summed over the windows.
-fn errors(forecast: &Tensor, truth: &Tensor) -> Result<Vec<f64>> {
+fn errors(forecast: &Tensor, truth: &Tensor) -> Result<Sums> {
     let windows = truth.dim(0)? as f64;
     let difference = (forecast - truth)?;
-    [difference.sqr()?, difference.abs()?]
-        .iter()
-        .map(|error| Ok(windows * f64::from(error.mean_all()?.to_scalar::<f32>()?)))
-        .collect()
+    let means = [difference.sqr()?, difference.abs()?];
+    let sums = means.iter().map(|error| Ok((error.mean_all()?, windows)));
+    Ok(Sums::Queued(sums.collect::<Result<_>>()?))
 }
 
 impl Task for Forecasting {
@@ -383,7 +402,7 @@ impl Task for Forecasting {
         })
     }
 
-    fn measure(&self, model: &Forecaster, batch: &Batch) -> Result<Vec<f64>> {
+    fn measure(&self, model: &Forecaster, batch: &Batch) -> Result<Sums> {
         errors(&model.forward(&batch.past)?, &batch.future)
     }
 }

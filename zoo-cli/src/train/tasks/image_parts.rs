@@ -6,6 +6,7 @@ use candle_core::{Device, Result, Tensor};
 
 use super::{Batches, Part};
 use crate::data::loader::{Batch, Loader, LoaderOptions};
+use crate::data::resident::Resident;
 use crate::data::split::hold_out;
 use crate::data::{ImageDataset, Images};
 use crate::train::Recipe;
@@ -14,6 +15,8 @@ use crate::train::Recipe;
 #[derive(Debug, Clone)]
 pub(super) struct ImageParts {
     train: Arc<Images>,
+    /// The training images on the device, where that is not the CPU and has room.
+    resident: Option<Resident>,
     kept: Vec<usize>,
     held: Vec<usize>,
     training: Loader,
@@ -46,6 +49,7 @@ impl ImageParts {
         };
         Ok(Self {
             training: Loader::new(train.clone(), Some(kept.clone()), options)?,
+            resident: Resident::on(device, &train)?,
             train,
             kept,
             held,
@@ -67,6 +71,7 @@ impl ImageParts {
         Ok(Self {
             training: Loader::new(test.clone(), Some(Vec::new()), none)?,
             train: test.clone(),
+            resident: None,
             kept: Vec::new(),
             held: Vec::new(),
             test,
@@ -108,18 +113,35 @@ impl ImageParts {
 
     pub(super) fn training_batches(&self, epoch: usize, first_step: u64) -> Batches<'_, Batch> {
         let first_step = usize::try_from(first_step).unwrap_or(usize::MAX);
-        Box::new(self.training.epoch(epoch as u64, first_step, &self.device))
+        let resident = self.resident.as_ref();
+        self.epoch(&self.training, resident, epoch as u64, first_step)
+    }
+
+    /// The batches of `loader`, made on the device where its images are `resident`.
+    fn epoch<'a>(
+        &self,
+        loader: &Loader,
+        resident: Option<&Resident>,
+        epoch: u64,
+        first_step: usize,
+    ) -> Batches<'a, Batch> {
+        match resident.map(|images| images.epoch(loader, epoch, first_step)) {
+            None => Box::new(loader.epoch(epoch, first_step, &self.device)),
+            Some(Ok(batches)) => Box::new(batches),
+            Some(Err(error)) => Box::new(std::iter::once(Err(error))),
+        }
     }
 
     pub(super) fn batches(&self, part: Part, batch_size: usize) -> Batches<'_, Batch> {
-        let (images, indices) = match part {
-            Part::Train => (&self.train, Some(self.kept.clone())),
-            Part::Validation => (&self.train, Some(self.held.clone())),
-            Part::Test => (&self.test, None),
+        let resident = self.resident.as_ref();
+        let (images, resident, indices) = match part {
+            Part::Train => (&self.train, resident, Some(self.kept.clone())),
+            Part::Validation => (&self.train, resident, Some(self.held.clone())),
+            Part::Test => (&self.test, None, None),
         };
         let options = LoaderOptions::evaluation(batch_size, &self.mean, &self.std);
         match Loader::new(images.clone(), indices, options) {
-            Ok(loader) => Box::new(loader.epoch(0, 0, &self.device)),
+            Ok(loader) => self.epoch(&loader, resident, 0, 0),
             Err(error) => Box::new(std::iter::once(Err(error))),
         }
     }

@@ -1,14 +1,14 @@
 //! How near an image is to another.
 
 /// Side and standard deviation of the window of Wang et al. 2004, section III.B.
-const WINDOW: usize = 11;
+pub(super) const WINDOW: usize = 11;
 const SIGMA: f64 = 1.5;
 /// K₁² and K₂² of Wang et al. 2004 for pixels in 0..=1.
-const C1: f32 = 0.01 * 0.01;
-const C2: f32 = 0.03 * 0.03;
+pub(super) const C1: f32 = 0.01 * 0.01;
+pub(super) const C2: f32 = 0.03 * 0.03;
 
 /// Differences below a mean square of 1e-10 (100 dB) are not told apart.
-const LEAST_MSE: f64 = 1e-10;
+pub(super) const LEAST_MSE: f64 = 1e-10;
 
 /// Peak signal-to-noise ratio in dB of a mean squared error of pixels in 0..=1; at most 100.
 pub fn psnr(mse: f64) -> f64 {
@@ -43,7 +43,7 @@ pub fn ssim(a: &[f32], b: &[f32], height: usize, width: usize, channels: usize) 
 }
 
 /// A Gaussian window with the sum 1 whose side is odd and at most `side`.
-fn window(side: usize) -> Vec<f32> {
+pub(super) fn window(side: usize) -> Vec<f32> {
     let radius = (side.max(1) - 1) / 2;
     let weights: Vec<f64> = (0..=2 * radius)
         .map(|i| (-((i as f64 - radius as f64) / SIGMA).powi(2) / 2.0).exp())

@@ -3,6 +3,7 @@
 //! A new kind is a file here with a [`Task`] and a [`Kind`], and a line in [`kind::open`].
 
 pub mod classification;
+mod device_quality;
 pub mod forecasting;
 mod image_parts;
 pub mod image_quality;
@@ -84,7 +85,16 @@ pub struct Loss {
     /// The scalar that is minimised: a mean over the batch.
     pub value: Tensor,
     /// For every measure of the task, its sum over the batch.
-    pub sums: Vec<f64>,
+    pub sums: Sums,
+}
+
+/// The measures of a task summed over a batch, in their order.
+#[derive(Debug, Clone)]
+pub enum Sums {
+    /// Numbers.
+    Known(Vec<f64>),
+    /// Scalars where the network computes, perhaps not computed yet, and a factor on each. They track no gradient.
+    Queued(Vec<(Tensor, f64)>),
 }
 
 /// Batches in their order.
@@ -148,5 +158,5 @@ pub trait Task: Sync {
     ///
     /// # Errors
     /// When shapes do not fit.
-    fn measure(&self, model: &Self::Model, batch: &Self::Batch) -> Result<Vec<f64>>;
+    fn measure(&self, model: &Self::Model, batch: &Self::Batch) -> Result<Sums>;
 }

@@ -10,10 +10,11 @@ use models::preprocessor::{Interpolation, ResizeRule};
 use models::{ModelConfig, ModelDir, Preprocessor};
 use rayon::prelude::*;
 
+use super::device_quality;
 use super::image_parts::ImageParts;
 use super::image_quality::{psnr, ssim};
 use super::kind::{Ending, Finished, Kind};
-use super::{Batches, Loss, Measure, Measures, Part, Task};
+use super::{Batches, Loss, Measure, Measures, Part, Sums, Task};
 use crate::data::loader::Batch;
 use crate::data::{DataError, ImageDataset, OpenOptions, Source, open_images};
 use crate::train::early_stopping::Better;
@@ -284,14 +285,18 @@ impl Reconstruction {
     }
 
     /// The sums over a batch of what is measured, for normalised outputs.
-    fn sums(&self, outputs: &Tensor, batch: &Batch) -> Result<Vec<f64>> {
+    fn sums(&self, outputs: &Tensor, batch: &Batch) -> Result<Sums> {
+        if !outputs.device().is_cpu() {
+            let sums = device_quality::sums(outputs, &batch.images, self.parts.statistics())?;
+            return Ok(Sums::Queued(sums.map(|sum| (sum, 1.0)).into()));
+        }
         let mut sums = vec![0.0; 3];
         for measured in quality(outputs, &batch.images, self.parts.statistics())? {
             for (sum, value) in sums.iter_mut().zip(measured) {
                 *sum += value;
             }
         }
-        Ok(sums)
+        Ok(Sums::Known(sums))
     }
 }
 
@@ -339,7 +344,7 @@ impl Task for Reconstruction {
         })
     }
 
-    fn measure(&self, model: &Generator, batch: &Batch) -> Result<Vec<f64>> {
+    fn measure(&self, model: &Generator, batch: &Batch) -> Result<Sums> {
         self.sums(&model.forward(&batch.images, false)?, batch)
     }
 }

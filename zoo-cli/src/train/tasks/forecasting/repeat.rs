@@ -5,6 +5,7 @@ use candle_core::{Device, Result, Tensor};
 use models::forecaster::{ForecasterConfig, Step};
 
 use super::{MEASURES, Part, Task, Windows, errors};
+use crate::train::tally;
 
 impl Windows {
     /// The measures on the test part of repeating the last `season` steps of each look-back.
@@ -24,11 +25,14 @@ impl Windows {
             season,
             horizon: self.horizon,
         };
-        let mut sums = vec![0.0; MEASURES.all.len()];
+        let mut measured = Vec::new();
         for batch in task.batches(Part::Test, 256) {
             let batch = batch?;
-            let forecast = repeat.forward(&batch.past)?;
-            for (sum, value) in sums.iter_mut().zip(errors(&forecast, &batch.future)?) {
+            measured.push(errors(&repeat.forward(&batch.past)?, &batch.future)?);
+        }
+        let mut sums = vec![0.0; MEASURES.all.len()];
+        for batch in tally::values(&measured)? {
+            for (sum, value) in sums.iter_mut().zip(batch) {
                 *sum += value;
             }
         }

@@ -4,6 +4,7 @@ use models::registry;
 
 use super::*;
 use crate::data::series::SAMPLE;
+use crate::train::tally;
 
 fn config(look_back: usize, horizon: usize) -> ForecasterConfig {
     let entry = registry::find("series-forecaster.dlinear").unwrap();
@@ -138,10 +139,12 @@ fn dropout_is_drawn_anew_every_step_and_again_by_a_resumed_run() {
     assert_eq!(draws(0, 1)[0], whole[1]);
     // Measuring drops nothing.
     let batch = task.batches(Part::Test, 4).next().unwrap().unwrap();
-    let measured = || task.measure(&network, &batch).unwrap();
+    let numbers = |sums| tally::values(&[sums]).unwrap();
+    let measured = || numbers(task.measure(&network, &batch).unwrap());
     assert_eq!(measured(), measured());
     let expected = network.forward(&batch.past).unwrap();
-    assert_eq!(errors(&expected, &batch.future).unwrap(), measured());
+    let expected = errors(&expected, &batch.future).unwrap();
+    assert_eq!(numbers(expected), measured());
 }
 
 #[test]
@@ -212,4 +215,25 @@ fn what_the_channels_stand_for_is_kept_with_the_model() {
         error.contains("steps of 1 min, the model learned from steps of 1 h"),
         "{error}"
     );
+}
+
+#[test]
+fn windows_made_on_the_device_are_those_of_the_host() {
+    let config = config(48, 24);
+    let host = task(&config, &SeriesRecipe::default());
+    let mut there = host.clone();
+    let rows = ResidentRows::new(&host.values, host.columns, 48 + 24, &Device::Cpu);
+    there.resident = Some(rows.unwrap());
+    let parts = |task: &Forecasting| -> Vec<Batch> {
+        let training = task.training_batches(1, 3).take(4);
+        let test = task.batches(Part::Test, 100);
+        training.chain(test).map(Result::unwrap).collect()
+    };
+    let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    for (a, b) in parts(&host).iter().zip(&parts(&there)) {
+        for (a, b) in [(&a.past, &b.past), (&a.future, &b.future)] {
+            assert_eq!(a.dims(), b.dims());
+            assert_eq!(flat(a), flat(b));
+        }
+    }
 }

@@ -1,0 +1,151 @@
+use candle_core::{Result, Tensor};
+use candle_nn::{Init, VarBuilder};
+
+use super::super::early_stopping::Better;
+use super::super::run_dir::IfExists;
+use super::super::tasks::{Batches, Loss, Measure, Sums};
+use super::*;
+
+const MEASURES: Measures = Measures {
+    all: &[Measure {
+        name: "error",
+        better: Better::Lower,
+        decimals: 4,
+    }],
+    objective: 0,
+};
+
+/// Steps of an epoch.
+const STEPS: u64 = 11;
+
+/// One number that is drawn to those of the batches; at `breaks_at` (epoch, step) the loss is not a number.
+struct Line {
+    breaks_at: Option<(usize, u64)>,
+}
+
+impl Task for Line {
+    type Model = Tensor;
+    type Batch = f32;
+
+    fn build(&self, vb: VarBuilder) -> Result<Tensor> {
+        vb.get_with_hints(1, "a.weight", Init::Const(3.0))
+    }
+
+    fn examples(&self, part: Part) -> usize {
+        match part {
+            Part::Train => STEPS as usize,
+            Part::Validation | Part::Test => 2,
+        }
+    }
+
+    fn measures(&self) -> Measures {
+        MEASURES
+    }
+
+    fn steps(&self) -> u64 {
+        STEPS
+    }
+
+    fn training_batches(&self, epoch: usize, first_step: u64) -> Batches<'_, f32> {
+        Box::new((first_step..STEPS).map(move |step| {
+            let breaks = self.breaks_at == Some((epoch, step));
+            Ok(if breaks { f32::NAN } else { step as f32 / 7.0 })
+        }))
+    }
+
+    fn batches(&self, _: Part, _: usize) -> Batches<'_, f32> {
+        Box::new([0.25, 0.5].into_iter().map(Ok))
+    }
+
+    fn batch_len(&self, _: &f32) -> usize {
+        1
+    }
+
+    fn loss(&self, model: &Tensor, batch: &f32) -> Result<Loss> {
+        let value = (model - f64::from(*batch))?.sqr()?.sum_all()?;
+        let sums = Sums::Queued(vec![(value.sqrt()?.detach(), 1.0)]);
+        Ok(Loss { value, sums })
+    }
+
+    fn measure(&self, model: &Tensor, batch: &f32) -> Result<Sums> {
+        Ok(self.loss(model, batch)?.sums)
+    }
+}
+
+/// A run of three epochs that reads every so many steps, and what it was told of losses.
+fn run(task: &Line, read_every: usize) -> (std::result::Result<Trained, TrainError>, Vec<f64>) {
+    struct Losses(std::cell::RefCell<Vec<f64>>);
+    impl Watch for Losses {
+        fn step(&self, loss: f64) {
+            self.0.borrow_mut().push(loss);
+        }
+    }
+    let root = tempfile::tempdir().unwrap();
+    let mut recipe = Recipe {
+        epochs: 3,
+        ..Recipe::default()
+    };
+    recipe.optimizer.clip_norm = 1.0;
+    recipe.ema.decay = 0.9;
+    recipe.checkpoint.every_steps = 4;
+    let watch = Losses(Default::default());
+    let run = Run {
+        recipe: &recipe,
+        seed: 0,
+        device: &Device::Cpu,
+        dir: &RunDir::create(root.path(), IfExists::Refuse).unwrap(),
+        title: "line",
+        data: &DataNote::default(),
+        watch: &watch,
+        stop: &AtomicBool::new(false),
+    };
+    let mut training = Training::start(task, &run).unwrap();
+    training.tally.read_every = read_every;
+    let trained = (|| {
+        while !training.is_over() {
+            assert!(training.epoch()?.is_none());
+        }
+        match training.finish()? {
+            Ended::Finished(trained) => Ok(*trained),
+            Ended::Interrupted { .. } => panic!("nobody asked for it"),
+        }
+    })();
+    (trained, watch.0.into_inner())
+}
+
+#[test]
+fn when_measures_are_read_changes_nothing() {
+    let task = Line { breaks_at: None };
+    let (every, losses) = run(&task, 1);
+    let every = every.unwrap();
+    assert_eq!(losses.len() as u64, 3 * STEPS);
+    for read_every in [3, 50] {
+        let (seldom, told) = run(&task, read_every);
+        let seldom = seldom.unwrap();
+        assert_eq!(told, losses);
+        assert_eq!(seldom.history, every.history);
+        assert_eq!(seldom.test, every.test);
+        let weight = |trained: &Trained| {
+            let tensors = trained.store.tensors();
+            tensors["a.weight"].to_vec1::<f32>().unwrap()
+        };
+        assert_eq!(weight(&seldom), weight(&every));
+    }
+}
+
+#[test]
+fn a_loss_that_is_no_number_is_found_at_its_step_whenever_it_is_read() {
+    let task = Line {
+        breaks_at: Some((1, 5)),
+    };
+    for read_every in [1, 3, 50] {
+        let (trained, losses) = run(&task, read_every);
+        match trained.unwrap_err() {
+            TrainError::Diverged {
+                what, epoch, step, ..
+            } => assert_eq!((what, epoch, step), ("loss", 2, 6)),
+            other => panic!("{other}"),
+        }
+        assert_eq!(losses.len() as u64, STEPS + 5);
+    }
+}
