@@ -55,9 +55,17 @@ pub mod params;
 mod pool;
 mod precision;
 pub mod rng;
+pub mod update;
 
 mod cpu;
+mod cuda;
 mod layer;
+#[cfg(test)]
+mod routes;
+
+// Tests that are shared with those of the devices call the crate by its name.
+#[cfg(test)]
+extern crate self as gmnm_core;
 
 #[cfg(feature = "mimalloc")]
 pub use cpu::pages::keep_freed_pages;

@@ -7,8 +7,10 @@ use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
 
 use super::cast::in_f32;
 use super::cpu_storage::{Element, slice, with_element, with_slice};
-use super::tape;
+use super::route::on_cpu;
+use super::{composed, tape};
 use crate::cpu::pool::{self, PoolGeometry};
+use crate::cuda::{self, Machine};
 
 const NAME: &str = "max_pool2d";
 
@@ -19,10 +21,18 @@ const NAME: &str = "max_pool2d";
 /// # Errors
 /// When `x` is not of rank 4 or smaller than one window, when kernel or stride is zero, or kernel is above 256.
 pub fn max_pool2d(x: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
-    if x.dtype() == DType::BF16 {
+    let geometry = geometry(x, kernel, stride)?;
+    if let Some(machine) = Machine::of(x)?
+        && let Some(op) = cuda::max_pool2d::MaxPool2d::new(machine, x, geometry)
+    {
+        return op.apply(x);
+    }
+    if x.dtype() == DType::BF16 && on_cpu(x) {
         return in_f32(x, |x| max_pool2d(x, kernel, stride));
     }
-    let geometry = geometry(x, kernel, stride)?;
+    if !on_cpu(x) {
+        return composed::max_pool2d(&geometry, x);
+    }
     let op = MaxPool2d {
         geometry,
         places: OnceLock::new(),

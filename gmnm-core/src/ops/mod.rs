@@ -2,6 +2,7 @@
 
 mod batch_norm;
 mod cast;
+mod composed;
 mod conv2d;
 mod conv_transpose2d;
 mod convolution;
@@ -14,9 +15,10 @@ mod linear;
 mod lstm;
 mod max_pool2d;
 mod mixture;
+pub(crate) mod route;
 mod softmax;
 mod sum;
-mod tape;
+pub(crate) mod tape;
 
 pub use batch_norm::{Activation, BatchNormConfig, batch_norm};
 pub use cast::{cast, in_f32};
@@ -24,6 +26,7 @@ pub use conv_transpose2d::{ConvTranspose2dConfig, conv_transpose2d};
 pub use conv2d::{Conv2dConfig, conv2d};
 pub use cross_entropy::cross_entropy;
 pub use global_mean::global_mean;
+pub(crate) use join::join;
 pub use layer_norm::layer_norm;
 pub use linear::linear;
 pub use lstm::{LstmOutput, LstmWeights, lstm};
