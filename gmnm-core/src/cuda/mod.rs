@@ -9,10 +9,14 @@
 //! around every array. All of this code but the few lines of `device.rs` thus runs in the tests of a machine without a
 //! GPU.
 //!
+//! Convolutions are cuDNN's, under the feature `cudnn`, and products of candle's without it.
+//!
 //! Activations lie in f32 or bf16; parameters, statistics and all arithmetic are f32. Sums over a batch are made in
 //! shares whose order is fixed, so that results repeat from run to run.
 
 pub(crate) mod batch_norm;
+#[cfg(feature = "cudnn")]
+pub(crate) mod convolution;
 #[cfg(feature = "cuda")]
 mod device;
 #[cfg(all(test, unix))]

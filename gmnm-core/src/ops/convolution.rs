@@ -43,6 +43,12 @@ impl Convolution {
                 bias.dims()
             );
         }
+        #[cfg(feature = "cudnn")]
+        if let Some(op) =
+            crate::cuda::convolution::Convolution::new(&self.geometry, self.transposed, &x)
+        {
+            return op.apply(&x, &weight, bias);
+        }
         if !on_cpu(&x) {
             return composed::convolution(&self.geometry, self.transposed, &x, &weight, bias);
         }
