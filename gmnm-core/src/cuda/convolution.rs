@@ -17,7 +17,9 @@ use candle_core::cuda_backend::cudarc::cudnn::{
 use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaView, DeviceRepr};
 use candle_core::cuda_backend::{CudaDType, DeviceId};
 use candle_core::op::BackpropOp;
-use candle_core::{CudaDevice, DType, Device, Error, Result, Shape, Storage, Tensor, WithDType};
+use candle_core::{
+    CudaDevice, DType, Device, Error, Layout, Result, Shape, Storage, Tensor, WithDType,
+};
 use half::bf16;
 
 use crate::cpu::conv::Geometry;
@@ -363,18 +365,24 @@ impl<T: Element> Plan<T> {
         let mut result = unsafe { self.device.alloc::<T>(len) }?;
         let [(first, first_layout), (second, second_layout)] =
             operands.map(Tensor::storage_and_layout);
-        let view =
-            |storage, layout: &candle_core::Layout| match (storage, layout.contiguous_offsets()) {
+        fn view<'a, T: Element>(
+            device: &CudaDevice,
+            storage: &'a Storage,
+            layout: &Layout,
+        ) -> Result<CudaView<'a, T>> {
+            match (storage, layout.contiguous_offsets()) {
                 (Storage::Cuda(storage), Some((start, end)))
-                    if storage.device().id() == self.device.id() =>
+                    if storage.device().id() == device.id() =>
                 {
                     Ok(T::as_cuda_slice(storage)?.slice(start..end))
                 }
                 _ => {
                     candle_core::bail!("a convolution's operands must lie contiguous on one device")
                 }
-            };
-        let (first, second) = (view(&*first, first_layout)?, view(&*second, second_layout)?);
+            }
+        }
+        let first = view::<T>(&self.device, &first, first_layout)?;
+        let second = view::<T>(&self.device, &second, second_layout)?;
         with_handle(&self.device, |handle| {
             pass(handle, [&first, &second], &mut result)
         })?;

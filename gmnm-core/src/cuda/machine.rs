@@ -28,6 +28,7 @@ pub(super) enum Argument<'a> {
 }
 
 /// An operand as a launch passes it.
+#[cfg_attr(not(any(feature = "cuda", test)), allow(dead_code))]
 pub(super) enum Raw {
     /// Where an array lies, and its bytes.
     Array {
@@ -47,6 +48,7 @@ pub(super) enum Raw {
 
 /// Blocks along three axes, and the threads of each.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(not(any(feature = "cuda", test)), allow(dead_code))]
 pub(super) struct Grid {
     pub(super) blocks: [usize; 3],
     pub(super) threads: usize,

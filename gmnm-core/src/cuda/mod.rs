@@ -26,6 +26,9 @@ mod machine;
 pub(crate) mod max_pool2d;
 pub(crate) mod mixture;
 pub(crate) mod optimizer;
+pub(crate) mod sum;
+#[cfg(all(test, any(unix, feature = "cuda")))]
+mod tests;
 
 pub(crate) use machine::Machine;
 
@@ -38,6 +41,7 @@ const SOURCE: &str = concat!(
     include_str!("kernels/max_pool2d.cu"),
     include_str!("kernels/lstm.cu"),
     include_str!("kernels/optimizer.cu"),
+    include_str!("kernels/sum.cu"),
 );
 
 /// Every kernel that a host may launch.
@@ -83,4 +87,8 @@ const KERNELS: &[&str] = &[
     "optimizer_sgd",
     "optimizer_adamw",
     "optimizer_average",
+    "optimizer_squares",
+    "optimizer_clip",
+    "sum_f32",
+    "sum_bf16",
 ];
