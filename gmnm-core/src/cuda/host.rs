@@ -62,6 +62,9 @@ fn host() -> Result<Arc<Host>> {
     }
 }
 
+/// Kernels that show whether faults are noticed.
+const FAULTS: [&str; 4] = ["fault_none", "fault_race", "fault_before", "fault_left"];
+
 type Launch = unsafe extern "C" fn(
     name: *const c_char,
     grid: *const u32,
@@ -92,12 +95,14 @@ fn build() -> std::result::Result<Host, String> {
     );
     let entries: String = KERNELS
         .iter()
+        .chain(&FAULTS)
         .map(|name| {
             format!("{{\"{name}\", host::Caller<{name}>::call, host::Caller<{name}>::count}},\n")
         })
         .collect();
+    let faults = include_str!("host/faults.cu");
     let text = format!(
-        "#include \"shim.hpp\"\n{SOURCE}\nstatic const host::Kernel kernels[] = {{\n{entries}}};\n\
+        "#include \"shim.hpp\"\n{SOURCE}\n{faults}\nstatic const host::Kernel kernels[] = {{\n{entries}}};\n\
          extern \"C\" const char* launch(const char* name, const unsigned* grid, unsigned threads,\n\
              const host::Argument* arguments, size_t count) {{\n\
              return host::launch(kernels, sizeof kernels / sizeof *kernels, name, grid, threads, arguments, count);\n}}\n"
@@ -217,5 +222,45 @@ impl Driver for Host {
     fn blocks(&self) -> usize {
         // Few enough that shares have several tiles, and more than one share.
         6
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device, Result, Tensor};
+
+    use super::has_compiler;
+    use crate::cuda::Machine;
+    use crate::cuda::machine::{Argument, Grid};
+    use crate::ops::route::forced::{Route, along};
+
+    /// What `kernel` writes with three blocks of 64 threads.
+    fn launched(kernel: &str) -> Result<Vec<f32>> {
+        let x = Tensor::zeros(1, DType::F32, &Device::Cpu)?;
+        let machine = along(Route::Emulated, || Machine::of(&x))?.expect("asked for");
+        let mut room = machine.room(3 * 64, DType::F32)?;
+        let grid = Grid {
+            blocks: [3, 1, 1],
+            threads: 64,
+        };
+        // SAFETY: the kernels take one array, and their faults stay within the pages around it.
+        unsafe { machine.launch(kernel, grid, &mut [Argument::Write(&mut room)])? };
+        room.tensor().to_vec1()
+    }
+
+    #[test]
+    fn faults_are_noticed() -> Result<()> {
+        if !has_compiler() {
+            return Ok(());
+        }
+        let right: Vec<f32> = (0..3 * 64).map(|i| ((i + 1) % 64) as f32).collect();
+        assert_eq!(launched("fault_none")?, right);
+        assert_ne!(launched("fault_race")?, right);
+        let error = launched("fault_before").unwrap_err().to_string();
+        assert!(error.contains("before an array"), "{error}");
+        let error = launched("fault_left").unwrap_err().to_string();
+        assert!(error.contains("threads left"), "{error}");
+        assert!(launched("fault_unknown").is_err());
+        Ok(())
     }
 }

@@ -37,6 +37,7 @@ pub(crate) use machine::Machine;
 const SOURCE: &str = concat!(
     include_str!("kernels/common.cuh"),
     include_str!("kernels/mixture.cu"),
+    include_str!("kernels/mixture_gradient.cu"),
     include_str!("kernels/batch_norm.cu"),
     include_str!("kernels/max_pool2d.cu"),
     include_str!("kernels/lstm.cu"),
