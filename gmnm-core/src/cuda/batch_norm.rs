@@ -74,7 +74,7 @@ impl BatchNorm {
             Some(g) => vec![g.n, g.oh, g.ow, g.c],
             None => x.dims().to_vec(),
         };
-        let places = match self.pool {
+        let mut places = match self.pool {
             Some(_) => Some(self.machine.room(dims.as_slice(), DType::U8)?),
             None => None,
         };
@@ -93,7 +93,6 @@ impl BatchNorm {
             Argument::Int(share_rows),
             Argument::Int(self.activation()),
         ];
-        let mut places = places;
         // SAFETY: the kernels' arguments; x and y have the rows and channels that the sizes say.
         unsafe {
             match (&self.pool, &mut places) {

@@ -163,30 +163,21 @@ impl Machine {
         if grid.blocks.contains(&0) {
             return Ok(());
         }
-        let mut read = Vec::new();
-        for argument in arguments.iter() {
-            if let Argument::Read(tensor) | Argument::Part(tensor, _) = argument {
-                read.push(tensor.storage_and_layout().0);
-            }
-        }
-        let mut read = read.iter();
+        let mut borrowed = Vec::new();
         let mut raw = Vec::with_capacity(arguments.len());
         for argument in arguments {
             raw.push(match argument {
-                Argument::Read(_) | Argument::Part(..) => {
-                    let (tensor, range) = match argument {
-                        Argument::Part(tensor, range) => (*tensor, range.clone()),
-                        Argument::Read(tensor) => (*tensor, 0..tensor.elem_count()),
-                        _ => continue,
-                    };
-                    let Some(storage) = read.next() else { continue };
-                    let start = start(tensor, kernel)? + range.start;
-                    let size = tensor.dtype().size_in_bytes();
-                    Raw::Array {
-                        address: self.driver.address(storage)? + (start * size) as u64,
-                        bytes: range.len() * size,
-                        written: false,
-                    }
+                Argument::Read(tensor) => {
+                    let (storage, _) = tensor.storage_and_layout();
+                    let array = self.array(kernel, tensor, 0..tensor.elem_count(), &storage)?;
+                    borrowed.push(storage);
+                    array
+                }
+                Argument::Part(tensor, range) => {
+                    let (storage, _) = tensor.storage_and_layout();
+                    let array = self.array(kernel, tensor, range.clone(), &storage)?;
+                    borrowed.push(storage);
+                    array
                 }
                 Argument::Write(room) => Raw::Array {
                     address: self.driver.address_mut(&mut room.storage)?,
@@ -215,6 +206,23 @@ impl Machine {
         }
         // SAFETY: the caller guarantees that the arguments fit; storages stay borrowed until the launch is queued.
         unsafe { self.driver.launch(kernel, grid, &raw) }
+    }
+
+    /// Elements of a tensor that a kernel reads.
+    fn array(
+        &self,
+        kernel: &str,
+        tensor: &Tensor,
+        range: Range<usize>,
+        storage: &Storage,
+    ) -> Result<Raw> {
+        let size = tensor.dtype().size_in_bytes();
+        let start = (start(tensor, kernel)? + range.start) * size;
+        Ok(Raw::Array {
+            address: self.driver.address(storage)? + start as u64,
+            bytes: range.len() * size,
+            written: false,
+        })
     }
 
     /// Where a tensor's storage begins, for writing.

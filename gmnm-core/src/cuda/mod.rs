@@ -17,6 +17,8 @@
 pub(crate) mod batch_norm;
 #[cfg(feature = "cudnn")]
 pub(crate) mod convolution;
+#[cfg(feature = "cudnn")]
+mod cudnn;
 #[cfg(feature = "cuda")]
 mod device;
 #[cfg(all(test, unix))]

@@ -45,7 +45,7 @@ impl Convolution {
         }
         #[cfg(feature = "cudnn")]
         if let Some(op) =
-            crate::cuda::convolution::Convolution::new(&self.geometry, self.transposed, &x)
+            crate::cuda::convolution::Convolution::new(&self.geometry, self.transposed, &x)?
         {
             return op.apply(&x, &weight, bias);
         }
