@@ -38,9 +38,17 @@
 //! shapes and names. Every op of [`ops`] has a gradient, checked against finite differences; none is differentiable
 //! twice.
 //!
+//! # Devices
+//!
+//! The CPU has kernels for every op. With the feature `cuda`, mixtures, batch norms, max pooling, LSTMs and sums have
+//! kernels on NVIDIA GPUs, compiled for the device when it is first used, and so have the optimizer steps of [`update`];
+//! with `cudnn`, convolutions are cuDNN's. All else there, and everything on Apple GPUs (`metal`), is made of candle's
+//! ops, with the same results and gradients.
+//!
 //! # Memory safety
 //!
-//! All unsafe code is in the CPU kernels. Tests convolve random shapes; valgrind sees every read and write of theirs
+//! All unsafe code is in the CPU kernels and in the launches of CUDA kernels. Those kernels run on the processor, too, in
+//! tests: each array between pages that cannot be touched, each index into shared memory checked. Tests convolve random shapes; valgrind sees every read and write of theirs
 //! (on vector units that it knows: AVX2, not AVX-512):
 //!
 //! ```text
@@ -55,9 +63,17 @@ pub mod params;
 mod pool;
 mod precision;
 pub mod rng;
+pub mod update;
 
 mod cpu;
+mod cuda;
 mod layer;
+#[cfg(test)]
+mod routes;
+
+// Tests that are shared with those of the devices call the crate by its name.
+#[cfg(test)]
+extern crate self as gmnm_core;
 
 #[cfg(feature = "mimalloc")]
 pub use cpu::pages::keep_freed_pages;

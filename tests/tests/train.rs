@@ -391,6 +391,7 @@ fn a_run_says_and_records_its_precision_and_resumes_in_it() {
 #[test]
 fn a_run_in_bf16_killed_within_an_epoch_resumes_to_the_same_bytes() {
     kill_and_resume(
+        MODEL,
         &["--precision", "bf16", "--set", "checkpoint.every_steps=1"],
         2,
     );

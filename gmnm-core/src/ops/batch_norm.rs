@@ -8,12 +8,15 @@ use candle_core::{
 };
 
 use super::cpu_storage::{ActivationElement, Element, slice, with_activation, with_slice};
-use super::tape;
+use super::route::on_cpu;
+use super::{composed, tape};
 use crate::cpu::batch_norm::{self as rows, Coefficients, Gradients};
 use crate::cpu::batch_norm_pool as windows;
 use crate::cpu::dispatch::Path;
 use crate::cpu::lanes::Real;
 use crate::cpu::pool::PoolGeometry;
+use crate::cuda::batch_norm::Operands;
+use crate::cuda::{self, Machine};
 
 pub use crate::cpu::activation::Activation;
 
@@ -99,6 +102,22 @@ pub fn batch_norm(
         }
         Some(kernel) => Some(super::max_pool2d::geometry(x, kernel, kernel)?),
     };
+    if let Some(machine) = Machine::of(x)? {
+        let operands = Operands {
+            x,
+            weight,
+            bias,
+            running: [running_mean, running_var],
+        };
+        if let Some(op) = cuda::batch_norm::BatchNorm::new(machine, &operands, config, pool, train)?
+        {
+            return op.apply(&operands);
+        }
+    }
+    if !on_cpu(x) {
+        let running = [running_mean, running_var];
+        return composed::batch_norm(x, weight, bias, running, config, pool.as_ref(), train);
+    }
     // Parameters of activations in bf16 are f32.
     let dtype = match x.dtype() {
         DType::BF16 => DType::F32,

@@ -4,6 +4,7 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, WithDType};
 
 use super::cpu_storage::{ActivationElement, slice};
+use super::route::on_cpu;
 use super::tape;
 use crate::cpu::reduce::narrowed;
 
@@ -18,7 +19,7 @@ pub fn cast(x: &Tensor, dtype: DType) -> Result<Tensor> {
     if x.dtype() == dtype {
         return Ok(x.clone());
     }
-    if !x.device().is_cpu() || !own(x.dtype()) || !own(dtype) {
+    if !on_cpu(x) || !own(x.dtype()) || !own(dtype) {
         return x.to_dtype(dtype);
     }
     tape::apply1(&x.contiguous()?, Cast { dtype })

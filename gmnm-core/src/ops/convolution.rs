@@ -4,7 +4,8 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, WithDType};
 
 use super::cpu_storage::{ActivationElement, slice, with_activation, with_slice};
-use super::tape;
+use super::route::on_cpu;
+use super::{composed, tape};
 use crate::cpu::conv::{self, Geometry};
 use crate::cpu::conv_weight::weight_gradient;
 use crate::cpu::dispatch::Path;
@@ -32,18 +33,29 @@ impl Convolution {
         bias: Option<&Tensor>,
     ) -> Result<Tensor> {
         let (x, weight) = (x.contiguous()?, weight.contiguous()?);
-        let Some(bias) = bias else {
-            return tape::apply2(&x, &weight, self);
-        };
         let [.., channels] = self.output();
-        if bias.dims() != [channels] {
+        if let Some(bias) = bias
+            && bias.dims() != [channels]
+        {
             candle_core::bail!(
                 "{}: the bias has shape {:?}, give it [{channels}], one number for each output channel",
                 self.label(),
                 bias.dims()
             );
         }
-        tape::apply3(&x, &weight, &bias.contiguous()?, self)
+        #[cfg(feature = "cudnn")]
+        if let Some(op) =
+            crate::cuda::convolution::Convolution::new(&self.geometry, self.transposed, &x)?
+        {
+            return op.apply(&x, &weight, bias);
+        }
+        if !on_cpu(&x) {
+            return composed::convolution(&self.geometry, self.transposed, &x, &weight, bias);
+        }
+        match bias {
+            Some(bias) => tape::apply3(&x, &weight, &bias.contiguous()?, self),
+            None => tape::apply2(&x, &weight, self),
+        }
     }
 
     fn label(&self) -> &'static str {

@@ -7,6 +7,7 @@ use candle_core::{CpuStorage, DType, Layout, Result, Storage, Tensor, WithDType}
 
 use half::bf16;
 
+use super::route::on_cpu;
 use crate::cpu::lanes::Real;
 use crate::cpu::stored::Stored;
 
@@ -51,12 +52,12 @@ pub(super) fn with_slice<T: WithDType, R>(
 
 /// Whether the kernels compute a tensor of this type where it is; for others an op is composed of candle's.
 pub(super) fn has_kernels(tensor: &Tensor) -> bool {
-    tensor.device().is_cpu() && matches!(tensor.dtype(), DType::F32 | DType::F64)
+    on_cpu(tensor) && matches!(tensor.dtype(), DType::F32 | DType::F64)
 }
 
 /// Whether the kernels widen a tensor where it is.
 pub(super) fn is_bf16(tensor: &Tensor) -> bool {
-    tensor.device().is_cpu() && tensor.dtype() == DType::BF16
+    on_cpu(tensor) && tensor.dtype() == DType::BF16
 }
 
 /// The elements of a contiguous operand of op `name` on the CPU, borrowed for as long as the result lives.

@@ -4,7 +4,8 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, WithDType};
 
 use super::cpu_storage::{elements, has_kernels, slice, with_element};
-use super::tape;
+use super::route::on_cpu;
+use super::{composed, tape};
 
 const NAME: &str = "cross_entropy";
 
@@ -14,7 +15,8 @@ const NAME: &str = "cross_entropy";
 /// Stable for logits of any size: the largest of a row is taken out before exponentiation.
 ///
 /// # Errors
-/// When shapes do not fit, the batch is empty, a target is not below k, or the smoothing is outside 0..=1.
+/// When shapes do not fit, the batch is empty, a target is not below k (on a device other than the CPU, where a check
+/// would wait for it, the loss is then NaN), or the smoothing is outside 0..=1.
 pub fn cross_entropy(logits: &Tensor, targets: &Tensor, label_smoothing: f64) -> Result<Tensor> {
     let (rows, classes) = logits.dims2()?;
     if targets.dims() != [rows] || rows == 0 {
@@ -27,17 +29,15 @@ pub fn cross_entropy(logits: &Tensor, targets: &Tensor, label_smoothing: f64) ->
     if !(0.0..=1.0).contains(&label_smoothing) {
         candle_core::bail!("label smoothing must be in 0..=1, found {label_smoothing}");
     }
+    if !on_cpu(logits) {
+        return composed::cross_entropy(logits, targets, label_smoothing);
+    }
     let list: Vec<u32> = targets.to_dtype(DType::U32)?.to_vec1()?;
     if let Some(target) = list.iter().find(|&&target| target as usize >= classes) {
         candle_core::bail!("target class {target} is not below the number of classes, {classes}");
     }
     if !has_kernels(logits) {
-        let log_p = candle_nn::ops::log_softmax(logits, 1)?;
-        let picked = log_p
-            .gather(&targets.to_dtype(DType::U32)?.unsqueeze(1)?, 1)?
-            .mean_all()?
-            .affine(label_smoothing - 1.0, 0.0)?;
-        return picked - log_p.mean_all()?.affine(label_smoothing, 0.0)?;
+        return composed::cross_entropy(logits, targets, label_smoothing);
     }
     let op = CrossEntropy {
         targets: list,

@@ -4,7 +4,8 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType};
 
 use super::cpu_storage::{ActivationElement, slice, with_activation, with_slice};
-use super::tape;
+use super::route::on_cpu;
+use super::{composed, tape};
 use crate::cpu::dispatch::Path;
 use crate::cpu::reduce::{image_means, image_means_gradient};
 
@@ -18,6 +19,9 @@ pub fn global_mean(x: &Tensor) -> Result<Tensor> {
     let (_, h, w, _) = x.dims4()?;
     if h * w == 0 {
         candle_core::bail!("global_mean: images of {h}×{w} have no mean");
+    }
+    if !on_cpu(x) {
+        return composed::global_mean(x);
     }
     tape::apply1(&x.contiguous()?, GlobalMean)
 }

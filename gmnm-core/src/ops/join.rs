@@ -4,7 +4,8 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 
 use super::cpu_storage::{Element, slice, with_element, with_slice};
-use super::tape;
+use super::route::on_cpu;
+use super::{composed, tape};
 
 const NAME: &str = "join";
 
@@ -13,8 +14,9 @@ const NAME: &str = "join";
 ///
 /// # Errors
 /// When there is no part, or dtypes or devices differ.
-pub(super) fn join(parts: &[&Tensor]) -> Result<Tensor> {
+pub(crate) fn join(parts: &[&Tensor]) -> Result<Tensor> {
     match parts {
+        [first, ..] if !on_cpu(first) => composed::join(parts),
         [] => candle_core::bail!("{NAME} needs at least one tensor"),
         [one] => one.flatten_all(),
         [first, second] => tape::apply2(&first.contiguous()?, &second.contiguous()?, Join),

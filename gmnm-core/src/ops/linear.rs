@@ -5,6 +5,7 @@ use candle_core::{CpuStorage, CustomOp3, D, DType, Layout, Result, Shape, Tensor
 
 use super::cast::in_f32;
 use super::cpu_storage::{Element, elements, has_kernels, slice, with_element};
+use super::route::on_cpu;
 use super::tape;
 use crate::cpu::matmul::{self, View};
 use crate::cpu::planes::Products;
@@ -28,14 +29,16 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
             bias.map(Tensor::dims)
         );
     }
-    if x.dtype() == DType::BF16 && weight.dtype() == DType::F32 {
+    if on_cpu(x) && x.dtype() == DType::BF16 && weight.dtype() == DType::F32 {
         return in_f32(x, |x| linear(x, weight, bias));
     }
     let fitting = |t: &Tensor| t.dtype() == x.dtype() && t.device().is_cpu();
     if !has_kernels(x) || !fitting(weight) || !bias.is_none_or(fitting) || x.elem_count() == 0 {
-        let y = x.broadcast_matmul(&weight.t()?)?;
+        // Only a contiguous input is multiplied without a copy of the weight for each of its matrices.
+        let like = |t: &Tensor| t.to_dtype(x.dtype());
+        let y = x.contiguous()?.broadcast_matmul(&like(weight)?.t()?)?;
         return match bias {
-            Some(bias) => y.broadcast_add(bias),
+            Some(bias) => y.broadcast_add(&like(bias)?),
             None => Ok(y),
         };
     }

@@ -6,12 +6,14 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, CustomOp3, D, DType, Layout, Result, Shape, Tensor};
 
 use super::cast::cast;
+use super::composed::widened;
 use super::cpu_storage::{Element, elements, has_kernels, slice, with_element};
 use super::join::join;
 use super::tape;
 use crate::cpu::dispatch::Path;
 use crate::cpu::lstm::{self, Done, Saved, Sizes};
 use crate::cpu::planes::Products;
+use crate::cuda::{self, Machine};
 use crate::precision::products;
 
 const NAME: &str = "lstm";
@@ -84,6 +86,17 @@ pub fn lstm(
         None => (zeros(&[4 * hidden])?, zeros(&[4 * hidden])?),
     };
     let parameters = [weights.weight_ih, weights.weight_hh, &bias_ih, &bias_hh];
+    let operands = [&[x, &h0, &c0], &parameters[..]].concat();
+    if let Some(machine) = Machine::of(x)?
+        && let Some(op) = cuda::lstm::Lstm::new(machine, sizes, &operands)
+    {
+        let all = op.apply(x, &parameters, [&h0, &c0])?;
+        return Ok(LstmOutput {
+            outputs: all.narrow(0, 0, steps)?.transpose(0, 1)?.contiguous()?,
+            hidden: all.get(steps - 1)?,
+            cell: all.get(steps)?,
+        });
+    }
     let same = |t: &&Tensor| t.dtype() == x.dtype() && t.device().is_cpu();
     if !has_kernels(x) || !parameters.iter().chain(&[&h0, &c0]).all(same) {
         return composed(x, parameters, h0, c0);
@@ -134,11 +147,14 @@ fn check(sizes: &Sizes, weights: &LstmWeights, state: Option<(&Tensor, &Tensor)>
 
 /// The same of candle's ops, step by step, for devices and types that have no kernel.
 fn composed(x: &Tensor, parameters: [&Tensor; 4], h0: Tensor, c0: Tensor) -> Result<LstmOutput> {
-    let [weight_ih, weight_hh, bias_ih, bias_hh] = parameters;
-    let products = x
-        .broadcast_matmul(&weight_ih.t()?)?
-        .broadcast_add(&(bias_ih + bias_hh)?)?;
-    let (mut h, mut c) = (h0, c0);
+    let dtype = x.dtype();
+    let [weight_ih, weight_hh, bias_ih, bias_hh] = parameters.map(widened);
+    let (weight_hh, bias) = (weight_hh?, (bias_ih? + bias_hh?)?);
+    let products = widened(x)?
+        .contiguous()?
+        .broadcast_matmul(&weight_ih?.t()?)?
+        .broadcast_add(&bias)?;
+    let (mut h, mut c) = (widened(&h0)?, widened(&c0)?);
     let mut outputs = Vec::new();
     for t in 0..x.dim(1)? {
         let gates = (products.narrow(1, t, 1)?.squeeze(1)? + h.matmul(&weight_hh.t()?)?)?;
@@ -151,9 +167,9 @@ fn composed(x: &Tensor, parameters: [&Tensor; 4], h0: Tensor, c0: Tensor) -> Res
         outputs.push(h.clone());
     }
     Ok(LstmOutput {
-        outputs: Tensor::stack(&outputs, 1)?,
-        hidden: h,
-        cell: c,
+        outputs: Tensor::stack(&outputs, 1)?.to_dtype(dtype)?,
+        hidden: h.to_dtype(dtype)?,
+        cell: c.to_dtype(dtype)?,
     })
 }
 

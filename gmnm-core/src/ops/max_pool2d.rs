@@ -6,9 +6,11 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 
 use super::cpu_storage::{ActivationElement, slice, with_activation, with_slice};
-use super::tape;
+use super::route::on_cpu;
+use super::{composed, tape};
 use crate::cpu::dispatch::Path;
 use crate::cpu::pool::{self, PoolGeometry};
+use crate::cuda::{self, Machine};
 
 const NAME: &str = "max_pool2d";
 
@@ -20,6 +22,14 @@ const NAME: &str = "max_pool2d";
 /// When `x` is not of rank 4 or smaller than one window, when kernel or stride is zero, or kernel is above 256.
 pub fn max_pool2d(x: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
     let geometry = geometry(x, kernel, stride)?;
+    if let Some(machine) = Machine::of(x)?
+        && let Some(op) = cuda::max_pool2d::MaxPool2d::new(machine, x, geometry)
+    {
+        return op.apply(x);
+    }
+    if !on_cpu(x) {
+        return composed::max_pool2d(&geometry, x);
+    }
     let op = MaxPool2d {
         geometry,
         places: OnceLock::new(),

@@ -4,6 +4,7 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp2, D, DType, Layout, Result, Shape, Tensor};
 
 use super::cast::in_f32;
+use super::composed::widened;
 use super::cpu_storage::{Element, elements, has_kernels, slice, with_element};
 use super::join::join;
 use super::tape;
@@ -11,6 +12,7 @@ use crate::Aggregation;
 use crate::cpu::dispatch::Path;
 use crate::cpu::mixture::{Mixture, Sizes};
 use crate::cpu::planes::Products;
+use crate::cuda::{self, Machine};
 use crate::precision::products;
 
 const NAME: &str = "mixture";
@@ -52,6 +54,12 @@ pub fn mixture(
         );
     }
     let parameters = [Some(centers), Some(projections), Some(weight), bias];
+    if let Some(machine) = Machine::of(x)?
+        && let Some(op) =
+            cuda::mixture::Mixture::new(machine, x, [centers, projections, weight], aggregation)?
+    {
+        return op.apply(x, centers, projections, weight, bias);
+    }
     if x.dtype() == DType::BF16 && parameters.iter().flatten().all(|t| t.dtype() == DType::F32) {
         return in_f32(x, |x| {
             mixture(x, centers, projections, weight, bias, aggregation)
@@ -95,8 +103,11 @@ fn composed(
 ) -> Result<Tensor> {
     let (m, r, d) = projections.dims3()?;
     let mut shape = x.dims().to_vec();
-    let rows = x.elem_count() / d;
-    let x = x.reshape((rows, d))?;
+    let (rows, dtype) = (x.elem_count() / d, x.dtype());
+    let x = widened(x)?.reshape((rows, d))?;
+    let wide = [centers, projections, weight].map(widened);
+    let [centers, projections, weight] = wide;
+    let (centers, projections, weight) = (centers?, projections?, weight?);
     let offset = projections
         .broadcast_mul(&centers.unsqueeze(1)?)?
         .sum(D::Minus1)?
@@ -112,12 +123,12 @@ fn composed(
     let phi = (y2 * -0.5)?.exp()?;
     let mut out = phi.matmul(&weight.t()?)?;
     if let Some(bias) = bias {
-        out = out.broadcast_add(bias)?;
+        out = out.broadcast_add(&widened(bias)?)?;
     }
     if let Some(last) = shape.last_mut() {
         *last = weight.dim(0)?;
     }
-    out.reshape(shape)
+    out.reshape(shape)?.to_dtype(dtype)
 }
 
 /// The mixture of `x` and the flat parameters.

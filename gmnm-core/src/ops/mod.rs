@@ -2,6 +2,7 @@
 
 mod batch_norm;
 mod cast;
+mod composed;
 mod conv2d;
 mod conv_transpose2d;
 mod convolution;
@@ -16,9 +17,10 @@ mod linear;
 mod lstm;
 mod max_pool2d;
 mod mixture;
+pub(crate) mod route;
 mod softmax;
 mod sum;
-mod tape;
+pub(crate) mod tape;
 
 pub use batch_norm::{Activation, BatchNormConfig, batch_norm};
 pub use cast::{cast, in_f32};
@@ -28,6 +30,7 @@ pub use cross_entropy::cross_entropy;
 pub use gate::gate;
 pub use global_max::global_max;
 pub use global_mean::global_mean;
+pub(crate) use join::join;
 pub use layer_norm::layer_norm;
 pub use linear::linear;
 pub use lstm::{LstmOutput, LstmWeights, lstm};

@@ -11,14 +11,21 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use candle_core::backprop::GradStore;
+use candle_core::op::BackpropOp;
 use candle_core::{
     CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Storage, Tensor, TensorId,
+};
+#[cfg(feature = "cuda")]
+use candle_core::{
+    CudaStorage,
+    backend::{BackendDevice, BackendStorage},
 };
 
 use super::sum::add;
 
-/// What candle's custom ops of one, two and three operands have in common after their forward.
-trait Backward: Send + Sync {
+/// An op after its forward: what candle's custom ops of one, two and three operands have in common.
+pub(crate) trait Backward: Send + Sync {
+    /// The op's name, for errors.
     fn name(&self) -> &'static str;
 
     /// The gradients of the inputs, in their order.
@@ -78,7 +85,7 @@ pub(super) fn apply1<C: CustomOp1 + Send + Sync + 'static>(x: &Tensor, op: C) ->
         let (storage, layout) = x.storage_and_layout();
         op.cpu_fwd(cpu(&storage)?, layout)?
     };
-    record(Box::new(Unary(op)), &[x], output, shape)
+    record(Box::new(Unary(op)), &[x], Storage::Cpu(output), shape)
 }
 
 /// `op` of `x` and `y`; see [`apply1`].
@@ -98,7 +105,7 @@ pub(super) fn apply2<C: CustomOp2 + Send + Sync + 'static>(
         let (y, y_layout) = y.storage_and_layout();
         op.cpu_fwd(cpu(&x)?, x_layout, cpu(&y)?, y_layout)?
     };
-    record(Box::new(Binary(op)), &[x, y], output, shape)
+    record(Box::new(Binary(op)), &[x, y], Storage::Cpu(output), shape)
 }
 
 /// `op` of `x`, `y` and `z`; see [`apply1`].
@@ -120,7 +127,34 @@ pub(super) fn apply3<C: CustomOp3 + Send + Sync + 'static>(
         let (z, z_layout) = z.storage_and_layout();
         op.cpu_fwd(cpu(&x)?, x_layout, cpu(&y)?, y_layout, cpu(&z)?, z_layout)?
     };
-    record(Box::new(Ternary(op)), &[x, y, z], output, shape)
+    record(
+        Box::new(Ternary(op)),
+        &[x, y, z],
+        Storage::Cpu(output),
+        shape,
+    )
+}
+
+/// The output of an op whose forward has run, recorded where a gradient of one of its `inputs`, at most three, may be
+/// asked for.
+///
+/// # Errors
+/// When the device cannot hold the op's token.
+pub(crate) fn recorded<B: Backward + 'static>(
+    op: B,
+    inputs: &[&Tensor],
+    output: Storage,
+    shape: Shape,
+) -> Result<Tensor> {
+    if inputs.iter().any(|x| x.track_op()) {
+        return record(Box::new(op), inputs, output, shape);
+    }
+    Ok(Tensor::from_storage(
+        output,
+        shape,
+        BackpropOp::none(),
+        false,
+    ))
 }
 
 fn records(inputs: &[&Tensor]) -> bool {
@@ -175,7 +209,7 @@ fn link(tensor: &Tensor) -> Option<Link> {
 fn record(
     op: Box<dyn Backward>,
     inputs: &[&Tensor],
-    output: CpuStorage,
+    output: Storage,
     shape: Shape,
 ) -> Result<Tensor> {
     let links: Vec<Option<Link>> = inputs.iter().map(|x| link(x)).collect();
@@ -244,6 +278,13 @@ impl Token {
         Ok((CpuStorage::F32(vec![0.0]), Shape::from(())))
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_value(input: &CudaStorage) -> Result<(CudaStorage, Shape)> {
+        let shape = Shape::from(());
+        let value = input.device().zeros_impl(&shape, candle_core::DType::F32)?;
+        Ok((value, shape))
+    }
+
     fn backward(&self) -> Result<Vec<Option<Tensor>>> {
         let saved = if VARIABLES.with_borrow(Option::is_some) {
             locked(&self.saved).take()
@@ -283,6 +324,11 @@ impl CustomOp1 for Token {
         Self::value()
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, input: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {
+        Self::cuda_value(input)
+    }
+
     fn bwd(&self, _: &Tensor, _: &Tensor, _: &Tensor) -> Result<Option<Tensor>> {
         Ok(self.backward()?.remove(0))
     }
@@ -301,6 +347,17 @@ impl CustomOp2 for Token {
         _: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         Self::value()
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        input: &CudaStorage,
+        _: &Layout,
+        _: &CudaStorage,
+        _: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        Self::cuda_value(input)
     }
 
     fn bwd(
@@ -333,6 +390,19 @@ impl CustomOp3 for Token {
         Self::value()
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        input: &CudaStorage,
+        _: &Layout,
+        _: &CudaStorage,
+        _: &Layout,
+        _: &CudaStorage,
+        _: &Layout,
+    ) -> Result<(CudaStorage, Shape)> {
+        Self::cuda_value(input)
+    }
+
     fn bwd(
         &self,
         _: &Tensor,
@@ -349,7 +419,7 @@ impl CustomOp3 for Token {
 
 /// The step from a token to the output itself, which hands gradients from candle's ops to the recorded one.
 struct Output {
-    values: Mutex<Option<(CpuStorage, Shape)>>,
+    values: Mutex<Option<(Storage, Shape)>>,
     gradient: Arc<Slot>,
     key: Arc<OnceLock<TensorId>>,
 }
@@ -361,8 +431,16 @@ impl CustomOp1 for Output {
 
     fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
         match locked(&self.values).take() {
-            Some(values) => Ok(values),
-            None => candle_core::bail!("an op's output is taken once"),
+            Some((Storage::Cpu(values), shape)) => Ok((values, shape)),
+            _ => candle_core::bail!("an op's output is taken once, on its device"),
+        }
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(&self, _: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {
+        match locked(&self.values).take() {
+            Some((Storage::Cuda(values), shape)) => Ok((values, shape)),
+            _ => candle_core::bail!("an op's output is taken once, on its device"),
         }
     }
 
