@@ -315,7 +315,7 @@ const ENTRIES: &[Entry] = &[
         summary: "two Gaussian-mixture layers from the plane to a number",
         default_data: "exponential",
         recipe: "surface-fitter",
-        config: || ModelConfig::Surface(gmnm_field()),
+        config: || ModelConfig::Surface(gmnm_field([12, 8], [1, 2])),
     },
     Entry {
         name: "surface-fitter.mlp",
@@ -347,7 +347,7 @@ const ENTRIES: &[Entry] = &[
         summary: "two Gaussian-mixture layers from the plane to a number",
         default_data: "sine-sine",
         recipe: "poisson-solver",
-        config: || ModelConfig::Poisson(gmnm_field()),
+        config: || ModelConfig::Poisson(gmnm_field([12, 11], [1, 1])),
     },
     Entry {
         name: "poisson-solver.mlp",
@@ -465,11 +465,11 @@ fn forecaster(normalization: InstanceNorm, network: ForecastNetwork) -> ModelCon
     })
 }
 
-fn gmnm_field() -> FieldConfig {
+fn gmnm_field(components: [usize; 2], projections: [usize; 2]) -> FieldConfig {
     FieldConfig::Gmnm {
         hidden: vec![4],
-        components: vec![12, 11],
-        projections: vec![1, 1],
+        components: components.to_vec(),
+        projections: projections.to_vec(),
         aggregation: Aggregation::Norm,
     }
 }

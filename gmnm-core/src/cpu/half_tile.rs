@@ -221,7 +221,7 @@ pub(crate) fn add_transposed_half<T: Real>(
         with_two_scratches((parts * part[0], parts * part[1]), |x, dy| {
             let to_pairs = |from: Rows<T>, to: &mut [[bf16; 2]]| {
                 path.run_bf16(ToPairs {
-                    from: from.from_row(first),
+                    from: from.skip_rows(first),
                     rows: strip,
                     split,
                     to,

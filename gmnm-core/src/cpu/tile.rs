@@ -241,11 +241,11 @@ impl<'a, T: Real> Rows<'a, T> {
         }
     }
 
-    /// The rows from `row` on.
+    /// The rows without the first `row`.
     ///
     /// # Panics
     /// When there are not as many.
-    pub(super) fn from_row(self, row: usize) -> Self {
+    pub(super) fn skip_rows(self, row: usize) -> Self {
         assert!(row <= self.rows);
         Self {
             data: self.data.get(row * self.step..).unwrap_or(&[]),
