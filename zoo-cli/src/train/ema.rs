@@ -12,6 +12,10 @@ use super::optimizer::average;
 pub struct EmaConfig {
     /// Weight of the past at each step, in 0..1; 0 turns the average off.
     pub decay: f64,
+    /// Training batches, at most one epoch of them, over which batch norms take new running statistics under the
+    /// averaged weights before these are tested and kept; 0 keeps the averaged statistics.
+    #[serde(default)]
+    pub norm_batches: usize,
 }
 
 /// An exponential moving average of parameters and buffers.

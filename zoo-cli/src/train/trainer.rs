@@ -404,6 +404,7 @@ impl<'a, T: Task> Training<'a, T> {
         if let Some(best) = self.best.take() {
             self.kept().load_strict(&best)?;
         }
+        self.renew_statistics()?;
         let test = self.evaluate(Part::Test)?;
         if let Some(last) = self.position.history.last_mut() {
             last.test = Some(test.clone());
@@ -417,6 +418,23 @@ impl<'a, T: Task> Training<'a, T> {
             steps: self.steps,
             examples_seen: self.examples_seen,
         })))
+    }
+
+    /// Lets the averaged weights' batch norms see training batches, as [`EmaConfig::norm_batches`] says.
+    ///
+    /// [`EmaConfig::norm_batches`]: super::ema::EmaConfig::norm_batches
+    fn renew_statistics(&self) -> Result<(), TrainError> {
+        let recipe = self.run.recipe;
+        let Some(ema) = self.ema.as_ref().filter(|_| recipe.ema.norm_batches > 0) else {
+            return Ok(());
+        };
+        let model = self.task.build(ema.store().detached().var_builder())?;
+        let _guard = recipe.precision.precision().enter();
+        let batches = self.task.training_batches(recipe.epochs, 0);
+        for batch in batches.take(recipe.ema.norm_batches) {
+            self.task.loss(&model, &batch?)?;
+        }
+        Ok(())
     }
 
     fn diverged(&self, what: &'static str, step: u64) -> TrainError {
