@@ -6,7 +6,8 @@ use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor};
 use super::cpu_storage::{
     ActivationElement, has_kernels, is_bf16, slice, with_activation, with_slice,
 };
-use super::tape;
+use super::route::on_cpu;
+use super::{composed, tape};
 use crate::cpu::dispatch::Path;
 use crate::cpu::gate::{backward, forward};
 
@@ -29,6 +30,9 @@ pub fn gate(x: &Tensor, factors: &Tensor) -> Result<Tensor> {
         DType::BF16 => DType::F32,
         dtype => dtype,
     };
+    if !on_cpu(x) {
+        return composed::gate(x, factors);
+    }
     if !(has_kernels(x) || is_bf16(x)) || factors.dtype() != real || !factors.device().is_cpu() {
         // Candle's error where they do not fit.
         return x.broadcast_mul(&(factors + 1.0)?.reshape((n, 1, 1, c))?);

@@ -6,13 +6,14 @@ use candle_core::backend::BackendStorage;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType};
 
 use super::cpu_storage::{ActivationElement, slice, with_activation, with_slice};
-use super::tape;
+use super::route::on_cpu;
+use super::{composed, tape};
 use crate::cpu::pool::{image_maxima, image_maxima_gradient};
 
 const NAME: &str = "global_max";
 
 /// The maximum of `x` `[n, h, w, c]` over height and width: `[n, c]`, in f32 for bf16. The gradient goes to the first
-/// maximum of each channel.
+/// maximum of each channel; on a device other than the CPU, to one of them.
 ///
 /// # Errors
 /// When `x` is not of rank 4, or an image has no position.
@@ -20,6 +21,9 @@ pub fn global_max(x: &Tensor) -> Result<Tensor> {
     let (_, h, w, _) = x.dims4()?;
     if h * w == 0 {
         candle_core::bail!("global_max: images of {h}×{w} have no maximum");
+    }
+    if !on_cpu(x) {
+        return composed::global_max(x);
     }
     let op = GlobalMax {
         places: OnceLock::new(),

@@ -386,6 +386,8 @@ fn others() -> Vec<Case> {
     let softmax = |t: &[Tensor]| ops::softmax(&t[0]).map(one);
     let layer_norm = |t: &[Tensor]| ops::layer_norm(&t[0], Some(&t[1]), Some(&t[2]), 0.1).map(one);
     let global_mean = |t: &[Tensor]| ops::global_mean(&t[0]).map(one);
+    let global_max = |t: &[Tensor]| ops::global_max(&t[0]).map(one);
+    let gate = |t: &[Tensor]| ops::gate(&t[0], &t[1]).map(one);
     let add = |t: &[Tensor]| ops::add(&t[0], &t[1]).map(one);
     let cross_entropy = |t: &[Tensor]| {
         let targets = Tensor::new(&[2u32, 0, 6, 1, 1], t[0].device())?;
@@ -414,6 +416,8 @@ fn others() -> Vec<Case> {
             layer_norm,
         ),
         Case::new("global mean".into(), 1, &[&[2, 3, 5, 7]], global_mean),
+        Case::new("global max".into(), 1, &[&[2, 3, 5, 7]], global_max),
+        Case::new("gate".into(), 1, &[&[2, 3, 5, 7], &[2, 7]], gate),
         Case::new("add".into(), 2, &[&[3, 4, 5], &[3, 4, 5]], add),
         Case::new("cross-entropy".into(), 1, &[&[5, 7]], cross_entropy),
     ]
