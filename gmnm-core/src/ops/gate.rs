@@ -6,6 +6,7 @@ use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor};
 use super::cpu_storage::{
     ActivationElement, has_kernels, is_bf16, slice, with_activation, with_slice,
 };
+use super::route::on_cpu;
 use super::{composed, tape};
 use crate::cpu::dispatch::Path;
 use crate::cpu::gate::{backward, forward};
@@ -29,7 +30,8 @@ pub fn gate(x: &Tensor, factors: &Tensor) -> Result<Tensor> {
         DType::BF16 => DType::F32,
         dtype => dtype,
     };
-    if !(has_kernels(x) || is_bf16(x)) || factors.dtype() != real || !factors.device().is_cpu() {
+    let kernels = on_cpu(x) && (has_kernels(x) || is_bf16(x));
+    if !kernels || factors.dtype() != real || !factors.device().is_cpu() {
         return composed::gate(x, factors);
     }
     tape::apply2(&x.contiguous()?, &factors.contiguous()?, Gate)

@@ -13,7 +13,7 @@ use crate::cpu::pool::{image_maxima, image_maxima_gradient};
 const NAME: &str = "global_max";
 
 /// The maximum of `x` `[n, h, w, c]` over height and width: `[n, c]`, in f32 for bf16. The gradient goes to the first
-/// maximum of each channel.
+/// maximum of each channel; on a device other than the CPU, to one of them.
 ///
 /// # Errors
 /// When `x` is not of rank 4, or an image has no position.

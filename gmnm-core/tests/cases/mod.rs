@@ -407,8 +407,6 @@ fn others() -> Vec<Case> {
     row.chooses = true;
     vec![
         row,
-        Case::new("global max".into(), 1, &[&[2, 3, 5, 7]], global_max),
-        Case::new("gate".into(), 1, &[&[2, 3, 5, 7], &[2, 7]], gate),
         Case::new("linear".into(), 1, &[&[2, 3, 7], &[4, 7], &[4]], linear),
         Case::new("softmax".into(), 1, &[&[3, 2, 19]], softmax),
         Case::new(
@@ -418,6 +416,8 @@ fn others() -> Vec<Case> {
             layer_norm,
         ),
         Case::new("global mean".into(), 1, &[&[2, 3, 5, 7]], global_mean),
+        Case::new("global max".into(), 1, &[&[2, 3, 5, 7]], global_max),
+        Case::new("gate".into(), 1, &[&[2, 3, 5, 7], &[2, 7]], gate),
         Case::new("add".into(), 2, &[&[3, 4, 5], &[3, 4, 5]], add),
         Case::new("cross-entropy".into(), 1, &[&[5, 7]], cross_entropy),
     ]

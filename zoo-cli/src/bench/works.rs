@@ -271,7 +271,7 @@ mod tests {
     /// The gradient of every parameter for one batch, in f64, by the parameter's name.
     fn gradients(store: &ParamStore, precision: Precision) -> Result<Vec<(String, Tensor)>> {
         let dtype = store.dtype();
-        let images = normal(&[16, 12, 13, 3], 1.0)?.to_dtype(dtype)?;
+        let images = normal(&[16, 12, 13, 3], 1.0, &Device::Cpu)?.to_dtype(dtype)?;
         let images = match precision {
             Precision::Bf16 => ops::cast(&images, DType::BF16)?,
             _ => images,

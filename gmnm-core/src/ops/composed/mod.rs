@@ -29,15 +29,16 @@ pub(super) fn global_mean(x: &Tensor) -> Result<Tensor> {
     widened(x)?.reshape((n, h * w, c))?.mean(1)
 }
 
-/// The maximum of `x` `[n, h, w, c]` over height and width, in f32 at least; the first of equal values takes the
-/// gradient.
+/// The maximum of `x` `[n, h, w, c]` over height and width, in f32 at least. One of equal values takes the gradient.
 pub(super) fn global_max(x: &Tensor) -> Result<Tensor> {
     let (n, h, w, c) = x.dims4()?;
-    let x = widened(x)?.reshape((n, h * w, c))?;
-    x.gather(&x.argmax_keepdim(1)?, 1)?.squeeze(1)
+    let x = widened(x)?.contiguous()?.reshape((n, h * w, c))?;
+    let x = x.transpose(1, 2)?.contiguous()?;
+    let places = x.detach().argmax_keepdim(2)?;
+    x.gather(&places, 2)?.squeeze(2)
 }
 
-/// `x` `[n, h, w, c]` times 1 + `factors` `[n, c]`, in the type of `x`.
+/// `x` `[n, h, w, c]` times 1 + `factors` `[n, c]`.
 pub(super) fn gate(x: &Tensor, factors: &Tensor) -> Result<Tensor> {
     let (n, _, _, c) = x.dims4()?;
     let factors = (widened(factors)? + 1.0)?.reshape((n, 1, 1, c))?;

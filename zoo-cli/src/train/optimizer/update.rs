@@ -1,6 +1,7 @@
 //! The update rules, and how they are carried out where the parameters live.
 
 mod composed;
+mod launched;
 mod one_pass;
 
 use std::fmt;
@@ -84,7 +85,8 @@ pub(super) trait Backend: fmt::Debug + Sync {
 pub(super) fn backend(device: &Device) -> &'static dyn Backend {
     match device {
         Device::Cpu => &one_pass::OnePass,
-        Device::Cuda(_) | Device::Metal(_) => &composed::Composed,
+        Device::Cuda(_) => &launched::Launched,
+        Device::Metal(_) => &composed::Composed,
     }
 }
 
