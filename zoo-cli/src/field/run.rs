@@ -214,7 +214,7 @@ mod tests {
         let model = model_dir::load(dir.path()).unwrap();
         let (config, task, loaded) = parameters(&model).unwrap();
         assert_eq!((loaded, task), (fit.parameters, Task::Fitting));
-        assert_eq!(config.parameter_count(), 200);
+        assert_eq!(config.parameter_count(), 205);
         for name in [METRICS_CSV, CURVES, PICTURE, TRAINING, CARD] {
             assert!(dir.path().join(name).is_file(), "{name}");
         }
