@@ -1,7 +1,7 @@
 //! Images that lie on a device as bytes, and the batches of a [`Loader`] made there.
 //!
 //! The host draws order and augmentation as ever, from the same generators; only indices go to the device, for
-//! [`BLOCK`] steps at once. The pixels are then selected, flipped, shifted, normalised and cut out there.
+//! 64 steps at once. The pixels are then selected, flipped, shifted, normalised and cut out there.
 
 use std::ops::Range;
 
