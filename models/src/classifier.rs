@@ -127,6 +127,10 @@ impl ClassifierConfig {
         }
         if let Some(stem) = &self.stem {
             check_range("stem.kernel", stem.kernel, 1..=8)?;
+            if !(0.0..=1e6).contains(&stem.eps) {
+                let message = format!("it is {}; give a number from 0 to 1e6", stem.eps);
+                return Err(ConfigError::new("stem.eps", message));
+            }
         }
         if let Some(mixer) = &self.mixer {
             if mixer.sizes().len() != self.widths.len() {
@@ -191,7 +195,7 @@ impl ClassifierConfig {
         images: &Tensor,
     ) -> Result<BTreeMap<String, Tensor>> {
         if let Some(stem) = &self.stem {
-            let filters = whitening_filters(images, stem.kernel)?;
+            let filters = whitening_filters(images, stem)?;
             drawn.insert("stem.whitening".to_string(), filters);
         }
         if self.normalization == Normalization::Shift {

@@ -199,7 +199,7 @@ const ENTRIES: &[Entry] = &[
         summary: "baseline: the fast network without the mixture, at least as many parameters",
         default_data: "cifar10",
         recipe: "cifar-classifier.fast",
-        config: || fast([64, 264, 264], None),
+        config: || fast([64, 256, 272], None),
     },
     Entry {
         name: "cifar-classifier.fast-mlp",
@@ -406,7 +406,10 @@ fn fast(widths: [usize; 3], mixer: Option<MixerConfig>) -> ModelConfig {
         classes: 10,
         widths: widths.to_vec(),
         convs: 2,
-        stem: Some(WhiteningConfig { kernel: 2 }),
+        stem: Some(WhiteningConfig {
+            kernel: 2,
+            eps: WhiteningConfig::EPS,
+        }),
         normalization: Normalization::Shift,
         head: Head::Max,
         activation: Activation::Gelu,

@@ -130,7 +130,7 @@ fn training_of_the_fast_network_begins_whitened_and_passing_inputs_on() -> Resul
     let images = random(&[20, 8, 8, 3], DType::F32, 5)?;
     let first = config.initial(drawn.clone(), &images)?;
     store.load_strict(&first).unwrap();
-    let whitened = models::layers::whitening_filters(&images, 2)?;
+    let whitened = models::layers::whitening_filters(&images, config.stem.as_ref().unwrap())?;
     let values = |t: &Tensor| t.flatten_all()?.to_vec1::<f32>();
     assert_eq!(values(&first["stem.whitening"])?, values(&whitened)?);
     for (name, tensor) in &first {

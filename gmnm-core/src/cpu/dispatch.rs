@@ -13,6 +13,8 @@ pub(crate) enum Path {
     Avx512,
     /// 512-bit registers with products of pairs in bf16.
     Avx512Bf16,
+    /// The same, and products of tiles in bf16.
+    Amx,
 }
 
 /// Work on registers of type `V`, with register tiles of `ROWS` × `COLS` registers.
@@ -32,6 +34,10 @@ impl Path {
         #[cfg(target_arch = "x86_64")]
         {
             if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16") {
+                #[cfg(target_os = "linux")]
+                if super::amx::available() {
+                    return Self::Amx;
+                }
                 return Self::Avx512Bf16;
             }
             if is_x86_feature_detected!("avx512f") {
@@ -44,22 +50,38 @@ impl Path {
         Self::Portable
     }
 
-    /// The paths that this processor can run, for tests.
+    /// The paths that this processor can run, for tests; tiles that it lacks are emulated.
     #[cfg(test)]
     pub(crate) fn available() -> Vec<Self> {
-        match Self::best() {
-            Self::Portable => vec![Self::Portable],
-            Self::Avx2 => vec![Self::Portable, Self::Avx2],
-            Self::Avx512 => vec![Self::Portable, Self::Avx2, Self::Avx512],
-            Self::Avx512Bf16 => {
-                vec![Self::Portable, Self::Avx2, Self::Avx512, Self::Avx512Bf16]
-            }
+        let all = [
+            Self::Portable,
+            Self::Avx2,
+            Self::Avx512,
+            Self::Avx512Bf16,
+            Self::Amx,
+        ];
+        let best = all.iter().position(|&path| path == Self::best());
+        let mut available = all[..=best.expect("a path")].to_vec();
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        if available.last() == Some(&Self::Avx512Bf16) {
+            super::amx::emulator::install();
+            available.push(Self::Amx);
         }
+        available
     }
 
     /// Whether the processor multiplies in bf16.
     pub(crate) fn multiplies_bf16(self) -> bool {
-        self == Self::Avx512Bf16
+        matches!(self, Self::Avx512Bf16 | Self::Amx)
+    }
+
+    /// Rows of a tile of products in bf16.
+    pub(crate) fn bf16_rows(self) -> usize {
+        match self {
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Self::Amx => super::amx::ROWS,
+            _ => 6,
+        }
     }
 
     /// Floats in a register and registers side by side in a tile: what weights are packed for.

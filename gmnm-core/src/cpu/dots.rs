@@ -9,7 +9,7 @@
 use half::bf16;
 
 use super::conv::store_partial;
-use super::dispatch::Kernel;
+use super::dispatch::{Kernel, Path};
 use super::lanes::{Lanes, Real};
 use super::pack::blocks;
 
@@ -39,17 +39,39 @@ pub(super) struct DotProduct<'a, R, const ADD: bool> {
     pub(super) y_step: usize,
 }
 
-impl<R: Real, const ADD: bool> Kernel<R> for DotProduct<'_, R, ADD> {
-    #[inline(always)]
-    unsafe fn run<V: Lanes<Scalar = R>, const ROWS: usize, const COLS: usize>(mut self) {
+impl<R: Real, const ADD: bool> DotProduct<'_, R, ADD> {
+    /// Sums on `path`.
+    ///
+    /// # Panics
+    /// When a slice is too short.
+    pub(super) fn run_on(mut self, path: Path) {
         if self.rows == 0 {
             return;
         }
-        assert!(self.y.len() >= (self.rows - 1) * self.y_step + self.lanes);
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        if path == Path::Amx {
+            match R::singles(std::mem::take(&mut self.y)) {
+                Ok(y) => return super::amx::product(&self, y),
+                Err(y) => self.y = y,
+            }
+        }
+        self.check(self.y.len());
+        path.run_bf16(self);
+    }
+
+    /// That runs and rows lie inside their slices, and `sums` elements are enough for the sums.
+    pub(super) fn check(&self, sums: usize) {
+        assert!(sums >= (self.rows - 1) * self.y_step + self.lanes);
         for run in self.runs {
             assert!(run.k + run.len <= self.depth && run.x + 2 * run.len <= self.x_step);
         }
         assert!(self.x.len() >= self.rows * self.x_step);
+    }
+}
+
+impl<R: Real, const ADD: bool> Kernel<R> for DotProduct<'_, R, ADD> {
+    #[inline(always)]
+    unsafe fn run<V: Lanes<Scalar = R>, const ROWS: usize, const COLS: usize>(mut self) {
         for (start, registers) in blocks(self.lanes, V::COUNT, COLS) {
             // SAFETY: the caller checked the features; rows, runs and blocks lie inside their slices.
             unsafe {
@@ -126,6 +148,43 @@ pub(super) enum SumLayout {
     Rows(usize),
 }
 
+/// Where the sums of a block of lanes lie.
+pub(super) struct SumPlace {
+    /// The first of them.
+    pub(super) first: usize,
+    /// Elements from one row to the next.
+    pub(super) step: usize,
+    /// Of the block's lanes, those that have sums.
+    pub(super) columns: usize,
+}
+
+impl SumLayout {
+    /// The place of the sums of `width` lanes from `start` on, in a slice of `len` elements with `depth` rows.
+    ///
+    /// # Panics
+    /// When they don't lie inside the slice.
+    pub(super) fn place(self, start: usize, width: usize, depth: usize, len: usize) -> SumPlace {
+        match self {
+            Self::Blocks => {
+                assert!((start + width) * depth <= len);
+                SumPlace {
+                    first: start * depth,
+                    step: width,
+                    columns: width,
+                }
+            }
+            Self::Rows(columns) => {
+                assert!(start < columns && depth * columns <= len);
+                SumPlace {
+                    first: start,
+                    step: columns,
+                    columns: width.min(columns - start),
+                }
+            }
+        }
+    }
+}
+
 /// `sums` += `x` `[pairs, depth]`ᵀ · `dy` `[pairs, lanes]`, where a pair holds two rows; lanes fill whole registers. Pairs
 /// of `x` lie `x_step` apart.
 pub(super) struct DotSweep<'a, R> {
@@ -139,12 +198,34 @@ pub(super) struct DotSweep<'a, R> {
     pub(super) layout: SumLayout,
 }
 
-impl<R: Real> Kernel<R> for DotSweep<'_, R> {
-    #[inline(always)]
-    unsafe fn run<V: Lanes<Scalar = R>, const ROWS: usize, const COLS: usize>(mut self) {
+impl<R: Real> DotSweep<'_, R> {
+    /// Sums on `path`.
+    ///
+    /// # Panics
+    /// When a slice is too short.
+    pub(super) fn run_on(mut self, path: Path) {
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        if path == Path::Amx {
+            match R::singles(std::mem::take(&mut self.sums)) {
+                Ok(sums) => return super::amx::sweep(&self, sums),
+                Err(sums) => self.sums = sums,
+            }
+        }
+        self.check();
+        path.run_bf16(self);
+    }
+
+    /// That the pairs lie inside their slices.
+    pub(super) fn check(&self) {
         assert!(self.depth <= self.x_step);
         assert!(self.x.len() >= self.pairs * self.x_step);
         assert!(self.dy.len() >= self.pairs * self.lanes);
+    }
+}
+
+impl<R: Real> Kernel<R> for DotSweep<'_, R> {
+    #[inline(always)]
+    unsafe fn run<V: Lanes<Scalar = R>, const ROWS: usize, const COLS: usize>(mut self) {
         for (start, registers) in blocks(self.lanes, V::COUNT, COLS) {
             // SAFETY: the caller checked the features; `block` checks the sums, and lanes fill whole blocks.
             unsafe {
@@ -163,19 +244,9 @@ impl<R: Real> DotSweep<'_, R> {
     unsafe fn block<V: Lanes<Scalar = R>, const P: usize, const Q: usize>(&mut self, start: usize) {
         let width = Q * V::COUNT;
         assert!(start + width <= self.lanes);
-        // Of a row: its step, and how many of the block's columns it has.
-        let (sums, step, columns) = match self.layout {
-            SumLayout::Blocks => {
-                let sums = &mut self.sums[start * self.depth..][..width * self.depth];
-                (sums, width, width)
-            }
-            SumLayout::Rows(columns) => {
-                assert!(start < columns && self.sums.len() >= self.depth * columns);
-                let last = (self.depth - 1) * columns;
-                let sums = &mut self.sums[start..last + columns];
-                (sums, columns, width.min(columns - start))
-            }
-        };
+        let place = self.layout.place(start, width, self.depth, self.sums.len());
+        let (step, columns) = (place.step, place.columns);
+        let sums = &mut self.sums[place.first..];
         let mut k = 0;
         while k < self.depth {
             let valid = P.min(self.depth - k);

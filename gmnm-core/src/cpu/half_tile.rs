@@ -114,7 +114,7 @@ impl<T: Real> HalfPanels<T> {
         let run = |x: usize, k: usize| PairRun { x, k, len };
         // The smallest products first.
         let runs = [run(width, 0), run(0, len), run(0, 0)];
-        self.path.run_bf16(DotProduct::<T, ADD> {
+        DotProduct::<T, ADD> {
             x,
             x_step: if self.split { 2 * width } else { width },
             rows,
@@ -124,7 +124,8 @@ impl<T: Real> HalfPanels<T> {
             runs: if self.split { &runs } else { &runs[2..] },
             y: out,
             y_step: out_step,
-        });
+        }
+        .run_on(self.path);
     }
 }
 
@@ -230,7 +231,7 @@ pub(crate) fn add_transposed_half<T: Real>(
             to_pairs(left, x);
             to_pairs(right, dy);
             let mut sweep = |x: &[[bf16; 2]], dy: &[[bf16; 2]]| {
-                path.run_bf16(DotSweep {
+                DotSweep {
                     x,
                     x_step: widths[0],
                     dy,
@@ -239,7 +240,8 @@ pub(crate) fn add_transposed_half<T: Real>(
                     lanes: widths[1],
                     sums: out,
                     layout: SumLayout::Rows(right.cols),
-                });
+                }
+                .run_on(path);
             };
             if split {
                 sweep(&x[part[0]..], dy);

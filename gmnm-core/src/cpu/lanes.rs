@@ -42,6 +42,8 @@ pub(crate) trait Real:
         // SAFETY: as the caller guarantees.
         unsafe { Self::dispatch(path, kernel) }
     }
+    /// The values as f32, if that is what they are.
+    fn singles(values: &mut [Self]) -> Result<&mut [f32], &mut [Self]>;
     /// The nearest number of this type.
     fn from_f64(x: f64) -> Self;
     /// This number as f64.
@@ -400,7 +402,7 @@ impl Real for f32 {
         match path {
             Path::Portable => (4, dispatch::PORTABLE_COLS),
             Path::Avx2 => (8, 2),
-            Path::Avx512 | Path::Avx512Bf16 => (16, 4),
+            Path::Avx512 | Path::Avx512Bf16 | Path::Amx => (16, 4),
         }
     }
 
@@ -412,7 +414,9 @@ impl Real for f32 {
                 Path::Portable => dispatch::portable(kernel),
                 Path::Avx2 => dispatch::avx2::<x86::Avx2, _>(kernel),
                 // Nothing of f32 gains from products in bf16.
-                Path::Avx512 | Path::Avx512Bf16 => dispatch::avx512::<x86::Avx512, _>(kernel),
+                Path::Avx512 | Path::Avx512Bf16 | Path::Amx => {
+                    dispatch::avx512::<x86::Avx512, _>(kernel)
+                }
             }
         }
         // SAFETY: arrays need no feature.
@@ -427,12 +431,16 @@ impl Real for f32 {
     unsafe fn dispatch_bf16(path: Path, kernel: impl Kernel<f32>) {
         // SAFETY: the caller checked the features.
         unsafe {
-            if path == Path::Avx512Bf16 {
+            if path.multiplies_bf16() {
                 dispatch::avx512_bf16::<x86::Avx512Bf16, _>(kernel);
             } else {
                 Self::dispatch(path, kernel);
             }
         }
+    }
+
+    fn singles(values: &mut [f32]) -> Result<&mut [f32], &mut [f32]> {
+        Ok(values)
     }
 
     fn from_f64(x: f64) -> Self {
@@ -454,6 +462,10 @@ impl Real for f64 {
     unsafe fn dispatch(_: Path, kernel: impl Kernel<f64>) {
         // SAFETY: arrays need no feature.
         unsafe { dispatch::portable(kernel) }
+    }
+
+    fn singles(values: &mut [f64]) -> Result<&mut [f32], &mut [f64]> {
+        Err(values)
     }
 
     fn from_f64(x: f64) -> Self {

@@ -5,6 +5,8 @@
 //! AVX2 with FMA and for portable arrays that the compiler vectorises (NEON on aarch64).
 
 pub(crate) mod activation;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod amx;
 pub(crate) mod batch_norm;
 pub(crate) mod batch_norm_pool;
 pub(crate) mod conv;

@@ -286,7 +286,7 @@ impl<R: Real> Format for Half<R> {
         y: &mut [R],
     ) {
         let len = size.inner / 2;
-        path.run_bf16(DotProduct::<R, false> {
+        DotProduct::<R, false> {
             x,
             x_step: size.inner,
             rows: size.rows,
@@ -296,7 +296,8 @@ impl<R: Real> Format for Half<R> {
             runs: &[PairRun { x: 0, k: 0, len }],
             y,
             y_step: size.lanes,
-        });
+        }
+        .run_on(path);
     }
     fn add_products(
         path: Path,
@@ -310,7 +311,7 @@ impl<R: Real> Format for Half<R> {
 }
 
 fn sweep<R: Real>(path: Path, x: &[[bf16; 2]], dy: &[[bf16; 2]], size: PlaneSize, sums: &mut [R]) {
-    path.run_bf16(DotSweep {
+    DotSweep {
         x,
         x_step: size.inner,
         dy,
@@ -319,7 +320,8 @@ fn sweep<R: Real>(path: Path, x: &[[bf16; 2]], dy: &[[bf16; 2]], size: PlaneSize
         lanes: size.lanes,
         sums,
         layout: SumLayout::Blocks,
-    });
+    }
+    .run_on(path);
 }
 
 /// [`Products::Split`].
@@ -353,7 +355,7 @@ impl<R: Real> Format for Split<R> {
     ) {
         let len = size.inner / 2;
         let run = |x: usize, k: usize| PairRun { x, k, len };
-        path.run_bf16(DotProduct::<R, false> {
+        DotProduct::<R, false> {
             x,
             x_step: 2 * size.inner,
             rows: size.rows,
@@ -364,7 +366,8 @@ impl<R: Real> Format for Split<R> {
             runs: &[run(size.inner, 0), run(0, len), run(0, 0)],
             y,
             y_step: size.lanes,
-        });
+        }
+        .run_on(path);
     }
     fn add_products(
         path: Path,

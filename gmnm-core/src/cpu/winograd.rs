@@ -158,12 +158,12 @@ fn convolve<T: Stored>(
 }
 
 /// Tiles at a time: about as many as have both sides' planes in the second-level cache, and the same for every thread.
-fn tiles_at_once<F: Format>(t: &Tiling) -> usize {
+fn tiles_at_once<F: Format>(path: Path, t: &Tiling) -> usize {
     const CACHED: usize = 448 * 1024;
     let input = t.input * F::PER_CHANNEL * size_of::<F::Row>();
     let bytes = PLANES * (input + t.out * size_of::<F::Real>());
-    // A multiple of a register tile's height.
-    let fitting = (CACHED / bytes / 6).clamp(2, 16) * 6;
+    let rows = path.bf16_rows();
+    let fitting = (CACHED / bytes / rows * rows).clamp(rows.max(12), 96);
     let threads = rayon::current_num_threads();
     let share = fitting * threads;
     let rounds = ((t.tiles() + share / 2) / share).max(1);
@@ -191,7 +191,7 @@ fn convolve_in<T: Stored, F: Format<Real = T::Real>>(
     let len = t.n * t.oh * t.ow * t.out;
     let mut y = Vec::with_capacity(len);
     let at = Shared(y.as_mut_ptr());
-    let step = tiles_at_once::<F>(t);
+    let step = tiles_at_once::<F>(path, t);
     let plane_in = step * t.input * F::PER_CHANNEL + SKEW;
     let plane_out = step * t.out + SKEW;
     let task = |block: usize| {

@@ -8,25 +8,32 @@ use serde::{Deserialize, Serialize};
 
 use crate::eigen;
 
-/// Added to an eigenvalue: directions in which patches hardly vary are not blown up.
-const EPS: f64 = 5e-4;
-
 /// The settings of a [`Whitening`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct WhiteningConfig {
     /// Rows and columns of a patch.
     pub kernel: usize,
+    /// ε, at least 0: added to each eigenvalue, so that directions in which patches hardly vary are not blown up.
+    #[serde(default = "default_eps")]
+    pub eps: f64,
+}
+
+fn default_eps() -> f64 {
+    WhiteningConfig::EPS
 }
 
 impl WhiteningConfig {
+    /// The ε that Keller Jordan takes for CIFAR-10.
+    pub const EPS: f64 = 5e-4;
+
     /// Features of the output: each direction of a patch and its opposite.
     pub fn features(&self, channels: usize) -> usize {
         2 * self.kernel * self.kernel * channels
     }
 }
 
-/// A convolution without padding whose filters are ±v/√(λ + 5·10⁻⁴) for the eigenvalues λ and eigenvectors v of the
+/// A convolution without padding whose filters are ±v/√(λ + ε) for the eigenvalues λ and eigenvectors v of the
 /// patches' second moments (Keller Jordan, arXiv 2404.00498, section 3.1), a bias, and an activation.
 ///
 /// The filters are the buffer `whitening` `[features, channels, kernel, kernel]`, which no optimizer touches: drawn at
@@ -81,12 +88,12 @@ impl Whitening {
     }
 }
 
-/// The filters of a [`Whitening`] with patches of `kernel` rows and columns, from normalised images
-/// `[n, h, w, channels]`, in f32.
+/// The filters of a [`Whitening`] from normalised images `[n, h, w, channels]`, in f32.
 ///
 /// # Errors
 /// When an image is smaller than a patch, or the images hold a number that is not finite.
-pub fn whitening_filters(images: &Tensor, kernel: usize) -> Result<Tensor> {
+pub fn whitening_filters(images: &Tensor, config: &WhiteningConfig) -> Result<Tensor> {
+    let WhiteningConfig { kernel, eps } = *config;
     let (n, h, w, channels) = images.dims4()?;
     if n == 0 || kernel == 0 || h < kernel || w < kernel {
         candle_core::bail!(
@@ -102,7 +109,7 @@ pub fn whitening_filters(images: &Tensor, kernel: usize) -> Result<Tensor> {
     let scaled = |sign: f64| {
         let rows = values.iter().zip(vectors.chunks_exact(size));
         rows.flat_map(move |(value, vector)| {
-            let scale = sign / (value.max(0.0) + EPS).sqrt();
+            let scale = sign / (value.max(0.0) + eps).sqrt();
             vector.iter().map(move |v| (scale * v) as f32)
         })
     };
@@ -145,6 +152,13 @@ mod tests {
     use super::*;
     use gmnm_core::gradient_check::random;
 
+    fn config(kernel: usize) -> WhiteningConfig {
+        WhiteningConfig {
+            kernel,
+            eps: WhiteningConfig::EPS,
+        }
+    }
+
     /// Correlated channels of unlike scales.
     fn images(channels: usize) -> Tensor {
         let noise = random(&[40, 9, 7, channels], DType::F32, 1).unwrap();
@@ -156,7 +170,7 @@ mod tests {
     fn whitened_patches_have_unit_second_moments() {
         for (channels, kernel) in [(3, 2), (1, 2), (1, 3)] {
             let images = images(channels);
-            let filters = whitening_filters(&images, kernel).unwrap();
+            let filters = whitening_filters(&images, &config(kernel)).unwrap();
             let size = channels * kernel * kernel;
             assert_eq!(filters.dims(), [2 * size, channels, kernel, kernel]);
             let y = ops::conv2d(&images, &filters, None, Conv2dConfig::default()).unwrap();
@@ -178,10 +192,24 @@ mod tests {
     }
 
     #[test]
+    fn a_larger_eps_damps_the_directions_that_hardly_vary() {
+        let images = images(3);
+        let scales = |eps| {
+            let filters = whitening_filters(&images, &WhiteningConfig { kernel: 2, eps }).unwrap();
+            let squares = filters.sqr().unwrap().sum((1, 2, 3)).unwrap();
+            squares.to_vec1::<f32>().unwrap()
+        };
+        // A filter's square is 1/(λ + ε).
+        for (small, large) in scales(1e-3).into_iter().zip(scales(0.5)) {
+            assert!((1.0 / large - 1.0 / small - 0.499).abs() < 1e-3, "{small} {large}");
+        }
+    }
+
+    #[test]
     fn images_of_one_colour_give_finite_filters() {
         let filters = whitening_filters(
             &Tensor::ones((2, 4, 4, 3), DType::F32, &Device::Cpu).unwrap(),
-            2,
+            &config(2),
         )
         .unwrap();
         let sum = filters.abs().unwrap().sum_all().unwrap();
@@ -191,16 +219,16 @@ mod tests {
     #[test]
     fn what_has_no_patch_is_refused() {
         let small = Tensor::ones((2, 1, 4, 3), DType::F32, &Device::Cpu).unwrap();
-        assert!(whitening_filters(&small, 2).is_err());
+        assert!(whitening_filters(&small, &config(2)).is_err());
         let nan = Tensor::full(f32::NAN, (1, 4, 4, 1), &Device::Cpu).unwrap();
-        let error = whitening_filters(&nan, 2).unwrap_err().to_string();
+        let error = whitening_filters(&nan, &config(2)).unwrap_err().to_string();
         assert!(error.contains("not finite"), "{error}");
     }
 
     #[test]
     fn the_layer_is_a_convolution_with_bias_and_activation() {
         let store = gmnm_core::ParamStore::new(1, DType::F32, &Device::Cpu);
-        let config = WhiteningConfig { kernel: 2 };
+        let config = config(2);
         let layer = Whitening::new(&config, 3, Activation::Relu, store.var_builder()).unwrap();
         let images = images(3);
         let y = layer.forward(&images).unwrap();
