@@ -340,6 +340,23 @@ class Decomposition(nn.Module):
         return self.seasonal(x - trend) + self.trend(trend)
 
 
+class StepByStep(nn.Module):
+    """An LSTM over single steps and a linear map of its last hidden values, on [n, channels, look_back]."""
+
+    def __init__(self, config, own):
+        super().__init__()
+        self.channels = config["channels"]
+        self.lstm = nn.LSTM(self.channels, own["hidden"], batch_first=True)
+        self.output = nn.Linear(own["hidden"], config["horizon"] * self.channels)
+
+    def forward(self, x):
+        _, (hidden, _) = self.lstm(x.transpose(1, 2))
+        return self.output(hidden[0]).unflatten(-1, (-1, self.channels)).transpose(1, 2)
+
+
+FORECASTERS = {"recurrent": Recurrent, "decomposition": Decomposition, "lstm": StepByStep}
+
+
 class Forecaster(nn.Module):
     """Scaled values [n, look_back, channels] to the next [n, horizon, channels]."""
 
@@ -347,7 +364,7 @@ class Forecaster(nn.Module):
         super().__init__()
         self.normalization = config["normalization"]
         ((kind, own),) = config["network"].items()
-        network = (Recurrent if kind == "recurrent" else Decomposition)(config, own)
+        network = FORECASTERS[kind](config, own)
         # The parameters stand directly under the model.
         for name, module in network.named_children():
             setattr(self, name, module)

@@ -1,4 +1,5 @@
-//! Forecasters of series: an LSTM over segments of the look-back with a Gaussian mixture as its head, and DLinear.
+//! Forecasters of series: an LSTM over segments of the look-back with a Gaussian mixture as its head, DLinear, and a
+//! plain LSTM over single steps.
 //!
 //! The recurrent network is SegRNN's (arXiv 2308.11200) with an LSTM in the place of its GRU. Each channel is a series
 //! of its own, all share the parameters. The look-back is cut into segments, each is embedded, and the LSTM reads one
@@ -12,6 +13,7 @@
 //! | `position`, `channel` | `[segments of the horizon, hidden/2]`, `[channels, hidden/2]` |
 //! | `head.linear.*`, `head.mixture.*`, `head.mlp.*` | as the head says |
 //! | `seasonal.*`, `trend.*` | `[horizon, look_back]`, `[horizon]`: DLinear |
+//! | `output.*` | `[horizon·channels, hidden]`, `[horizon·channels]`: the plain LSTM, beside its `lstm.*_l0` |
 //!
 //! The defaults come from trials of one seed each, judged by the absolute error of ETTh1's validation part at look-back
 //! 720, horizons 96 and 720 (segments of 48, 8 epochs of 2,000 windows, batches of 32):
@@ -47,7 +49,7 @@ mod format;
 
 pub use config::{
     DecompositionConfig, ForecastNetwork, ForecasterConfig, HeadConfig, HeadMixture, HeadMlp,
-    InstanceNorm, RecurrentConfig,
+    InstanceNorm, LstmConfig, RecurrentConfig,
 };
 pub use format::{SeriesFormat, Step};
 
@@ -241,9 +243,27 @@ impl Decomposition {
 }
 
 #[derive(Debug, Clone)]
+struct StepByStep {
+    lstm: Lstm,
+    output: Linear,
+}
+
+impl StepByStep {
+    /// `[n, channels, look_back]` to `[n, channels, horizon]`.
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let (n, channels, _) = x.dims3()?;
+        let steps = x.transpose(1, 2)?.contiguous()?;
+        let read = self.lstm.forward(&steps, None)?;
+        let y = self.output.forward(&read.hidden)?;
+        y.reshape((n, (), channels))?.transpose(1, 2)?.contiguous()
+    }
+}
+
+#[derive(Debug, Clone)]
 enum Network {
     Recurrent(Recurrent),
     Decomposition(Decomposition),
+    StepByStep(StepByStep),
 }
 
 /// A forecaster; see [`ForecasterConfig`].
@@ -267,6 +287,13 @@ impl Forecaster {
                     window: own.window,
                     seasonal: linear("seasonal")?,
                     trend: linear("trend")?,
+                })
+            }
+            ForecastNetwork::Lstm(own) => {
+                let values = config.horizon * config.channels;
+                Network::StepByStep(StepByStep {
+                    lstm: Lstm::new(config.channels, own.hidden, vb.pp("lstm"))?,
+                    output: Linear::new(own.hidden, values, vb.pp("output"))?,
                 })
             }
         };
@@ -328,6 +355,7 @@ impl Forecaster {
         let mut y = match &self.network {
             Network::Recurrent(network) => network.forward(&x, c.horizon, noise)?,
             Network::Decomposition(network) => network.forward(&x)?,
+            Network::StepByStep(network) => network.forward(&x)?,
         };
         if let Some(scale) = &scale {
             y = y.broadcast_mul(scale)?;

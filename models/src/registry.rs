@@ -8,7 +8,7 @@ use crate::config::ModelConfig;
 use crate::field::FieldConfig;
 use crate::forecaster::{
     DecompositionConfig, ForecastNetwork, ForecasterConfig, HeadConfig, HeadMixture, HeadMlp,
-    InstanceNorm, RecurrentConfig,
+    InstanceNorm, LstmConfig, RecurrentConfig,
 };
 use crate::generator::{GateConfig, GeneratorConfig};
 use crate::layers::spline::SplineGrid;
@@ -307,6 +307,17 @@ const ENTRIES: &[Entry] = &[
                 InstanceNorm::None,
                 ForecastNetwork::Decomposition(DecompositionConfig { window: 25 }),
             )
+        },
+    },
+    Entry {
+        name: "series-forecaster.lstm",
+        task: Task::Forecasting,
+        summary: "baseline: an LSTM over single steps and a linear map, at least as many parameters",
+        default_data: "sample",
+        recipe: "series-forecaster",
+        config: || {
+            let network = ForecastNetwork::Lstm(LstmConfig { hidden: 134 });
+            forecaster(InstanceNorm::None, network)
         },
     },
     Entry {

@@ -17,10 +17,11 @@ fn variants() -> Vec<(&'static str, ForecasterConfig)> {
         match &mut config.network {
             ForecastNetwork::Recurrent(own) => (own.segment, own.hidden, own.dropout) = (4, 8, 0.3),
             ForecastNetwork::Decomposition(own) => own.window = 5,
+            ForecastNetwork::Lstm(own) => own.hidden = 9,
         }
         variants.push((entry.name, config));
     }
-    assert_eq!(variants.len(), 4);
+    assert_eq!(variants.len(), 5);
     let mut mixed = variants[0].1.clone();
     if let ForecastNetwork::Recurrent(own) = &mut mixed.network {
         own.embed_components = Some(6);
@@ -142,7 +143,7 @@ fn only_training_drops_hidden_values() -> Result<()> {
 }
 
 #[test]
-fn channels_do_not_see_each_other() -> Result<()> {
+fn only_the_plain_lstm_lets_channels_see_each_other() -> Result<()> {
     for (name, config) in variants() {
         let (_, network) = build(&config)?;
         let x = random(&[2, 24, 3], DType::F32, 1)?;
@@ -154,7 +155,10 @@ fn channels_do_not_see_each_other() -> Result<()> {
                 .max_all()?
                 .to_scalar::<f32>()
         };
-        assert_eq!((at(0)?, at(1)?), (0.0, 0.0), "{name}");
+        let together = matches!(config.network, ForecastNetwork::Lstm(_));
+        for channel in 0..2 {
+            assert_eq!(at(channel)? > 0.0, together, "{name}");
+        }
         assert!(at(2)? > 1e-3, "{name}");
     }
     Ok(())
@@ -186,10 +190,16 @@ fn what_cannot_be_is_refused() {
                     own.window = 4;
                 }
             }),
+            ForecastNetwork::Lstm(_) => refused(&|c| {
+                if let ForecastNetwork::Lstm(own) = &mut c.network {
+                    own.hidden = 0;
+                }
+            }),
         };
         assert!(
             error.contains("25 is not divisible by the segment of 4")
-                || error.contains("4 is even"),
+                || error.contains("4 is even")
+                || error.contains("network.lstm.hidden"),
             "{error}"
         );
     }

@@ -98,19 +98,28 @@ fn generators_are_compared_seed_by_seed_and_a_stopped_comparison_goes_on() {
 fn classifiers_are_compared_with_their_baselines_and_variants() {
     let root = tempfile::tempdir().unwrap();
     let zoo = workspace(root.path());
-    for (task, models) in [("mnist", 3), ("cifar", 5)] {
+    for (task, ours, mlp, models) in [
+        ("mnist", "cifar-classifier", "cifar-classifier.mlp", 3),
+        ("cifar", "cifar-classifier", "cifar-classifier.mlp", 5),
+        (
+            "cifar-fast",
+            "cifar-classifier.fast",
+            "cifar-classifier.fast-mlp",
+            3,
+        ),
+        (
+            "mnist-fast",
+            "cifar-classifier.fast",
+            "cifar-classifier.fast-mlp",
+            3,
+        ),
+    ] {
         let ran = zoo.zoo(&compare(task, task, TINY_CLASSIFIERS)).expect(0);
-        assert!(
-            ran.stdout.contains("| cifar-classifier.mlp |"),
-            "{}",
-            ran.stdout
-        );
+        assert!(ran.stdout.contains(&format!("| {mlp} |")), "{}", ran.stdout);
         let rows = results(&zoo, task);
         assert_eq!(rows[0][4..], ["accuracy", "loss"]);
         assert_eq!(rows.len(), 1 + 2 * models);
-        let record = zoo.path(&format!(
-            "{task}/runs/digits/cifar-classifier-seed-1/training.json"
-        ));
+        let record = zoo.path(&format!("{task}/runs/digits/{ours}-seed-1/training.json"));
         let record: serde_json::Value = serde_json::from_slice(&fs::read(record).unwrap()).unwrap();
         assert_eq!(
             (&record["seed"], &record["recipe"]["epochs"]),

@@ -358,13 +358,14 @@ fn a_comparison_has_every_baseline_and_resumes() {
         "series-forecaster.plain",
         "series-forecaster.mlp",
         "series-forecaster.dlinear",
+        "series-forecaster.lstm",
     ];
     for row in models.iter().chain(&["seasonal-naive", "naive"]) {
         let found = ran.stdout.matches(&format!("| {row} |")).count();
         assert_eq!(found, 2, "{row}: {}", ran.stdout);
     }
     let results = fs::read_to_string(zoo.path("c/results.csv")).unwrap();
-    assert_eq!(results.lines().count(), 1 + 2 * 6 * 2);
+    assert_eq!(results.lines().count(), 1 + 2 * 7 * 2);
     assert!(
         fs::read_to_string(zoo.path("c/horizons.svg"))
             .unwrap()

@@ -162,8 +162,12 @@ pub struct EvalArgs {
 pub enum CompareTask {
     /// `cifar-classifier`, its baselines and its variants with attention on CIFAR-10.
     Cifar,
+    /// `cifar-classifier.fast` and its baselines on CIFAR-10.
+    CifarFast,
     /// `cifar-classifier` and its baselines on MNIST and Fashion-MNIST.
     Mnist,
+    /// `cifar-classifier.fast` and its baselines on MNIST and Fashion-MNIST.
+    MnistFast,
     /// `image-generator` and its baseline on CIFAR-10, CIFAR-100 and MNIST.
     Generation,
     /// `surface-fitter` and its baselines on every surface.

@@ -1,213 +1,27 @@
-//! Convolution and its input gradient as one direct, register-tiled product over channels-last images.
+//! Convolution and its input gradient as direct, register-tiled products over channels-last images.
 //!
 //! An image is padded once into a buffer. A tile then holds `ROWS` output positions × `COLS` registers of output
-//! channels and sums over runs: stretches of the padded image that are contiguous for a fixed output position (a whole
-//! kernel row where taps touch, else one tap's channels). The input gradient is the same product on the output's gradient
-//! with flipped, transposed weights, one pass for each phase of the stride.
+//! channels and sums over the runs of a pass ([`super::conv_geometry`]).
 
 // Index loops over register tiles: the compiler unrolls them into registers.
 #![allow(clippy::needless_range_loop)]
 
+use std::marker::PhantomData;
 use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::conv_geometry::{Geometry, Pass, Passes, Run};
+use super::conv_half::ConvHalf;
 use super::dispatch::{Kernel, Path};
-use super::lanes::Lanes;
+use super::lanes::{Lanes, Real};
 use super::pack::{WeightOrder, blocks, pack, padded};
 use super::planes::Products;
-use super::scratch::{Aligned, with_scratch};
+use super::scratch::{Aligned, Plain, with_scratch};
 use super::stored::Stored;
 use super::winograd;
 
-/// The shape of a convolution of `[n, h, w, input]` with `[out, input, kh, kw]` to `[n, oh, ow, out]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Geometry {
-    pub(crate) n: usize,
-    pub(crate) h: usize,
-    pub(crate) w: usize,
-    pub(crate) input: usize,
-    pub(crate) oh: usize,
-    pub(crate) ow: usize,
-    pub(crate) out: usize,
-    pub(crate) kh: usize,
-    pub(crate) kw: usize,
-    pub(crate) stride: usize,
-    pub(crate) padding: usize,
-    pub(crate) dilation: usize,
-}
-
-impl Geometry {
-    /// Elements of the input.
-    pub(crate) fn input_len(&self) -> usize {
-        self.n * self.h * self.w * self.input
-    }
-
-    /// Elements of the output.
-    pub(crate) fn output_len(&self) -> usize {
-        self.n * self.oh * self.ow * self.out
-    }
-
-    pub(super) fn taps(&self) -> usize {
-        self.kh * self.kw
-    }
-
-    /// What the forward pass and the weight gradient read.
-    pub(super) fn input_border(&self) -> Border {
-        Border {
-            h: self.h,
-            w: self.w,
-            c: self.input,
-            top: self.padding,
-            left: self.padding,
-            rows: self.h + 2 * self.padding,
-            cols: self.w + 2 * self.padding,
-        }
-    }
-
-    /// Stretches of the padded input under one output position.
-    pub(super) fn input_runs(&self) -> Vec<Run> {
-        let row = self.input_border().cols * self.input;
-        let mut runs = Vec::with_capacity(self.taps());
-        for ky in 0..self.kh {
-            for kx in 0..self.kw {
-                runs.push(Run {
-                    x: ky * self.dilation * row + kx * self.dilation * self.input,
-                    k: (ky * self.kw + kx) * self.input,
-                    len: self.input,
-                });
-            }
-        }
-        merge(runs)
-    }
-
-    /// The output positions over the padded input.
-    pub(super) fn output_grid(&self) -> Grid {
-        let row = self.input_border().cols * self.input;
-        Grid {
-            height: self.oh,
-            width: self.ow,
-            x_start: 0,
-            x_row: self.stride * row,
-            x_col: self.stride * self.input,
-            y_start: 0,
-            y_row: self.ow * self.out,
-            y_col: self.out,
-        }
-    }
-}
-
-/// An image with zeros around it.
-#[derive(Clone, Copy)]
-pub(super) struct Border {
-    h: usize,
-    w: usize,
-    c: usize,
-    top: usize,
-    left: usize,
-    rows: usize,
-    cols: usize,
-}
-
-impl Border {
-    /// Elements with the border.
-    pub(super) fn len(&self) -> usize {
-        self.rows * self.cols * self.c
-    }
-
-    /// Whether the image is its own padded form.
-    pub(super) fn is_none(&self) -> bool {
-        self.rows == self.h && self.cols == self.w
-    }
-
-    /// Copies `image` into `out` and clears the border.
-    pub(super) fn fill<T: Stored>(&self, image: &[T], out: &mut [T::Real]) {
-        let row = self.cols * self.c;
-        let width = self.w * self.c;
-        let left = self.left * self.c;
-        for (y, out) in out[..self.len()].chunks_exact_mut(row.max(1)).enumerate() {
-            match y.checked_sub(self.top) {
-                Some(y) if y < self.h => {
-                    out[..left].fill(T::Real::default());
-                    widen(
-                        &image[y * width..(y + 1) * width],
-                        &mut out[left..left + width],
-                    );
-                    out[left + width..].fill(T::Real::default());
-                }
-                _ => out.fill(T::Real::default()),
-            }
-        }
-    }
-}
-
-/// Copies `from` as the kernels compute it.
-pub(super) fn widen<T: Stored>(from: &[T], to: &mut [T::Real]) {
-    match T::reals(from) {
-        Some(from) => to.copy_from_slice(from),
-        None => {
-            for (to, from) in to.iter_mut().zip(from) {
-                *to = from.widen();
-            }
-        }
-    }
-}
-
-/// A stretch of `len` contiguous inputs at `x` from the position's start, and the index of its first weight.
-#[derive(Clone, Copy)]
-pub(super) struct Run {
-    pub(super) x: usize,
-    pub(super) k: usize,
-    pub(super) len: usize,
-}
-
-fn merge(runs: Vec<Run>) -> Vec<Run> {
-    let mut merged: Vec<Run> = Vec::with_capacity(runs.len());
-    for run in runs {
-        match merged.last_mut() {
-            Some(last) if last.x + last.len == run.x && last.k + last.len == run.k => {
-                last.len += run.len;
-            }
-            _ => merged.push(run),
-        }
-    }
-    merged
-}
-
-/// Positions of a pass, in elements of the padded input `x` and of the output `y`.
-#[derive(Clone, Copy)]
-pub(super) struct Grid {
-    pub(super) height: usize,
-    pub(super) width: usize,
-    pub(super) x_start: usize,
-    pub(super) x_row: usize,
-    pub(super) x_col: usize,
-    pub(super) y_start: usize,
-    pub(super) y_row: usize,
-    pub(super) y_col: usize,
-}
-
-/// One product of a padded image with packed weights.
-pub(super) struct Pass {
-    pub(super) runs: Vec<Run>,
-    pub(super) grid: Grid,
-}
-
-/// Passes that fill an image, with what they share.
-struct Plan<'a, T: Stored> {
-    path: Path,
-    passes: Vec<Pass>,
-    border: Border,
-    order: WeightOrder,
-    image_in: usize,
-    image_out: usize,
-    n: usize,
-    weight: &'a [T::Real],
-    bias: Option<&'a [T::Real]>,
-}
-
-/// `x` convolved with `weight`, plus `bias` `[out]`. Only products in Winograd's form are those of `products`; the
-/// others are those of the type that is computed in.
+/// `x` convolved with `weight`, plus `bias` `[out]`.
 pub(crate) fn forward<T: Stored>(
     path: Path,
     products: Products,
@@ -220,21 +34,7 @@ pub(crate) fn forward<T: Stored>(
     if winograd::applies::<T::Real>(path, g) {
         return winograd::forward(path, products, g, x, weight, bias);
     }
-    Plan {
-        path,
-        passes: vec![Pass {
-            runs: g.input_runs(),
-            grid: g.output_grid(),
-        }],
-        border: g.input_border(),
-        order: WeightOrder::forward(g.out, g.input, g.taps()),
-        image_in: g.h * g.w * g.input,
-        image_out: g.oh * g.ow * g.out,
-        n: g.n,
-        weight,
-        bias,
-    }
-    .run(x)
+    convolve(path, products, &Passes::forward(g), x, weight, bias)
 }
 
 /// The gradient of the input from `dy`, the output's, plus `bias` `[input]` where this serves as a transposed
@@ -251,82 +51,41 @@ pub(crate) fn input_gradient<T: Stored>(
     if winograd::applies::<T::Real>(path, g) {
         return winograd::input_gradient(path, products, g, dy, weight, bias);
     }
-    let (stride, pad, dilation) = (g.stride, g.padding, g.dilation);
-    // Row y of the input takes tap ky from the output's row (y + pad − ky·dilation) / stride where that is whole. With
-    // y + pad = stride·q + phase this is q − back(ky, phase).
-    let reaches = |k: usize, phase: usize| (k * dilation) % stride == phase;
-    let back = |k: usize, phase: usize| (k * dilation - phase) / stride;
-    let reach = |taps: usize| ((taps - 1) * dilation).div_ceil(stride);
-    let first = pad / stride;
-    let (top, left) = (
-        reach(g.kh).saturating_sub(first),
-        reach(g.kw).saturating_sub(first),
-    );
-    let border = Border {
-        h: g.oh,
-        w: g.ow,
-        c: g.out,
-        top,
-        left,
-        rows: top + g.oh.max((g.h - 1 + pad) / stride + 1),
-        cols: left + g.ow.max((g.w - 1 + pad) / stride + 1),
-    };
-    let row = border.cols * g.out;
-    let mut passes = Vec::with_capacity(stride * stride);
-    for phase_y in 0..stride.min(g.h) {
-        for phase_x in 0..stride.min(g.w) {
-            // The first row of this pass, its phase and its q.
-            let (py, px) = ((phase_y + pad) % stride, (phase_x + pad) % stride);
-            let (qy, qx) = ((phase_y + pad) / stride, (phase_x + pad) / stride);
-            let mut runs = Vec::new();
-            // Offsets count from the farthest tap, so that they are not negative.
-            for ky in (0..g.kh).rev().filter(|&k| reaches(k, py)) {
-                for kx in (0..g.kw).rev().filter(|&k| reaches(k, px)) {
-                    let (by, bx) = (back(ky, py), back(kx, px));
-                    let flipped = (g.kh - 1 - ky) * g.kw + (g.kw - 1 - kx);
-                    runs.push(Run {
-                        x: (reach(g.kh) - by) * row + (reach(g.kw) - bx) * g.out,
-                        k: flipped * g.out,
-                        len: g.out,
-                    });
-                }
-            }
-            // top ≥ reach − first and q ≥ first: the farthest tap stays inside the border.
-            let (y0, x0) = (qy + top - reach(g.kh), qx + left - reach(g.kw));
-            passes.push(Pass {
-                runs: merge(runs),
-                grid: Grid {
-                    height: (g.h - phase_y).div_ceil(stride),
-                    width: (g.w - phase_x).div_ceil(stride),
-                    x_start: y0 * row + x0 * g.out,
-                    x_row: row,
-                    x_col: g.out,
-                    y_start: (phase_y * g.w + phase_x) * g.input,
-                    y_row: stride * g.w * g.input,
-                    y_col: stride * g.input,
-                },
-            });
-        }
+    let passes = Passes::input_gradient(g);
+    convolve(path, products, &passes, dy, weight, bias)
+}
+
+/// What a convolution that is not in Winograd's form multiplies in: on registers, three products in bf16 and the gathering
+/// of rows take longer than one in f32.
+pub(super) fn direct_products(path: Path, products: Products) -> Products {
+    match products {
+        Products::Split if path != Path::Amx => Products::Full,
+        products => products,
     }
-    Plan {
-        path,
-        passes,
-        border,
-        order: WeightOrder::transposed(g.out, g.input, g.taps()),
-        image_in: g.oh * g.ow * g.out,
-        image_out: g.h * g.w * g.input,
-        n: g.n,
-        weight,
-        bias,
+}
+
+fn convolve<T: Stored>(
+    path: Path,
+    products: Products,
+    passes: &Passes,
+    x: &[T],
+    weight: &[T::Real],
+    bias: Option<&[T::Real]>,
+) -> Vec<T> {
+    assert_eq!(weight.len(), passes.order.lanes * passes.order.depth());
+    let work = |split| ConvHalf::new(path, split, passes, weight, bias);
+    match direct_products(path, products) {
+        Products::Full => run(passes, x, &Direct::new(path, passes, weight, bias)),
+        Products::Half => run(passes, x, &work(false)),
+        Products::Split => run(passes, x, &work(true)),
     }
-    .run(dy)
 }
 
 /// A pointer into an output whose parts are written by different threads.
 #[derive(Clone, Copy)]
 pub(super) struct Shared<T>(pub(super) *mut T);
 
-// SAFETY: the tasks of a plan write disjoint elements.
+// SAFETY: tasks write disjoint elements.
 unsafe impl<T: Send> Send for Shared<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for Shared<T> {}
@@ -338,112 +97,148 @@ impl<T> Shared<T> {
     }
 }
 
-impl<T: Stored> Plan<'_, T> {
-    fn run(&self, x: &[T]) -> Vec<T> {
-        assert_eq!(self.weight.len(), self.order.lanes * self.order.depth());
-        let len = self.n * self.image_out;
-        let mut y = Vec::with_capacity(len);
-        if len > 0 {
-            let (count, cols) = self.path.shape::<T::Real>();
-            let weights = pack(self.weight, self.order, count, cols);
-            let lanes = padded(self.order.lanes, count, cols);
-            let mut bias = Aligned::zeros::<T::Real>(lanes);
-            if let Some(values) = self.bias {
-                bias.slice_mut(lanes)[..self.order.lanes].copy_from_slice(values);
-            }
-            let task = Task {
-                weights: weights.slice(lanes * self.order.depth()),
-                bias: bias.slice(lanes),
-                order: self.order,
-            };
-            self.fill(x, &task, Shared(y.as_mut_ptr()));
-        }
-        // SAFETY: every pass writes all positions of its phase, the phases cover the image, and every channel block is
-        // run.
-        unsafe { y.set_len(len) };
-        y
-    }
+/// How the passes of a convolution are computed.
+pub(super) trait Convolve<T: Stored>: Sync {
+    /// What padded images are made of.
+    type Element: Plain + Send + Sync;
 
-    fn fill(&self, x: &[T], task: &Task<'_, T::Real>, y: Shared<T>) {
-        let threads = rayon::current_num_threads();
-        let padded_len = self.border.len();
-        if self.n >= threads {
-            (0..self.n).into_par_iter().for_each(|i| {
-                let image = &x[i * self.image_in..(i + 1) * self.image_in];
-                let work = |image: &[T::Real]| {
-                    for pass in &self.passes {
-                        self.positions(
-                            task,
-                            pass,
-                            image,
-                            y,
-                            i,
-                            0..pass.grid.height * pass.grid.width,
-                        );
-                    }
-                };
-                match T::reals(image) {
-                    Some(image) if self.border.is_none() => work(image),
-                    _ => with_scratch(padded_len, |buffer| {
-                        self.border.fill(image, buffer);
-                        work(buffer);
-                    }),
+    /// The image as it is, where that is its padded form.
+    fn as_is(image: &[T]) -> Option<&[Self::Element]>;
+    /// Elements of a padded image.
+    fn padded_len(&self) -> usize;
+    /// Pads an image.
+    fn pad(&self, image: &[T], padded: &mut [Self::Element]);
+    /// Computes a range of positions of pass `pass` on a padded image. `y` is the start of the image that is made.
+    fn positions(&self, pass: usize, image: &[Self::Element], y: Shared<T>, range: Range<usize>);
+}
+
+/// All passes over the images `x`.
+fn run<T: Stored, C: Convolve<T>>(passes: &Passes, x: &[T], work: &C) -> Vec<T> {
+    let len = passes.n * passes.image_out;
+    let mut y = Vec::with_capacity(len);
+    if len > 0 {
+        fill(passes, x, work, Shared(y.as_mut_ptr()));
+    }
+    // SAFETY: every pass writes all positions of its phase, and the phases cover the image.
+    unsafe { y.set_len(len) };
+    y
+}
+
+fn fill<T: Stored, C: Convolve<T>>(passes: &Passes, x: &[T], work: &C, y: Shared<T>) {
+    let threads = rayon::current_num_threads();
+    let image = |i: usize| &x[i * passes.image_in..(i + 1) * passes.image_in];
+    let as_is = |image| C::as_is(image).filter(|_| passes.border.is_none());
+    if passes.n >= threads {
+        (0..passes.n).into_par_iter().for_each(|i| {
+            let y = y.at(i * passes.image_out);
+            let all = |image: &[C::Element]| {
+                for (p, pass) in passes.all.iter().enumerate() {
+                    work.positions(p, image, y, 0..pass.grid.height * pass.grid.width);
                 }
+            };
+            let image = image(i);
+            match as_is(image) {
+                Some(image) => all(image),
+                None => with_scratch(work.padded_len(), |buffer| {
+                    work.pad(image, buffer);
+                    all(buffer);
+                }),
+            }
+        });
+        return;
+    }
+    // Fewer images than threads: the positions of each image are shared out too.
+    let parts = (2 * threads).div_ceil(passes.n);
+    for i in 0..passes.n {
+        let (image, y) = (image(i), y.at(i * passes.image_out));
+        let len = work.padded_len();
+        let mut buffer = Aligned::zeros::<C::Element>(len);
+        let image = match as_is(image) {
+            Some(image) => image,
+            None => {
+                work.pad(image, buffer.slice_mut(len));
+                buffer.slice(len)
+            }
+        };
+        for (p, pass) in passes.all.iter().enumerate() {
+            let positions = pass.grid.height * pass.grid.width;
+            let part = positions.div_ceil(parts).max(1);
+            (0..positions.div_ceil(part)).into_par_iter().for_each(|j| {
+                let range = j * part..positions.min((j + 1) * part);
+                work.positions(p, image, y, range);
             });
-            return;
-        }
-        // Fewer images than threads: the positions of each image are shared out too.
-        let parts = (2 * threads).div_ceil(self.n);
-        for i in 0..self.n {
-            let image = &x[i * self.image_in..(i + 1) * self.image_in];
-            let mut buffer = Aligned::zeros::<T::Real>(padded_len);
-            let image = match T::reals(image) {
-                Some(image) if self.border.is_none() => image,
-                _ => {
-                    self.border.fill(image, buffer.slice_mut(padded_len));
-                    buffer.slice(padded_len)
-                }
-            };
-            for pass in &self.passes {
-                let positions = pass.grid.height * pass.grid.width;
-                let part = positions.div_ceil(parts).max(1);
-                (0..positions.div_ceil(part)).into_par_iter().for_each(|j| {
-                    let range = j * part..positions.min((j + 1) * part);
-                    self.positions(task, pass, image, y, i, range);
-                });
-            }
         }
     }
+}
 
-    /// One pass over a range of positions of image `i`, in blocks whose inputs stay in the second-level cache.
-    fn positions(
-        &self,
-        task: &Task<'_, T::Real>,
-        pass: &Pass,
-        image: &[T::Real],
-        y: Shared<T>,
-        i: usize,
-        range: Range<usize>,
-    ) {
+/// Products in the type that is computed in.
+struct Direct<'a, R> {
+    path: Path,
+    passes: &'a Passes,
+    weights: Aligned,
+    bias: Aligned,
+    /// Output channels that weights and bias are filled up to.
+    lanes: usize,
+    real: PhantomData<R>,
+}
+
+impl<'a, R: Real> Direct<'a, R> {
+    fn new(path: Path, passes: &'a Passes, weight: &[R], bias: Option<&[R]>) -> Self {
+        let order = passes.order;
+        let (count, cols) = path.shape::<R>();
+        let lanes = padded(order.lanes, count, cols);
+        let mut filled = Aligned::zeros::<R>(lanes);
+        if let Some(values) = bias {
+            filled.slice_mut(lanes)[..order.lanes].copy_from_slice(values);
+        }
+        Self {
+            path,
+            passes,
+            weights: pack(weight, order, count, cols),
+            bias: filled,
+            lanes,
+            real: PhantomData,
+        }
+    }
+}
+
+impl<T: Stored> Convolve<T> for Direct<'_, T::Real> {
+    type Element = T::Real;
+
+    fn as_is(image: &[T]) -> Option<&[T::Real]> {
+        T::reals(image)
+    }
+    fn padded_len(&self) -> usize {
+        self.passes.border.len()
+    }
+    fn pad(&self, image: &[T], padded: &mut [T::Real]) {
+        self.passes.border.fill(image, padded);
+    }
+
+    /// In blocks whose inputs stay in the second-level cache.
+    fn positions(&self, pass: usize, image: &[T::Real], y: Shared<T>, range: Range<usize>) {
         const CACHED: usize = 160 * 1024;
-        assert_eq!(image.len(), self.border.len());
+        assert_eq!(image.len(), self.passes.border.len());
+        let pass = &self.passes.all[pass];
+        let task = Task {
+            weights: self.weights.slice(self.lanes * self.passes.order.depth()),
+            bias: self.bias.slice(self.lanes),
+            order: self.passes.order,
+        };
         let bytes = pass.grid.x_col * size_of::<T::Real>();
         // A multiple of every tile height (6 and 7).
         let block = (CACHED / bytes.max(1)).max(84) / 42 * 42;
-        let mut start = range.start;
-        while start < range.end {
-            let end = range.end.min(start + block);
+        for start in range.clone().step_by(block) {
             T::run(
                 self.path,
                 Tiles {
-                    task,
+                    task: &task,
                     pass,
                     x: image.as_ptr(),
-                    y: y.at(i * self.image_out).0,
-                    range: start..end,
+                    y: y.0,
+                    range: start..range.end.min(start + block),
                 },
             );
-            start = end;
         }
     }
 }
@@ -492,23 +287,17 @@ impl<T: Stored> Tiles<'_, T> {
         let width = (Q * V::COUNT).min(order.lanes - start);
         let weights = &self.task.weights[start * order.depth()..][..Q * V::COUNT * order.depth()];
         let bias = &self.task.bias[start..start + Q * V::COUNT];
-        let (mut row, mut col) = (self.range.start / grid.width, self.range.start % grid.width);
         let mut left = self.range.len();
+        let mut places = grid.places(self.range.start, left);
         while left > 0 {
             let valid = left.min(P);
             let (mut xs, mut ys) = ([0; P], [0; P]);
             for p in 0..P {
-                if p < valid {
-                    xs[p] = grid.x_start + row * grid.x_row + col * grid.x_col;
-                    ys[p] = grid.y_start + row * grid.y_row + col * grid.y_col + start;
-                    col += 1;
-                    if col == grid.width {
-                        (row, col) = (row + 1, 0);
-                    }
-                } else {
-                    // A short tile repeats its last position and doesn't store it.
-                    xs[p] = xs[p - 1];
-                }
+                // A short tile repeats its last position and doesn't store it.
+                [xs[p], ys[p]] = match places.next() {
+                    Some([x, y]) => [x, y + start],
+                    None => [xs[p - 1], ys[p - 1]],
+                };
             }
             // SAFETY: positions and runs lie inside the padded image; blocks of weights and bias are whole.
             let acc = unsafe {

@@ -11,14 +11,15 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::conv::{Geometry, Grid, Run, widen};
+use super::conv::direct_products;
+use super::conv_geometry::{Geometry, Grid, Run, widen};
 use super::dispatch::{Kernel, Path};
 use super::lanes::{Lanes, Real};
 use super::pack::{WeightOrder, blocks, padded, unpack};
 use super::planes::Products;
 use super::scratch::{Aligned, with_scratch};
 use super::stored::Stored;
-use super::{winograd, winograd_weight};
+use super::{conv_half, winograd, winograd_weight};
 
 /// Partial sums may take this much memory.
 const PARTIALS: usize = 16 << 20;
@@ -36,37 +37,53 @@ pub(crate) fn weight_gradient<T: Stored>(
     if winograd::applies::<T::Real>(path, g) {
         return winograd_weight::weight_gradient(path, products, g, x, dy);
     }
+    let products = direct_products(path, products);
+    if products != Products::Full {
+        return conv_half::weight_gradient(path, products, g, x, dy);
+    }
     let order = WeightOrder::forward(g.out, g.input, g.taps());
     let (count, cols) = path.shape::<T::Real>();
     let lanes = padded(g.out, count, cols);
     let len = lanes * order.depth();
-    let rows = g.n * g.oh;
-    let parts = rows.min((PARTIALS / (len * size_of::<T::Real>()).max(1)).clamp(4, 32));
     let runs = g.input_runs();
+    let total = sum_of_parts(g.n * g.oh, len, |range, sums| {
+        accumulate(path, g, &runs, lanes, x, dy, range, sums);
+    });
+    unpack(total.slice(len), order, count, cols)
+}
+
+/// `len` sums over `rows` rows, of which `add` adds a range. Each part of the rows has sums of its own, and those are
+/// added in order.
+pub(super) fn sum_of_parts<R: Real>(
+    rows: usize,
+    len: usize,
+    add: impl Fn(Range<usize>, &mut [R]) + Sync,
+) -> Aligned {
+    let parts = rows.min((PARTIALS / (len * size_of::<R>()).max(1)).clamp(4, 32));
     let partials: Vec<Aligned> = (0..parts)
         .into_par_iter()
         .map(|i| {
-            let mut sums = Aligned::zeros::<T::Real>(len);
+            let mut sums = Aligned::zeros::<R>(len);
             let range = i * rows / parts..(i + 1) * rows / parts;
-            accumulate(path, g, &runs, lanes, x, dy, range, sums.slice_mut(len));
+            add(range, sums.slice_mut(len));
             sums
         })
         .collect();
     const CHUNK: usize = 4096;
-    let mut total = Aligned::zeros::<T::Real>(len);
+    let mut total = Aligned::zeros::<R>(len);
     total
-        .slice_mut::<T::Real>(len)
+        .slice_mut::<R>(len)
         .par_chunks_mut(CHUNK)
         .enumerate()
         .for_each(|(i, total)| {
             for partial in &partials {
-                let part = &partial.slice::<T::Real>(len)[i * CHUNK..][..total.len()];
+                let part = &partial.slice::<R>(len)[i * CHUNK..][..total.len()];
                 for (sum, &value) in total.iter_mut().zip(part) {
                     *sum += value;
                 }
             }
         });
-    unpack(total.slice(len), order, count, cols)
+    total
 }
 
 /// Adds the products of a range of output rows, counted over all images.

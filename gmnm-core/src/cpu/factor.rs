@@ -24,7 +24,7 @@ impl<T: Real> Factor<T> {
         products: Products,
         inner: usize,
         cols: usize,
-        at: impl Fn(usize, usize) -> T,
+        at: impl Fn(usize, usize) -> T + Sync,
     ) -> Self {
         let half = |split| HalfPanels::new(path, split, inner, cols, &at);
         match products {

@@ -6,6 +6,7 @@
 use std::marker::PhantomData;
 
 use half::bf16;
+use rayon::prelude::*;
 
 use super::dispatch::{Kernel, Path};
 use super::dots::{DotProduct, DotSweep, PairRun, SumLayout};
@@ -42,16 +43,21 @@ impl<T: Real> HalfPanels<T> {
         split: bool,
         inner: usize,
         cols: usize,
-        at: impl Fn(usize, usize) -> T,
+        at: impl Fn(usize, usize) -> T + Sync,
     ) -> Self {
         assert!(inner > 0);
         let (count, registers) = path.shape::<T>();
         let pairs = inner.div_ceil(2);
         let depth = if split { 2 * pairs } else { pairs };
         let mut weights = vec![[bf16::ZERO; 2]; padded(cols, count, registers) * depth];
+        let mut rest = weights.as_mut_slice();
+        let mut work = Vec::new();
         for (start, registers) in blocks(cols, count, registers) {
-            let width = registers * count;
-            let block = &mut weights[start * depth..][..width * depth];
+            let (block, after) = rest.split_at_mut(registers * count * depth);
+            work.push((start, registers * count, block));
+            rest = after;
+        }
+        let fill = |(start, width, block): (usize, usize, &mut [[bf16; 2]])| {
             for i in 0..inner {
                 for j in 0..width.min(cols - start) {
                     let at = parts(at(i, start + j));
@@ -61,7 +67,8 @@ impl<T: Real> HalfPanels<T> {
                     }
                 }
             }
-        }
+        };
+        work.into_par_iter().for_each(fill);
         Self {
             weights,
             inner,
@@ -93,22 +100,26 @@ impl<T: Real> HalfPanels<T> {
         let width = self.inner.next_multiple_of(self.path.shape::<T>().0);
         let parts = if self.split { 2 } else { 1 };
         with_scratch(rows * parts * width, |x: &mut [bf16]| {
-            self.path.run_bf16(ToRows {
-                from: left,
-                rows,
-                split: self.split,
-                to: x,
-            });
+            to_rows(self.path, left, rows, self.split, x);
             if add {
-                self.multiply::<true>(x, rows, out, out_step);
+                self.product_of_rounded::<true>(x, rows, out, out_step);
             } else {
-                self.multiply::<false>(x, rows, out, out_step);
+                self.product_of_rounded::<false>(x, rows, out, out_step);
             }
         });
     }
 
-    /// The product with rounded rows.
-    fn multiply<const ADD: bool>(&self, x: &[bf16], rows: usize, out: &mut [T], out_step: usize) {
+    /// The product with rows that [`to_rows`] has rounded.
+    ///
+    /// # Panics
+    /// When a slice is too short.
+    pub(super) fn product_of_rounded<const ADD: bool>(
+        &self,
+        x: &[bf16],
+        rows: usize,
+        out: &mut [T],
+        out_step: usize,
+    ) {
         let width = self.inner.next_multiple_of(self.path.shape::<T>().0);
         let len = self.inner.div_ceil(2);
         let run = |x: usize, k: usize| PairRun { x, k, len };
@@ -129,7 +140,26 @@ impl<T: Real> HalfPanels<T> {
     }
 }
 
-/// Rows rounded to bf16, each filled up to whole registers and, where `split`, followed by what was left.
+/// Writes `rows` rows rounded to bf16, each filled up to whole registers and, where `split`, followed by what was left.
+///
+/// # Panics
+/// When `to` is too short.
+pub(super) fn to_rows<T: Real>(
+    path: Path,
+    from: Rows<T>,
+    rows: usize,
+    split: bool,
+    to: &mut [bf16],
+) {
+    path.run_bf16(ToRows {
+        from,
+        rows,
+        split,
+        to,
+    });
+}
+
+/// [`to_rows`].
 struct ToRows<'a, T> {
     from: Rows<'a, T>,
     rows: usize,

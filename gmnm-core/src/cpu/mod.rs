@@ -10,6 +10,8 @@ mod amx;
 pub(crate) mod batch_norm;
 pub(crate) mod batch_norm_pool;
 pub(crate) mod conv;
+pub(crate) mod conv_geometry;
+mod conv_half;
 pub(crate) mod conv_weight;
 pub(crate) mod dispatch;
 mod dots;

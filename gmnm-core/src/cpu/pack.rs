@@ -14,7 +14,8 @@ pub(super) struct WeightOrder {
     pub(super) inner: usize,
     /// Taps of the kernel, kh · kw.
     pub(super) taps: usize,
-    lane_stride: usize,
+    /// From one of `lanes` to the next.
+    pub(super) lane_stride: usize,
     inner_stride: usize,
     flipped: bool,
 }

@@ -4,7 +4,8 @@ use std::marker::PhantomData;
 
 use half::bf16;
 
-use super::conv::{Grid, Pass, Run, Shared, Task, Tiles};
+use super::conv::{Shared, Task, Tiles};
+use super::conv_geometry::{Grid, Pass, Run};
 use super::conv_weight::Sweep;
 use super::dispatch::Path;
 use super::dots::{DotProduct, DotSweep, PairRun, SumLayout};

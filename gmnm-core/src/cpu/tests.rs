@@ -3,7 +3,8 @@
 use super::activation::Activation;
 use super::batch_norm::{self, Coefficients};
 use super::batch_norm_pool;
-use super::conv::{self, Geometry};
+use super::conv;
+use super::conv_geometry::Geometry;
 use super::conv_weight::weight_gradient;
 use super::dispatch::{Kernel, Path};
 use super::lanes::{Lanes, Real};
@@ -150,6 +151,11 @@ proptest::proptest! {
             for error in convolution_errors::<f32>(path, Products::Full, &g) {
                 proptest::prop_assert!(error < 2e-6, "{:?} {:?}: {:e}", path, g, error);
             }
+            for (products, bound) in [(Products::Half, HALF), (Products::Split, SPLIT)] {
+                for error in convolution_errors::<f32>(path, products, &g) {
+                    proptest::prop_assert!(error < bound, "{:?} {:?}: {:e}", path, g, error);
+                }
+            }
         }
     }
 
@@ -228,6 +234,8 @@ fn convolution_in_bf16_agrees_with_f64_on_every_path() {
     for path in Path::available() {
         for g in &tiled {
             assert!(winograd::applies::<f32>(path, g));
+        }
+        for g in shapes().iter().chain(&tiled) {
             let what = (path, g);
             check(
                 convolution_errors::<f32>(path, Products::Half, g),

@@ -2,7 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::conv::{Geometry, Shared};
+use super::conv::Shared;
+use super::conv_geometry::Geometry;
 use super::dispatch::Path;
 use super::lanes::Real;
 use super::pack::{blocks, padded};

@@ -6,7 +6,8 @@ use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tenso
 use super::cpu_storage::{ActivationElement, slice, with_activation, with_slice};
 use super::route::on_cpu;
 use super::{composed, tape};
-use crate::cpu::conv::{self, Geometry};
+use crate::cpu::conv;
+use crate::cpu::conv_geometry::Geometry;
 use crate::cpu::conv_weight::weight_gradient;
 use crate::cpu::dispatch::Path;
 use crate::cpu::planes::Products;

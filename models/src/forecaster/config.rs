@@ -88,6 +88,14 @@ pub struct DecompositionConfig {
     pub window: usize,
 }
 
+/// The settings of the plain LSTM.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LstmConfig {
+    /// Hidden values.
+    pub hidden: usize,
+}
+
 /// The kind of network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -96,6 +104,9 @@ pub enum ForecastNetwork {
     Recurrent(RecurrentConfig),
     /// Two linear maps, of a moving average and of what is left.
     Decomposition(DecompositionConfig),
+    /// An LSTM over the single steps of all series together, and a linear map of its last hidden values to all steps of
+    /// the horizon.
+    Lstm(LstmConfig),
 }
 
 /// The settings of a [`Forecaster`](super::Forecaster).
@@ -136,6 +147,9 @@ impl ForecasterConfig {
                         format!("{} is even, the average needs a middle", config.window),
                     ));
                 }
+            }
+            ForecastNetwork::Lstm(config) => {
+                check_range("network.lstm.hidden", config.hidden, 1..=16_384)?;
             }
         }
         match &self.series {

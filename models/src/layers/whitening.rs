@@ -201,7 +201,10 @@ mod tests {
         };
         // A filter's square is 1/(λ + ε).
         for (small, large) in scales(1e-3).into_iter().zip(scales(0.5)) {
-            assert!((1.0 / large - 1.0 / small - 0.499).abs() < 1e-3, "{small} {large}");
+            assert!(
+                (1.0 / large - 1.0 / small - 0.499).abs() < 1e-3,
+                "{small} {large}"
+            );
         }
     }
 

@@ -29,7 +29,9 @@ pub(super) fn run(args: &CompareArgs, printer: &Printer) -> anyhow::Result<Outco
     };
     let plan: Box<dyn Plan> = match args.task {
         CompareTask::Cifar => images(ImageTask::Cifar, args, on_device()?)?,
+        CompareTask::CifarFast => images(ImageTask::CifarFast, args, on_device()?)?,
         CompareTask::Mnist => images(ImageTask::Mnist, args, on_device()?)?,
+        CompareTask::MnistFast => images(ImageTask::MnistFast, args, on_device()?)?,
         CompareTask::Generation => images(ImageTask::Generation, args, on_device()?)?,
         CompareTask::Surfaces => fields(Task::Fitting, args, printer)?,
         CompareTask::Poisson => fields(Task::Poisson, args, printer)?,

@@ -24,8 +24,12 @@ use crate::train::{RunDir, Watch};
 pub enum ImageTask {
     /// The classifier, its baselines and its variants with attention on CIFAR-10.
     Cifar,
+    /// The classifier that learns in few epochs and its baselines on CIFAR-10.
+    CifarFast,
     /// The classifier and its baselines on MNIST and Fashion-MNIST.
     Mnist,
+    /// The classifier that learns in few epochs and its baselines on MNIST and Fashion-MNIST.
+    MnistFast,
     /// The generator and its baseline on CIFAR-10, CIFAR-100 and MNIST.
     Generation,
 }
@@ -34,7 +38,9 @@ impl ImageTask {
     fn name(self) -> &'static str {
         match self {
             Self::Cifar => "cifar",
+            Self::CifarFast => "cifar-fast",
             Self::Mnist => "mnist",
+            Self::MnistFast => "mnist-fast",
             Self::Generation => "generation",
         }
     }
@@ -53,21 +59,26 @@ impl ImageTask {
                 "cifar-classifier.plain",
                 "cifar-classifier.mlp",
             ],
+            Self::CifarFast | Self::MnistFast => &[
+                "cifar-classifier.fast",
+                "cifar-classifier.fast-plain",
+                "cifar-classifier.fast-mlp",
+            ],
             Self::Generation => &["image-generator", "image-generator.plain"],
         }
     }
 
     fn datasets(self) -> &'static [&'static str] {
         match self {
-            Self::Cifar => &["cifar10"],
-            Self::Mnist => &["mnist", "fashion-mnist"],
+            Self::Cifar | Self::CifarFast => &["cifar10"],
+            Self::Mnist | Self::MnistFast => &["mnist", "fashion-mnist"],
             Self::Generation => &["cifar10", "cifar100", "mnist"],
         }
     }
 
     fn measures(self) -> &'static [Measure] {
         match self {
-            Self::Cifar | Self::Mnist => &[
+            Self::Cifar | Self::CifarFast | Self::Mnist | Self::MnistFast => &[
                 Measure {
                     name: "accuracy",
                     larger_is_better: true,
