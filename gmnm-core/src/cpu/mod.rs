@@ -2,7 +2,8 @@
 //!
 //! Nothing in here knows a tensor: the ops check shapes and dtypes and call these functions with slices whose lengths
 //! fit. Each kernel is one generic function over [`lanes::Lanes`]; [`dispatch::Path`] instantiates it for AVX-512, for
-//! AVX2 with FMA and for portable arrays that the compiler vectorises (NEON on aarch64).
+//! AVX2 with FMA and for portable arrays that the compiler vectorises (NEON on aarch64). Products in bf16 have paths of
+//! their own for AVX512-BF16 and for the tiles of AMX.
 
 pub(crate) mod activation;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
