@@ -1,7 +1,7 @@
 //! The image generator of the paper's Figure 4: an encoder to a latent vector, a decoder of transposed convolutions
 //! whose output is multiplied element by element by 1 + G(latent), G a Gaussian mixture, and an output convolution.
 
-use candle_core::{Module, Result, Tensor};
+use candle_core::{DType, Module, Result, Tensor};
 use candle_nn::VarBuilder;
 use gmnm_core::init::uniform_fan_in;
 use gmnm_core::ops::{self, Activation, BatchNormConfig, Conv2dConfig, ConvTranspose2dConfig};
@@ -236,11 +236,12 @@ impl Generator {
             x = norm.forward(&conv.forward(&x)?, train)?;
         }
         if let Some(gate) = &self.gate {
-            // The 1 could be part of the mixture's bias; apart, it lets the decoder through from the start.
-            x = ops::in_f32(&x, |x| {
-                let gate = ops::cast(&gate.forward(latent)?, x.dtype())?;
-                x * (gate + 1.0)?.reshape(x.shape())?
-            })?;
+            // A factor of 1 + the mixture lets the decoder through from the start.
+            let factors = match latent.dtype() {
+                DType::BF16 => gate.forward(&ops::cast(latent, DType::F32)?)?,
+                _ => gate.forward(latent)?,
+            };
+            x = ops::gate(&x.reshape((n, 1, 1, ()))?, &factors)?.reshape(x.shape())?;
         }
         self.output.forward(&x)
     }

@@ -26,11 +26,11 @@ pub(crate) struct HalfPanels<T> {
     real: PhantomData<T>,
 }
 
-/// `value` as its nearest number in bf16 and what is left.
-fn parts<T: Real>(value: T) -> [bf16; 2] {
+/// The nearest number in bf16, and what is left of `value`.
+fn rounded<T: Real>(value: T) -> (bf16, f32) {
     let value = value.to_f64() as f32;
     let large = bf16::from_f32(value);
-    [large, bf16::from_f32(value - large.to_f32())]
+    (large, value - large.to_f32())
 }
 
 impl<T: Real> HalfPanels<T> {
@@ -60,10 +60,11 @@ impl<T: Real> HalfPanels<T> {
         let fill = |(start, width, block): (usize, usize, &mut [[bf16; 2]])| {
             for i in 0..inner {
                 for j in 0..width.min(cols - start) {
-                    let at = parts(at(i, start + j));
-                    block[i / 2 * width + j][i % 2] = at[0];
+                    let (large, rest) = rounded(at(i, start + j));
+                    block[i / 2 * width + j][i % 2] = large;
                     if split {
-                        block[(pairs + i / 2) * width + j][i % 2] = at[1];
+                        let small = bf16::from_f32(rest);
+                        block[(pairs + i / 2) * width + j][i % 2] = small;
                     }
                 }
             }

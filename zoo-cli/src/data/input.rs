@@ -86,9 +86,9 @@ pub(crate) fn open(path: &Path) -> Result<Box<dyn Read + Send>, DataError> {
 }
 
 /// Reads `count` bytes, or fewer where the stream ends. Memory grows with what is really there, so that a
-/// header cannot make the reader allocate what the file does not hold.
+/// header cannot make the reader allocate what the file does not hold, and small images take little.
 pub(crate) fn read_up_to(reader: &mut (impl Read + ?Sized), count: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(count.min(1 << 20) as usize);
+    let mut bytes = Vec::with_capacity(count.min(1 << 13) as usize);
     reader.take(count).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
