@@ -23,8 +23,8 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// Whether this processor multiplies in bf16 (AVX512-BF16, or the tiles of AMX). Where it does not, bf16 is still the format of
-    /// activations in [`Precision::Bf16`], and products are taken in f32.
+    /// Whether this processor multiplies in bf16 (AVX512-BF16, or the tiles of AMX). Where it does not, bf16 is still the
+    /// format of activations in [`Precision::Bf16`], and products are taken in f32.
     pub fn processor_multiplies_bf16() -> bool {
         Path::best().multiplies_bf16()
     }
