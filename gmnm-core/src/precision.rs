@@ -8,7 +8,7 @@ use std::str::FromStr;
 use candle_core::{DType, Tensor};
 
 use crate::cpu::dispatch::Path;
-use crate::cpu::planes::Products;
+use crate::cpu::products::Products;
 
 /// The numbers of activations and of the factors in products. Parameters, their gradients and all sums are f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -5,15 +5,15 @@ use std::ops::Range;
 
 use half::bf16;
 
-use super::conv::{Convolve, Shared};
 use super::conv_geometry::{Geometry, Passes, widen};
-use super::conv_weight::sum_of_parts;
+use super::conv_passes::{Convolve, Shared};
 use super::dispatch::{Kernel, Path};
 use super::factor::add_transposed;
 use super::half_tile::{HalfPanels, to_rows};
 use super::lanes::{Lanes, Real};
 use super::pack::WeightOrder;
-use super::planes::Products;
+use super::parts::sum_of_parts;
+use super::products::Products;
 use super::scratch::{with_scratch, with_two_scratches};
 use super::stored::Stored;
 use super::tile::Rows;

@@ -9,20 +9,15 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
-use super::conv::direct_products;
 use super::conv_geometry::{Geometry, Grid, Run, widen};
 use super::dispatch::{Kernel, Path};
 use super::lanes::{Lanes, Real};
 use super::pack::{WeightOrder, blocks, padded, unpack};
-use super::planes::Products;
-use super::scratch::{Aligned, with_scratch};
+use super::parts::sum_of_parts;
+use super::products::Products;
+use super::scratch::with_scratch;
 use super::stored::Stored;
 use super::{conv_half, winograd, winograd_weight};
-
-/// Partial sums may take this much memory.
-const PARTIALS: usize = 16 << 20;
 
 /// The gradient of the weight, `[out, input, kh, kw]`, from the input and the output's gradient.
 pub(crate) fn weight_gradient<T: Stored>(
@@ -37,7 +32,7 @@ pub(crate) fn weight_gradient<T: Stored>(
     if winograd::applies::<T::Real>(path, g) {
         return winograd_weight::weight_gradient(path, products, g, x, dy);
     }
-    let products = direct_products(path, products);
+    let products = products.direct(path);
     if products != Products::Full {
         return conv_half::weight_gradient(path, products, g, x, dy);
     }
@@ -50,40 +45,6 @@ pub(crate) fn weight_gradient<T: Stored>(
         accumulate(path, g, &runs, lanes, x, dy, range, sums);
     });
     unpack(total.slice(len), order, count, cols)
-}
-
-/// `len` sums over `rows` rows, of which `add` adds a range. Each part of the rows has sums of its own, and those are
-/// added in order.
-pub(super) fn sum_of_parts<R: Real>(
-    rows: usize,
-    len: usize,
-    add: impl Fn(Range<usize>, &mut [R]) + Sync,
-) -> Aligned {
-    let parts = rows.min((PARTIALS / (len * size_of::<R>()).max(1)).clamp(4, 32));
-    let partials: Vec<Aligned> = (0..parts)
-        .into_par_iter()
-        .map(|i| {
-            let mut sums = Aligned::zeros::<R>(len);
-            let range = i * rows / parts..(i + 1) * rows / parts;
-            add(range, sums.slice_mut(len));
-            sums
-        })
-        .collect();
-    const CHUNK: usize = 4096;
-    let mut total = Aligned::zeros::<R>(len);
-    total
-        .slice_mut::<R>(len)
-        .par_chunks_mut(CHUNK)
-        .enumerate()
-        .for_each(|(i, total)| {
-            for partial in &partials {
-                let part = &partial.slice::<R>(len)[i * CHUNK..][..total.len()];
-                for (sum, &value) in total.iter_mut().zip(part) {
-                    *sum += value;
-                }
-            }
-        });
-    total
 }
 
 /// Adds the products of a range of output rows, counted over all images.

@@ -8,7 +8,7 @@
 
 use half::bf16;
 
-use super::conv::store_partial;
+use super::conv_tiles::store_partial;
 use super::dispatch::{Kernel, Path};
 use super::lanes::{Lanes, Real};
 use super::pack::blocks;

@@ -3,7 +3,7 @@
 use super::dispatch::Path;
 use super::half_tile::{HalfPanels, add_transposed_half};
 use super::lanes::Real;
-use super::planes::Products;
+use super::products::Products;
 use super::tile::{self, Panels, Rows};
 
 /// A matrix that is packed once and meets many blocks of rows.

@@ -11,7 +11,7 @@ use super::dispatch::{Kernel, Path};
 use super::exp::{sigmoid, tanh};
 use super::factor::{Factor, add_transposed};
 use super::lanes::{Lanes, Real};
-use super::planes::Products;
+use super::products::Products;
 use super::scratch::with_scratch;
 use super::tile::Rows;
 

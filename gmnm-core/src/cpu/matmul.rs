@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::dispatch::Path;
 use super::factor::{Factor, add_transposed};
 use super::lanes::Real;
-use super::planes::Products;
+use super::products::Products;
 use super::tile::Rows;
 
 /// A `rows` × `cols` view whose element (i, j) is `data[i·row_step + j·col_step]`.

@@ -4,26 +4,15 @@ use std::marker::PhantomData;
 
 use half::bf16;
 
-use super::conv::{Shared, Task, Tiles};
 use super::conv_geometry::{Grid, Pass, Run};
+use super::conv_passes::Shared;
+use super::conv_tiles::{Task, Tiles};
 use super::conv_weight::Sweep;
 use super::dispatch::Path;
 use super::dots::{DotProduct, DotSweep, PairRun, SumLayout};
 use super::lanes::{Lanes, Real};
 use super::pack::WeightOrder;
 use super::scratch::Plain;
-
-/// What the products of a convolution are taken in; sums are always those of the type that is computed in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Products {
-    /// The type that is computed in.
-    #[default]
-    Full,
-    /// Factors rounded to bf16.
-    Half,
-    /// Factors as the sum of two numbers in bf16, without the product of the two smaller ones: an error of about 2⁻¹⁶.
-    Split,
-}
 
 /// Where the registers of a transform go: row `row`, columns from `column` on of plane `plane`.
 pub(super) trait Sink<R: Real>: Copy + Send + Sync {

@@ -3,7 +3,7 @@
 // Index loops over register tiles: the compiler unrolls them into registers.
 #![allow(clippy::needless_range_loop)]
 
-use super::conv::Shared;
+use super::conv_passes::Shared;
 use super::dispatch::Kernel;
 use super::lanes::{Lanes, MAX_COUNT, Real};
 use super::pack::WeightOrder;

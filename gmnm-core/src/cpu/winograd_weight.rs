@@ -2,12 +2,13 @@
 
 use rayon::prelude::*;
 
-use super::conv::Shared;
 use super::conv_geometry::Geometry;
+use super::conv_passes::Shared;
 use super::dispatch::Path;
 use super::lanes::Real;
 use super::pack::{blocks, padded};
-use super::planes::{Format, Full, Half, Place, PlaneSize, Products, Split};
+use super::planes::{Format, Full, Half, Place, PlaneSize, Split};
+use super::products::Products;
 use super::scratch::Aligned;
 use super::stored::Stored;
 use super::winograd::{PLANES, SKEW, Tiling};

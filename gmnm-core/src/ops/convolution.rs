@@ -10,7 +10,7 @@ use crate::cpu::conv;
 use crate::cpu::conv_geometry::Geometry;
 use crate::cpu::conv_weight::weight_gradient;
 use crate::cpu::dispatch::Path;
-use crate::cpu::planes::Products;
+use crate::cpu::products::Products;
 use crate::cpu::reduce::column_sums;
 
 /// A convolution of this geometry, or the transpose of one.

@@ -12,7 +12,7 @@ use super::join::join;
 use super::tape;
 use crate::cpu::dispatch::Path;
 use crate::cpu::lstm::{self, Done, Saved, Sizes};
-use crate::cpu::planes::Products;
+use crate::cpu::products::Products;
 use crate::cuda::{self, Machine};
 use crate::precision::products;
 

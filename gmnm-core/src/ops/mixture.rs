@@ -11,7 +11,7 @@ use super::tape;
 use crate::Aggregation;
 use crate::cpu::dispatch::Path;
 use crate::cpu::mixture::{Mixture, Sizes};
-use crate::cpu::planes::Products;
+use crate::cpu::products::Products;
 use crate::cuda::{self, Machine};
 use crate::precision::products;
 

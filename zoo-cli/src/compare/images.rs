@@ -179,9 +179,9 @@ impl ImagePlan {
             for model in task.models() {
                 let entry = registry::find(model)?;
                 let overrides = plan.overrides();
-                let data = &dataset.argument;
+                let data = public_name(&dataset.argument);
                 let recipe =
-                    recipe::resolve(entry.recipe, data, entry.config(), &overrides)?.recipe;
+                    recipe::resolve(entry.recipe, &data, entry.config(), &overrides)?.recipe;
                 shared.get_or_insert(recipe);
             }
             plan.recipes.extend(shared);
@@ -365,6 +365,7 @@ impl Plan for ImagePlan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::device::DeviceChoice;
 
     #[test]
     fn a_dataset_has_a_name_that_is_safe_in_paths_and_tables() {
@@ -376,5 +377,18 @@ mod tests {
         ] {
             assert_eq!(Dataset::new(argument).name, name);
         }
+    }
+
+    /// What the table says and what the runs do are then the same.
+    #[test]
+    fn the_recipe_of_a_path_is_that_of_the_dataset_that_it_is_called_by() {
+        let epochs = |data: &str| {
+            let hub = Settings::resolve_from(&Default::default(), &|_| None).unwrap();
+            let opened = DeviceChoice::Cpu.open().unwrap();
+            let plan = ImagePlan::new(ImageTask::MnistFast, Some(data), &[], None, hub, opened);
+            plan.unwrap().recipes[0].epochs
+        };
+        assert_eq!(epochs("/somewhere/mnist"), epochs("mnist"));
+        assert_ne!(epochs("mnist"), epochs("cifar10"));
     }
 }
