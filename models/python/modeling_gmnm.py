@@ -248,9 +248,10 @@ class Generator(nn.Module):
         self.to_latent = nn.Linear(flat, latent)
         self.from_latent = nn.Linear(latent, flat)
         self.decoder = nn.Sequential(*(Halve(i, o, activation, True) for i, o in zip(back, back[1:])))
-        self.gate = None
+        self.gate, self.normalize_gate = None, False
         if "gate" in config:
             gate = config["gate"]
+            self.normalize_gate = gate.get("normalize_input", False)
             outputs = math.prod(self.full)
             self.gate = Gmnm(latent, outputs, gate["components"], gate["projections"], gate["aggregation"])
         self.output = nn.Conv2d(config["features"], config["channels"], 3, padding=1)
@@ -265,6 +266,7 @@ class Generator(nn.Module):
         x = self.from_latent(latent).unflatten(1, self.smallest).permute(0, 3, 1, 2)
         x = self.decoder(x)
         if self.gate is not None:
+            latent = F.layer_norm(latent, latent.shape[-1:]) if self.normalize_gate else latent
             x = x * (1 + self.gate(latent)).unflatten(1, self.full).permute(0, 3, 1, 2)
         return self.output(x)
 

@@ -13,7 +13,7 @@ use gmnm_core::{ParamStore, gradient_check::random, rng::Philox};
 use models::classifier::{Classifier, ClassifierConfig};
 use models::field::Field;
 use models::forecaster::{ForecastNetwork, Forecaster, ForecasterConfig, HeadConfig, InstanceNorm};
-use models::generator::Generator;
+use models::generator::{Generator, GeneratorConfig};
 use models::layers::{MixFunction, Placement};
 use models::model_dir::{ModelDir, Storage, load, save};
 use models::{ModelConfig, registry};
@@ -153,12 +153,21 @@ fn classifiers_equal_pytorch() {
 #[test]
 fn generators_equal_pytorch() {
     let input = random(&[3, 32, 32, 3], DType::F32, 9).unwrap();
+    let case = |name: &str, config: &GeneratorConfig| {
+        let described = ModelConfig::Generator(config.clone());
+        assert_equal_to_pytorch(name, described, &input, |model| {
+            let store = model.store(DType::F32, &Device::Cpu)?;
+            Generator::new(config, store.detached().var_builder())?.forward(&input, false)
+        });
+    };
     for entry in registry::entries() {
-        if let ModelConfig::Generator(config) = entry.config() {
-            assert_equal_to_pytorch(entry.name, entry.config(), &input, |model| {
-                let store = model.store(DType::F32, &Device::Cpu)?;
-                Generator::new(&config, store.detached().var_builder())?.forward(&input, false)
-            });
+        let ModelConfig::Generator(mut config) = entry.config() else {
+            continue;
+        };
+        case(entry.name, &config);
+        if let Some(gate) = &mut config.gate {
+            gate.normalize_input = !gate.normalize_input;
+            case(entry.name, &config);
         }
     }
 }
