@@ -28,6 +28,21 @@ pub(crate) trait Kernel<T: Real> {
     unsafe fn run<V: Lanes<Scalar = T>, const ROWS: usize, const COLS: usize>(self);
 }
 
+/// On the terminal, past the test harness that hides what a passing test prints.
+#[cfg(test)]
+fn say_which_are_left_out(paths: &[Path]) {
+    use std::io::Write;
+    static SAID: std::sync::Once = std::sync::Once::new();
+    if !paths.is_empty() {
+        SAID.call_once(|| {
+            let _ = writeln!(
+                std::io::stderr(),
+                "SKIPPED the kernels of {paths:?}, which this processor cannot run"
+            );
+        });
+    }
+}
+
 impl Path {
     /// The fastest path of this processor.
     pub(crate) fn best() -> Self {
@@ -67,6 +82,7 @@ impl Path {
             super::amx::emulator::install();
             available.push(Self::Amx);
         }
+        say_which_are_left_out(&all[available.len()..]);
         available
     }
 
