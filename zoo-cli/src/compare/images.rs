@@ -179,9 +179,9 @@ impl ImagePlan {
             for model in task.models() {
                 let entry = registry::find(model)?;
                 let overrides = plan.overrides();
-                let data = public_name(&dataset.argument);
+                let data = &dataset.argument;
                 let recipe =
-                    recipe::resolve(entry.recipe, &data, entry.config(), &overrides)?.recipe;
+                    recipe::resolve(entry.recipe, data, entry.config(), &overrides)?.recipe;
                 shared.get_or_insert(recipe);
             }
             plan.recipes.extend(shared);

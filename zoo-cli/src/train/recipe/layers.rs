@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 use toml::{Table, Value};
 
 use super::{Overrides, Recipe, RecipeError, Resolved};
+use crate::data::public_name;
 
 /// The embedded recipes by name.
 const EMBEDDED: &[(&str, &str)] = &[
@@ -27,17 +28,18 @@ const EMBEDDED: &[(&str, &str)] = &[
     ),
 ];
 
-/// The recipe called `name` for the dataset `dataset`, with `overrides` over it, and the network `model` with their
-/// `model.*` keys.
+/// The recipe called `name` for `data`, a dataset's name or a path whose last part is taken for one, with `overrides`
+/// over it, and the network `model` with their `model.*` keys.
 ///
 /// # Errors
 /// When a key does not exist, a value has another type or is out of range, or the file cannot be read.
 pub fn resolve(
     name: &str,
-    dataset: &str,
+    data: &str,
     model: ModelConfig,
     overrides: &Overrides<'_>,
 ) -> Result<Resolved, RecipeError> {
+    let dataset = &public_name(data);
     let mut layers = Layers::new(model)?;
     if let Some((_, text)) = EMBEDDED.iter().find(|(key, _)| *key == name) {
         layers.file(&format!("recipe `{name}`"), text, dataset)?;
