@@ -14,6 +14,7 @@ use crate::cli::{EvalArgs, SummaryFormat, TrainArgs};
 use crate::field::{self, FieldRecipe, Measures, Problem, RunOptions, RunRecord};
 use crate::report::{Printer, Table};
 use crate::train::RunDir;
+use crate::train::recipe::{Overrides, Resolved};
 use crate::train::run_dir::IfExists;
 
 /// The entry called `name`, if its network is over the plane.
@@ -45,8 +46,13 @@ pub(super) fn train(
         entry.task,
         args.data.as_deref().unwrap_or(entry.default_data),
     )?;
-    let recipe =
-        FieldRecipe::resolve(entry.recipe, args.recipe.as_deref(), &args.set, args.epochs)?;
+    let overrides = Overrides {
+        file: args.recipe.as_deref(),
+        set: &args.set,
+        epochs: args.epochs,
+    };
+    let Resolved { recipe, model } = FieldRecipe::resolve(entry, problem.name(), &overrides)?;
+    let parameters = model.parameter_count()?;
     let dir = match &args.out {
         None => RunDir::numbered(Path::new("runs"), entry.name)?,
         Some(dir) if args.overwrite => RunDir::create(dir, IfExists::Overwrite)?,
@@ -54,12 +60,12 @@ pub(super) fn train(
     };
     let options = RunOptions {
         entry,
+        model,
         problem,
         recipe,
         seed: args.seed.unwrap_or(0),
         dir,
     };
-    let parameters = entry.config().parameter_count()?;
     printer.info(&format!(
         "training `{}` ({parameters} parameters) on `{}`: {}, seed {}, into `{}`",
         entry.name,
@@ -123,8 +129,12 @@ pub(super) fn eval(
     let (recipe, seed) = match record {
         Some(record) => (record.recipe, record.seed),
         None => {
-            let recipe = entry(&model.model).map_or("", |e| e.recipe);
-            (FieldRecipe::resolve(recipe, None, &[], None)?, 0)
+            let family = registry::find(match task {
+                Task::Poisson => "poisson-solver",
+                _ => "surface-fitter",
+            })?;
+            let resolved = FieldRecipe::resolve(family, problem.name(), &Overrides::default())?;
+            (resolved.recipe, 0)
         }
     };
     let conditions = problem.conditions(&recipe, seed);

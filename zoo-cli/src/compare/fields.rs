@@ -1,16 +1,19 @@
 //! Surfaces and equations.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Instant;
 
-use models::registry::{self, Task};
+use models::ModelConfig;
+use models::registry::{self, Entry, Task, UnknownModel};
 
 use super::curves::curve;
 use super::{Case, Contrast, Measure, Plan, Results, RunOutcome};
-use crate::field::{FieldRecipe, Problem, RecipeError, RunOptions, UnknownProblem, train};
+use crate::field::{FieldRecipe, Problem, RunOptions, UnknownProblem, train};
 use crate::report::plot::{Figure, LineChart, Scale};
 use crate::train::RunDir;
+use crate::train::recipe::{Overrides, RecipeError};
 use crate::train::run_dir::IfExists;
 
 /// `surfaces` or `poisson`: every model of the family on every problem.
@@ -19,6 +22,7 @@ pub struct FieldPlan {
     task: Task,
     problems: Vec<Problem>,
     recipe: FieldRecipe,
+    models: Vec<(&'static Entry, ModelConfig)>,
 }
 
 const fn error(name: &'static str) -> Measure {
@@ -45,6 +49,9 @@ pub enum PlanError {
     /// There is no such problem.
     #[error(transparent)]
     Problem(#[from] UnknownProblem),
+    /// The registry lacks the family's own name.
+    #[error(transparent)]
+    Family(#[from] UnknownModel),
 }
 
 impl FieldPlan {
@@ -54,7 +61,7 @@ impl FieldPlan {
     /// # Errors
     /// When there is no such problem, or no such key of the recipe.
     pub fn new(task: Task, data: Option<&str>, set: &[String]) -> Result<Self, PlanError> {
-        let (task, recipe) = match task {
+        let (task, family) = match task {
             Task::Poisson => (task, "poisson-solver"),
             _ => (Task::Fitting, "surface-fitter"),
         };
@@ -62,17 +69,22 @@ impl FieldPlan {
             Some(name) => vec![Problem::find(task, name)?],
             None => Problem::all(task),
         };
+        let overrides = Overrides {
+            set,
+            ..Overrides::default()
+        };
+        let resolve = |entry| FieldRecipe::resolve(entry, "", &overrides);
+        let models = (registry::entries().iter())
+            .filter(|entry| entry.task == task)
+            .map(|entry| Ok((entry, resolve(entry)?.model)))
+            .collect::<Result<_, RecipeError>>()?;
+        let recipe = resolve(registry::find(family)?)?.recipe;
         Ok(Self {
             task,
             problems,
-            recipe: FieldRecipe::resolve(recipe, None, set, None)?,
+            recipe,
+            models,
         })
-    }
-
-    fn models(&self) -> impl Iterator<Item = &'static str> + use<> {
-        let task = self.task;
-        let entries = registry::entries().iter().filter(move |e| e.task == task);
-        entries.map(|e| e.name)
     }
 }
 
@@ -108,7 +120,15 @@ impl Plan for FieldPlan {
 
     fn settings(&self) -> serde_json::Value {
         let problems: Vec<&str> = self.problems.iter().map(Problem::name).collect();
-        serde_json::json!({"problems": problems, "recipe": self.recipe})
+        let changed = (self.models.iter())
+            .filter(|(entry, model)| entry.config() != *model)
+            .map(|(entry, model)| (entry.name, model))
+            .collect::<BTreeMap<_, _>>();
+        let mut settings = serde_json::json!({"problems": problems, "recipe": self.recipe});
+        if !changed.is_empty() {
+            settings["models"] = serde_json::json!(changed);
+        }
+        settings
     }
 
     fn cases(&self) -> Vec<Case> {
@@ -118,7 +138,7 @@ impl Plan for FieldPlan {
         };
         let problems = self.problems.iter();
         problems
-            .flat_map(|p| self.models().map(move |m| case(p, m)))
+            .flat_map(|p| (self.models.iter()).map(move |(entry, _)| case(p, entry.name)))
             .collect()
     }
 
@@ -136,9 +156,13 @@ impl Plan for FieldPlan {
         dir: &Path,
         progress: &mut dyn FnMut(f64) -> bool,
     ) -> anyhow::Result<Option<RunOutcome>> {
-        let entry = registry::find(&case.model)?;
+        let planned = |(entry, _): &&(&Entry, _)| entry.name == case.model;
+        let Some((entry, model)) = self.models.iter().find(planned) else {
+            anyhow::bail!("`{}` is not in the plan", case.model);
+        };
         let options = RunOptions {
             entry,
+            model: model.clone(),
             problem: Problem::find(self.task, &case.problem)?,
             recipe: self.recipe.clone(),
             seed,
@@ -157,7 +181,7 @@ impl Plan for FieldPlan {
             return Ok(None);
         }
         Ok(Some(RunOutcome {
-            parameters: entry.config().parameter_count()?,
+            parameters: model.parameter_count()?,
             step_ms: started.elapsed().as_secs_f64() * 1e3 / steps.max(1) as f64,
             values: fit.measures.iter().map(|(_, value)| *value).collect(),
         }))
@@ -179,7 +203,8 @@ impl Plan for FieldPlan {
                 let mut chart = LineChart::new(format!("{}: {name}", problem.name()))
                     .x_label("iteration")
                     .y_scale(Scale::Log);
-                for model in self.models() {
+                for (entry, _) in &self.models {
+                    let model = entry.name;
                     let case = Case {
                         problem: problem.name().to_string(),
                         model: model.to_string(),

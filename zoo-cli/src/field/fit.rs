@@ -150,6 +150,7 @@ pub fn fit(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::recipe::Overrides;
     use models::ModelConfig;
     use models::registry::{self, Task};
 
@@ -164,7 +165,12 @@ mod tests {
             "final_iterations=20",
         ];
         let set = set.map(String::from);
-        FieldRecipe::resolve("poisson-solver", None, &set, None).unwrap()
+        let overrides = Overrides {
+            set: &set,
+            ..Overrides::default()
+        };
+        let entry = registry::find("poisson-solver").unwrap();
+        FieldRecipe::resolve(entry, "", &overrides).unwrap().recipe
     }
 
     fn field(name: &str) -> (Task, FieldConfig) {

@@ -15,5 +15,5 @@ mod start;
 pub use figure::{curves, picture};
 pub use fit::{Fit, Row, fit, initial};
 pub use problem::{EQUATIONS, Equation, Measures, Problem, SURFACES, Surface, UnknownProblem};
-pub use recipe::{FieldRecipe, RecipeError};
+pub use recipe::FieldRecipe;
 pub use run::{PICTURE, RunError, RunOptions, RunRecord, parameters, train};

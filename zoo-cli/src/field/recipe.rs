@@ -1,10 +1,9 @@
 //! How a network over the plane is trained.
 
-use std::path::Path;
-
-use models::registry::edit_distance;
+use models::registry::Entry;
 use serde::{Deserialize, Serialize};
-use toml::{Table, Value};
+
+use crate::train::recipe::{Layers, Overrides, RecipeError, Resolved};
 
 use super::minimize::{Adam, Lbfgs, LevenbergMarquardt};
 
@@ -46,21 +45,6 @@ fn one() -> usize {
     1
 }
 
-/// Why a recipe cannot be used.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{origin}: {problem}")]
-pub struct RecipeError {
-    origin: String,
-    problem: String,
-}
-
-fn error(origin: &str, problem: impl Into<String>) -> RecipeError {
-    RecipeError {
-        origin: origin.to_string(),
-        problem: problem.into(),
-    }
-}
-
 const EMBEDDED: &[(&str, &str)] = &[
     (
         "surface-fitter",
@@ -73,63 +57,35 @@ const EMBEDDED: &[(&str, &str)] = &[
 ];
 
 impl FieldRecipe {
-    /// The embedded recipe `name`, with the file of `--recipe`, `--epochs` (iterations in all, shared as in the
-    /// recipe) and each `--set key=value` over it.
+    /// The embedded recipe of `entry` and its network, with `overrides` over both; a file of recipes may have a section
+    /// for `problem`. Epochs are iterations in all, shared among the minimisers as in the recipe.
     ///
     /// # Errors
-    /// Names the key, with the nearest where it does not exist.
+    /// When a key does not exist, a value has another type or is out of range, or the file cannot be read.
     pub fn resolve(
-        name: &str,
-        file: Option<&Path>,
-        set: &[String],
-        epochs: Option<usize>,
-    ) -> Result<Self, RecipeError> {
-        let text = EMBEDDED
-            .iter()
-            .find(|(key, _)| *key == name)
-            .map_or("", |(_, text)| text);
-        let mut table = parse(name, text)?;
-        if let Some(path) = file {
-            let origin = path.display().to_string();
-            let text = std::fs::read_to_string(path)
-                .map_err(|e| error(&origin, format!("cannot be read: {e}")))?;
-            for (key, value) in parse(&origin, &text)? {
-                lay(&mut table, &origin, &key, value)?;
-            }
+        entry: &Entry,
+        problem: &str,
+        overrides: &Overrides<'_>,
+    ) -> Result<Resolved<Self>, RecipeError> {
+        let text = (EMBEDDED.iter().find(|(key, _)| *key == entry.recipe)).map(|(_, text)| text);
+        let embedded: Self = toml::from_str(text.unwrap_or(&"")).map_err(|e| {
+            let problem = e.message().to_string();
+            invalid(&format!("recipe `{}`", entry.recipe), problem)
+        })?;
+        let mut layers = Layers::new(&embedded, &entry.config())?;
+        layers.overrides(overrides, problem)?;
+        let mut resolved = layers.finish()?;
+        if let Some(epochs) = overrides.epochs {
+            resolved.recipe.scale(epochs)?;
         }
-        for assignment in set {
-            let origin = format!("--set {assignment}");
-            let Some((key, value)) = assignment.split_once('=') else {
-                return Err(error(&origin, "there is no value, write `--set key=value`"));
-            };
-            let value = format!("v = {}", value.trim())
-                .parse::<Table>()
-                .ok()
-                .and_then(|mut t| t.remove("v"))
-                .ok_or_else(|| {
-                    error(
-                        &origin,
-                        format!("`{value}` is not a number or a list of numbers"),
-                    )
-                })?;
-            lay(&mut table, &origin, key.trim(), value)?;
-        }
-        let mut recipe: Self = Value::Table(table)
-            .try_into()
-            .map_err(|e: toml::de::Error| error(name, e.message().to_string()))?;
-        if let Some(epochs) = epochs {
-            recipe.scale(epochs)?;
-        }
-        recipe.check(name)?;
-        Ok(recipe)
+        resolved.recipe.check()?;
+        Ok(resolved)
     }
 
     fn scale(&mut self, epochs: usize) -> Result<(), RecipeError> {
         if epochs == 0 {
-            return Err(error(
-                "--epochs 0",
-                "there is nothing to train, give at least 1",
-            ));
+            let problem = "there is nothing to train, give at least 1";
+            return Err(invalid("--epochs 0", problem.into()));
         }
         let total = self.iterations().max(1) as f64;
         let share = |n: usize| (n as f64 / total * epochs as f64) as usize;
@@ -155,7 +111,11 @@ impl FieldRecipe {
         self.adam_iterations + self.lbfgs_iterations + self.levenberg_marquardt_iterations
     }
 
-    fn check(&self, origin: &str) -> Result<(), RecipeError> {
+    fn check(&self) -> Result<(), RecipeError> {
+        let refuse = |key: &str, value: String, expected: &str| {
+            let problem = format!("{value} cannot be used, it must be {expected}");
+            Err(invalid(&format!("`{key}`"), problem))
+        };
         for (key, value, most) in [
             ("points", self.points, 1_000_000),
             ("boundary_points", self.boundary_points.max(1), 1_000_000),
@@ -163,10 +123,7 @@ impl FieldRecipe {
             ("starts", self.starts, 1000),
         ] {
             if !(1..=most).contains(&value) {
-                return Err(error(
-                    origin,
-                    format!("`{key}` is {value}, not within 1 to {most}"),
-                ));
+                return refuse(key, value.to_string(), &format!("from 1 to {most}"));
             }
         }
         for (key, value) in [
@@ -175,17 +132,11 @@ impl FieldRecipe {
             ("boundary_weight", self.boundary_weight),
         ] {
             if !(value > 0.0 && value.is_finite()) {
-                return Err(error(
-                    origin,
-                    format!("`{key}` is {value}, not a positive number"),
-                ));
+                return refuse(key, value.to_string(), "a number above 0");
             }
         }
         match self.coarse_grids.iter().find(|g| !(1..=1000).contains(*g)) {
-            Some(g) => Err(error(
-                origin,
-                format!("`coarse_grids` holds {g}, not within 1 to 1000"),
-            )),
+            Some(g) => refuse("coarse_grids", g.to_string(), "numbers from 1 to 1000"),
             None => Ok(()),
         }
     }
@@ -217,50 +168,57 @@ impl FieldRecipe {
     }
 }
 
-fn parse(origin: &str, text: &str) -> Result<Table, RecipeError> {
-    text.parse()
-        .map_err(|e: toml::de::Error| error(origin, format!("not valid TOML, {}", e.message())))
-}
-
-/// Replaces the value of `key`, which must exist with that type; an integer may stand for a number with a fraction.
-fn lay(table: &mut Table, origin: &str, key: &str, value: Value) -> Result<(), RecipeError> {
-    let Some(there) = table.get_mut(key) else {
-        let nearest = table.keys().min_by_key(|k| edit_distance(k, key)).cloned();
-        let hint = nearest.map_or(String::new(), |k| format!(", did you mean `{k}`?"));
-        return Err(error(origin, format!("there is no key `{key}`{hint}")));
-    };
-    *there = match (&*there, value) {
-        (Value::Float(_), Value::Integer(n)) => Value::Float(n as f64),
-        (Value::Integer(_), Value::Integer(n)) if n < 0 => {
-            return Err(error(origin, format!("`{key}` is {n}, not a count")));
-        }
-        (old, new) if old.same_type(&new) => new,
-        (old, new) => {
-            let (needs, has) = (old.type_str(), new.type_str());
-            return Err(error(
-                origin,
-                format!("`{key}` needs a value of type {needs}, not {has}"),
-            ));
-        }
-    };
-    Ok(())
+fn invalid(origin: &str, problem: String) -> RecipeError {
+    RecipeError::Invalid {
+        origin: origin.to_string(),
+        problem,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use models::registry::{self, Task};
 
-    fn resolve(set: &[&str], epochs: Option<usize>) -> Result<FieldRecipe, String> {
+    fn resolve(set: &[&str], epochs: Option<usize>) -> Result<Resolved<FieldRecipe>, String> {
         let set: Vec<String> = set.iter().map(ToString::to_string).collect();
-        FieldRecipe::resolve("surface-fitter", None, &set, epochs).map_err(|e| e.to_string())
+        let overrides = Overrides {
+            file: None,
+            set: &set,
+            epochs,
+        };
+        let entry = registry::find("surface-fitter").unwrap();
+        FieldRecipe::resolve(entry, "peak", &overrides).map_err(|e| e.to_string())
     }
 
     #[test]
-    fn overrides_lie_over_the_embedded_recipe() {
-        let recipe = resolve(&["points=77", "learning_rate = 1"], Some(100)).unwrap();
+    fn overrides_lie_over_the_embedded_recipe_and_the_network() {
+        let set = ["points=77", "learning_rate = 1", "model.projections=[2, 2]"];
+        let Resolved { recipe, model } = resolve(&set, Some(100)).unwrap();
         assert_eq!((recipe.points, recipe.learning_rate), (77, 1.0));
         assert_eq!(recipe.iterations(), 100);
-        assert!(FieldRecipe::resolve("poisson-solver", None, &[], None).is_ok());
+        let before = resolve(&[], None).unwrap().model;
+        assert!(model.parameter_count().unwrap() > before.parameter_count().unwrap());
+        for entry in registry::entries() {
+            if matches!(entry.task, Task::Fitting | Task::Poisson) {
+                FieldRecipe::resolve(entry, "", &Overrides::default()).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn a_section_of_a_file_is_for_one_problem() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "points = 8\n[datasets.peak]\npoints = 9\n").unwrap();
+        let overrides = Overrides {
+            file: Some(file.path()),
+            ..Overrides::default()
+        };
+        let entry = registry::find("surface-fitter").unwrap();
+        for (problem, points) in [("peak", 9), ("chirp", 8)] {
+            let resolved = FieldRecipe::resolve(entry, problem, &overrides).unwrap();
+            assert_eq!(resolved.recipe.points, points);
+        }
     }
 
     #[test]
@@ -268,11 +226,15 @@ mod tests {
         for (set, expected) in [
             ("point=3", "did you mean `points`?"),
             ("points", "write `--set key=value`"),
-            ("points=-3", "not a count"),
-            ("points=0", "within 1 to"),
-            ("points=many", "not a number"),
-            ("learning_rate=nan", "not a positive number"),
-            ("coarse_grids=3", "needs a value of type array"),
+            ("points=-3", "`points`"),
+            ("points=0", "must be from 1 to"),
+            ("points=many", "needs a whole number"),
+            ("learning_rate=nan", "must be a number above 0"),
+            ("coarse_grids=3", "needs a list"),
+            ("coarse_grids=[0]", "must be numbers from 1 to 1000"),
+            ("model.hiden=[3]", "did you mean `model.hidden`?"),
+            ("model.hidden=[3, 3]", "3 layers need as many numbers"),
+            ("model.components=[12, 0]", "components"),
         ] {
             let problem = resolve(&[set], None).unwrap_err();
             assert!(

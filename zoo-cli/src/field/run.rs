@@ -44,6 +44,8 @@ pub enum RunError {
 pub struct RunOptions<'a> {
     /// The model.
     pub entry: &'a Entry,
+    /// Its network.
+    pub model: ModelConfig,
     /// The problem.
     pub problem: Problem,
     /// How.
@@ -111,8 +113,7 @@ pub fn train(
     options: &RunOptions,
     watch: &mut dyn FnMut(usize, f64) -> ControlFlow<()>,
 ) -> Result<Fit, RunError> {
-    let model_config = options.entry.config();
-    let Some(config) = field_config(&model_config) else {
+    let Some(config) = field_config(&options.model) else {
         return Err(RunError::Model(options.entry.name.to_string()));
     };
     let trained = fit(
@@ -152,7 +153,7 @@ pub fn train(
     write(TRAINING, &format!("{text}\n"))?;
     let model = ModelDir {
         model: options.entry.name.to_string(),
-        config: model_config.clone(),
+        config: options.model.clone(),
         labels: Vec::new(),
         preprocessor: None,
         tensors: trained.tensors(config)?,
@@ -185,6 +186,7 @@ fn csv(problem: &Problem, fit: &Fit) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::recipe::Overrides;
     use crate::train::run_dir::IfExists;
     use models::registry;
     use std::path::Path;
@@ -197,11 +199,17 @@ mod tests {
             "levenberg_marquardt_iterations=5",
             "starts=1",
         ];
+        let overrides = Overrides {
+            set: &set.map(String::from),
+            ..Overrides::default()
+        };
+        let entry = registry::find("surface-fitter").unwrap();
+        let resolved = FieldRecipe::resolve(entry, "peak", &overrides).unwrap();
         RunOptions {
-            entry: registry::find("surface-fitter").unwrap(),
+            entry,
+            model: resolved.model,
             problem: Problem::find(Task::Fitting, "peak").unwrap(),
-            recipe: FieldRecipe::resolve("surface-fitter", None, &set.map(String::from), None)
-                .unwrap(),
+            recipe: resolved.recipe,
             seed: 1,
             dir: RunDir::create(dir, IfExists::Refuse).unwrap(),
         }

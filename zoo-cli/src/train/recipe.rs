@@ -19,6 +19,7 @@ use super::precision::PrecisionChoice;
 use super::schedule::Schedule;
 use crate::data::augment::Augmentation;
 
+pub(crate) use layers::Layers;
 pub use layers::resolve;
 pub use series::{SeriesLoss, SeriesRecipe};
 
@@ -162,9 +163,9 @@ pub struct Overrides<'a> {
 
 /// A recipe with the network that it trains.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Resolved {
+pub struct Resolved<R = Recipe> {
     /// The training.
-    pub recipe: Recipe,
+    pub recipe: R,
     /// The network, `model.*` overrides applied.
     pub model: ModelConfig,
 }

@@ -1,7 +1,11 @@
 //! Laying recipes over each other, key by key.
 
+use std::marker::PhantomData;
+
 use models::ModelConfig;
 use models::registry::edit_distance;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 use toml::{Table, Value};
 
@@ -40,44 +44,57 @@ pub fn resolve(
     overrides: &Overrides<'_>,
 ) -> Result<Resolved, RecipeError> {
     let dataset = &public_name(data);
-    let mut layers = Layers::new(model)?;
+    let mut layers = Layers::new(&Recipe::default(), &model)?;
     if let Some((_, text)) = EMBEDDED.iter().find(|(key, _)| *key == name) {
         layers.file(&format!("recipe `{name}`"), text, dataset)?;
     }
-    if let Some(path) = overrides.file {
-        let shown = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|source| RecipeError::Read {
-            path: shown.clone(),
-            source,
-        })?;
-        layers.file(&format!("recipe `{shown}`"), &text, dataset)?;
-    }
-    for assignment in overrides.set {
-        layers.assignment(assignment)?;
-    }
+    layers.overrides(overrides, dataset)?;
     if let Some(epochs) = overrides.epochs {
         let epochs = i64::try_from(epochs).unwrap_or(i64::MAX);
         layers.set("--epochs", &["epochs".into()], Value::Integer(epochs))?;
     }
-    layers.finish()
+    let mut resolved = layers.finish()?;
+    resolved.recipe.validate()?;
+    resolved.recipe.precision = resolved.recipe.precision.settled(&resolved.model);
+    Ok(resolved)
 }
 
-/// A recipe under construction: every key is there from the start, with a value of its type.
-struct Layers {
+/// A recipe of the type `R` under construction: every key is there from the start, with a value of its type.
+pub(crate) struct Layers<R> {
     recipe: Table,
     model: Json,
+    kind: PhantomData<R>,
 }
 
-impl Layers {
-    fn new(model: ModelConfig) -> Result<Self, RecipeError> {
+impl<R: Serialize + DeserializeOwned> Layers<R> {
+    /// The lowest layer.
+    pub(crate) fn new(recipe: &R, model: &ModelConfig) -> Result<Self, RecipeError> {
         let internal = |problem: String| RecipeError::Invalid {
             origin: "the default recipe".into(),
             problem,
         };
         Ok(Self {
-            recipe: Table::try_from(Recipe::default()).map_err(|e| internal(e.to_string()))?,
+            recipe: Table::try_from(recipe).map_err(|e| internal(e.to_string()))?,
             model: serde_json::to_value(model).map_err(|e| internal(e.to_string()))?,
+            kind: PhantomData,
         })
+    }
+
+    /// Lays the file of `--recipe` over what is there, with its section for `dataset`, then each `--set`.
+    pub(crate) fn overrides(
+        &mut self,
+        overrides: &Overrides<'_>,
+        dataset: &str,
+    ) -> Result<(), RecipeError> {
+        if let Some(path) = overrides.file {
+            let shown = path.display().to_string();
+            let text = std::fs::read_to_string(path).map_err(|source| RecipeError::Read {
+                path: shown.clone(),
+                source,
+            })?;
+            self.file(&format!("recipe `{shown}`"), &text, dataset)?;
+        }
+        (overrides.set.iter()).try_for_each(|assignment| self.assignment(assignment))
     }
 
     /// Lays a whole file over what is there: its top level, then its section for `dataset`.
@@ -181,7 +198,7 @@ impl Layers {
             *there = value;
         }
         // Deserialised at once, so that a refused value is blamed on its own key.
-        let all: Result<Recipe, _> = self.recipe.clone().try_into();
+        let all: Result<R, _> = self.recipe.clone().try_into();
         all.map(drop)
             .map_err(|e: toml::de::Error| RecipeError::Invalid {
                 origin: origin.to_string(),
@@ -247,22 +264,19 @@ impl Layers {
         }
     }
 
-    fn finish(self) -> Result<Resolved, RecipeError> {
+    /// The recipe and the network, whose settings have been checked.
+    pub(crate) fn finish(self) -> Result<Resolved<R>, RecipeError> {
         let invalid = |origin: &str, problem: &str| RecipeError::Invalid {
             origin: origin.to_string(),
             problem: one_line(problem),
         };
-        let mut recipe: Recipe = self
-            .recipe
-            .try_into()
+        let recipe: R = (self.recipe.try_into())
             .map_err(|e: toml::de::Error| invalid("the recipe", e.message()))?;
-        recipe.validate()?;
         let model: ModelConfig = serde_json::from_value(self.model)
             .map_err(|e| invalid("the model's settings", &e.to_string()))?;
         model
             .validate()
             .map_err(|e| invalid("the model's settings", &e.to_string()))?;
-        recipe.precision = recipe.precision.settled(&model);
         Ok(Resolved { recipe, model })
     }
 
