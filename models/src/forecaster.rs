@@ -31,8 +31,17 @@
 //! | 128 | 0.3 | 0.002 | weight decay 0.5 | 0.5315 | 0.8227 |
 //! | 128 | 0.3 | 0.002 | the mean taken, not the last value | 0.5672 | 0.8198 |
 //! | 256 | 0.5 | 0.001 | | 0.5298 | |
-//! | 128 | 0.3 | 0.004 | an average of the weights (the default) | 0.5278 | 0.8156 |
+//! | 128 | 0.3 | 0.004 | an average of the weights | 0.5278 | 0.8156 |
 //! | 128 | 0.3 | 0.008 | an average of the weights | 0.5281 | 0.8203 |
+//!
+//! The default, the row of 0.5278 with dropout 0.1, is level with 0.3 on ETTh1 and better on the two other series that were
+//! tried: the same error, seeds 10 to 12 on ETTh1 and 10 on the others (hourly electricity load, Beijing's temperature).
+//!
+//! | dropout | ETTh1, 96 | ETTh1, 192 | load, 96 | temperature, 96 |
+//! |---:|---:|---:|---:|---:|
+//! | 0 | | | 0.0910 | 0.1878 |
+//! | 0.1 | 0.5265 | 0.6333 | 0.0908 | 0.1882 |
+//! | 0.3 | 0.5278 | 0.6326 | 0.1109 | 0.1901 |
 //!
 //! The mixture and a linear head are level there, and in the README's table of three seeds.
 

@@ -364,7 +364,7 @@ fn recurrent(hidden: usize, head: HeadConfig) -> ModelConfig {
             segment: 48,
             hidden,
             embed_components: None,
-            dropout: 0.3,
+            dropout: 0.1,
             head,
         }),
     )
