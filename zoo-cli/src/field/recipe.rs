@@ -226,7 +226,7 @@ mod tests {
         for (set, expected) in [
             ("point=3", "did you mean `points`?"),
             ("points", "write `--set key=value`"),
-            ("points=-3", "`points`"),
+            ("points=-3", "`points` needs a whole number of at least 0"),
             ("points=0", "must be from 1 to"),
             ("points=many", "needs a whole number"),
             ("learning_rate=nan", "must be a number above 0"),

@@ -186,6 +186,11 @@ impl<R: Serialize + DeserializeOwned> Layers<R> {
         };
         let value = match (there, value) {
             (Value::Float(_), Value::Integer(i)) => Value::Float(i as f64),
+            // Every whole number of a recipe is a count.
+            (Value::Integer(_), Value::Integer(i)) if i < 0 => {
+                let expected = "a whole number of at least 0";
+                return Err(wrong_type(origin, &key, expected, &Value::Integer(i)));
+            }
             (Value::Table(_), other) => {
                 return Err(wrong_type(origin, &key, "one of its keys set", &other));
             }

@@ -65,7 +65,7 @@ fn a_wrong_type_is_refused() {
     assert!(message(&["schedule.shape=wavy"]).contains("schedule.shape"));
     assert!(message(&["epochs"]).contains("write `--set key=value`"));
     assert!(message(&["epochs="]).contains("write `--set key=value`"));
-    assert!(message(&["epochs=-1"]).contains("epochs"));
+    assert!(message(&["epochs=-1"]).contains("`epochs` needs a whole number of at least 0"));
 }
 
 #[test]
