@@ -120,15 +120,10 @@ impl Plan for FieldPlan {
 
     fn settings(&self) -> serde_json::Value {
         let problems: Vec<&str> = self.problems.iter().map(Problem::name).collect();
-        let changed = (self.models.iter())
-            .filter(|(entry, model)| entry.config() != *model)
+        let models: BTreeMap<_, _> = (self.models.iter())
             .map(|(entry, model)| (entry.name, model))
-            .collect::<BTreeMap<_, _>>();
-        let mut settings = serde_json::json!({"problems": problems, "recipe": self.recipe});
-        if !changed.is_empty() {
-            settings["models"] = serde_json::json!(changed);
-        }
-        settings
+            .collect();
+        serde_json::json!({"problems": problems, "recipe": self.recipe, "models": models})
     }
 
     fn cases(&self) -> Vec<Case> {

@@ -1,9 +1,11 @@
 //! Forecasts at several horizons.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use models::ModelConfig;
 use models::registry::{self, Task};
 
 use super::{Case, Contrast, Measure, Plan, Results, RunOutcome, mean, with_device};
@@ -12,7 +14,7 @@ use crate::device::Opened;
 use crate::report::plot::{Figure, LineChart, Style};
 use crate::train::Watch;
 use crate::train::metrics::Row;
-use crate::train::recipe::{self, Overrides};
+use crate::train::recipe::{self, Overrides, Recipe, Resolved};
 use crate::train::run_dir::IfExists;
 use crate::train::session::{Output, Request, Session, SessionEnd};
 use crate::train::tasks::forecasting::{Windows, settings};
@@ -20,6 +22,8 @@ use crate::train::tasks::forecasting::{Windows, settings};
 /// The horizons of the literature's tables.
 pub const HORIZONS: [usize; 4] = [96, 192, 336, 720];
 
+/// The model that the others are held against.
+const OURS: &str = "series-forecaster";
 /// The forecast that repeats the last value.
 const NAIVE: &str = "naive";
 /// The forecast that repeats the last season: a day of hours, a week of days, a year of months.
@@ -43,6 +47,10 @@ pub struct ForecastPlan {
     horizons: Vec<usize>,
     set: Vec<String>,
     opened: Opened,
+    /// The recipe that all networks share.
+    recipe: Recipe,
+    /// The networks' settings at the first of [`HORIZONS`].
+    networks: BTreeMap<&'static str, ModelConfig>,
 }
 
 impl ForecastPlan {
@@ -56,17 +64,19 @@ impl ForecastPlan {
         horizons: &[usize],
         set: &[String],
         opened: Opened,
-    ) -> Result<Self, recipe::RecipeError> {
-        let plan = Self {
+    ) -> anyhow::Result<Self> {
+        let mut networks = BTreeMap::new();
+        for name in Self::models() {
+            networks.insert(name, resolve(name, data, set, HORIZONS[0])?.model);
+        }
+        Ok(Self {
             data: data.map(str::to_string),
             horizons: horizons.to_vec(),
             set: set.to_vec(),
             opened,
-        };
-        for name in Self::models() {
-            plan.resolve(name, HORIZONS[0])?;
-        }
-        Ok(plan)
+            recipe: resolve(OURS, data, set, HORIZONS[0])?.recipe,
+            networks,
+        })
     }
 
     fn models() -> impl Iterator<Item = &'static str> {
@@ -74,30 +84,6 @@ impl ForecastPlan {
         entries
             .filter(|e| e.task == Task::Forecasting)
             .map(|e| e.name)
-    }
-
-    fn overrides(&self, horizon: usize) -> Vec<String> {
-        let mut set = self.set.clone();
-        set.push(format!("model.horizon={horizon}"));
-        set
-    }
-
-    fn resolve(&self, name: &str, horizon: usize) -> Result<recipe::Resolved, recipe::RecipeError> {
-        let (recipe, config) = match registry::find(name) {
-            Ok(entry) => (entry.recipe, entry.config()),
-            Err(_) => return self.resolve("series-forecaster", horizon),
-        };
-        let set = self.overrides(horizon);
-        let overrides = Overrides {
-            set: &set,
-            ..Overrides::default()
-        };
-        recipe::resolve(
-            recipe,
-            self.data.as_deref().unwrap_or("sample"),
-            config,
-            &overrides,
-        )
     }
 
     fn case(horizon: usize, model: &str) -> Case {
@@ -109,7 +95,7 @@ impl ForecastPlan {
 
     /// What the forecasts that only repeat measure.
     fn repeat(&self, horizon: usize, seasonal: bool) -> anyhow::Result<RunOutcome> {
-        let resolved = self.resolve("series-forecaster", horizon)?;
+        let resolved = resolve(OURS, self.data.as_deref(), &self.set, horizon)?;
         let config = settings(&resolved.model)?;
         let options = resolved.recipe.series_options();
         let windows = Windows::open(config, self.data.as_deref(), "sample", &options)?;
@@ -120,6 +106,35 @@ impl ForecastPlan {
             values: windows.repeat(config, season)?,
         })
     }
+}
+
+/// `set` and the horizon.
+fn with_horizon(set: &[String], horizon: usize) -> Vec<String> {
+    let mut set = set.to_vec();
+    set.push(format!("model.horizon={horizon}"));
+    set
+}
+
+/// The network `name` and its recipe for the series `data` at this horizon, `set` over both.
+fn resolve(
+    name: &str,
+    data: Option<&str>,
+    set: &[String],
+    horizon: usize,
+) -> anyhow::Result<Resolved> {
+    let entry = registry::find(name)?;
+    let set = with_horizon(set, horizon);
+    let overrides = Overrides {
+        set: &set,
+        ..Overrides::default()
+    };
+    let data = data.unwrap_or("sample");
+    Ok(recipe::resolve(
+        entry.recipe,
+        data,
+        entry.config(),
+        &overrides,
+    )?)
 }
 
 /// Passes the part of a run that is done on to the comparison, and its wish to stop on to the run.
@@ -160,13 +175,13 @@ impl Plan for ForecastPlan {
     }
 
     fn settings(&self) -> serde_json::Value {
-        let resolved = self.resolve("series-forecaster", HORIZONS[0]);
-        let recipe = resolved.map(|r| serde_json::to_value(r.recipe).unwrap_or_default());
+        // The networks but for their horizon.
         let settings = serde_json::json!({
             "data": self.data,
             "horizons": self.horizons,
             "set": self.set,
-            "recipe": recipe.unwrap_or_default(),
+            "recipe": self.recipe,
+            "models": self.networks,
         });
         with_device(settings, &self.opened)
     }
@@ -198,7 +213,7 @@ impl Plan for ForecastPlan {
         if [NAIVE, SEASONAL].contains(&case.model.as_str()) {
             return self.repeat(horizon, case.model == SEASONAL).map(Some);
         }
-        let set = self.overrides(horizon);
+        let set = with_horizon(&self.set, horizon);
         let request = Request {
             model: &case.model,
             data: self.data.as_deref(),
@@ -246,11 +261,7 @@ impl Plan for ForecastPlan {
                     (!values.is_empty()).then(|| (h as f64, mean(&values)))
                 });
                 let short = model.split_once('.').map_or(model, |(_, variant)| variant);
-                let name = if short == "series-forecaster" {
-                    "GMNM"
-                } else {
-                    short
-                };
+                let name = if short == OURS { "GMNM" } else { short };
                 chart = chart.series(name, points.collect(), Style::LineAndDots);
             }
             figure = figure.panel(chart);

@@ -1,11 +1,12 @@
 //! Classifiers and generators of images.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::bail;
-use models::registry;
+use models::{ModelConfig, registry};
 
 use super::curves::{curve, last};
 use super::{Case, Contrast, Measure, Plan, Results, RunOutcome, with_device};
@@ -145,6 +146,8 @@ pub struct ImagePlan {
     opened: Opened,
     /// The recipe of each dataset; all models of a task share it.
     recipes: Vec<Recipe>,
+    /// The networks' settings on each dataset, before its images say how many classes and channels there are.
+    networks: Vec<BTreeMap<&'static str, ModelConfig>>,
 }
 
 impl ImagePlan {
@@ -173,18 +176,21 @@ impl ImagePlan {
             hub,
             opened,
             recipes: Vec::new(),
+            networks: Vec::new(),
         };
         for dataset in &plan.datasets {
             let mut shared: Option<Recipe> = None;
+            let mut networks = BTreeMap::new();
             for model in task.models() {
                 let entry = registry::find(model)?;
                 let overrides = plan.overrides();
                 let data = &dataset.argument;
-                let recipe =
-                    recipe::resolve(entry.recipe, data, entry.config(), &overrides)?.recipe;
-                shared.get_or_insert(recipe);
+                let resolved = recipe::resolve(entry.recipe, data, entry.config(), &overrides)?;
+                networks.insert(*model, resolved.model);
+                shared.get_or_insert(resolved.recipe);
             }
             plan.recipes.extend(shared);
+            plan.networks.push(networks);
         }
         Ok(plan)
     }
@@ -276,7 +282,7 @@ impl Plan for ImagePlan {
     fn settings(&self) -> serde_json::Value {
         let data: Vec<&str> = self.datasets.iter().map(|d| d.argument.as_str()).collect();
         let settings = serde_json::json!({
-            "models": self.task.models(),
+            "models": self.networks,
             "data": data,
             "set": self.set,
             "recipes": self.recipes,

@@ -325,6 +325,39 @@ mod tests {
         assert!(table.contains("4.00× [4.00, 4.00]"), "{table}");
     }
 
+    /// A program whose networks have other defaults does not go on with the comparison.
+    #[test]
+    fn a_comparison_keeps_the_settings_of_its_networks() {
+        use crate::device::DeviceChoice;
+        use crate::hub::Settings;
+        use models::registry::{Task, find};
+
+        let cpu = || DeviceChoice::Cpu.open().unwrap();
+        let hub = Settings::resolve_from(&Default::default(), &|_| None).unwrap();
+        let images = ImagePlan::new(ImageTask::Cifar, Some("cifar10"), &[], None, hub, cpu());
+        let forecasts = ForecastPlan::new(Some("ETTh1.csv"), &HORIZONS, &[], cpu());
+        let fields = FieldPlan::new(Task::Poisson, None, &[]);
+        for (models, names) in [
+            (
+                images.unwrap().settings()["models"][0].take(),
+                ["cifar-classifier", "cifar-classifier.attention"],
+            ),
+            (
+                forecasts.unwrap().settings()["models"].take(),
+                ["series-forecaster", "series-forecaster.lstm"],
+            ),
+            (
+                fields.unwrap().settings()["models"].take(),
+                ["poisson-solver", "poisson-solver.kan"],
+            ),
+        ] {
+            for name in names {
+                let expected = serde_json::to_value(find(name).unwrap().config()).unwrap();
+                assert_eq!(models[name], expected, "{name}");
+            }
+        }
+    }
+
     #[test]
     fn another_directory_is_refused_and_left_alone() {
         let dir = tempfile::tempdir().unwrap();
