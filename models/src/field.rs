@@ -286,6 +286,12 @@ mod tests {
         vec![
             gmnm(Aggregation::Norm),
             gmnm(Aggregation::Sum),
+            FieldConfig::Gmnm {
+                hidden: Vec::new(),
+                components: vec![7],
+                projections: vec![2],
+                aggregation: Aggregation::Norm,
+            },
             FieldConfig::Mlp { hidden: vec![5, 4] },
             FieldConfig::Kan {
                 hidden: vec![2],

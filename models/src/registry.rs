@@ -55,6 +55,12 @@ impl Entry {
     pub fn config(&self) -> ModelConfig {
         (self.config)()
     }
+
+    /// Other shapes of the network, of as many parameters, that training may choose from besides [`config`](Self::config):
+    /// surfaces are too unlike for one shape.
+    pub fn alternatives(&self) -> Vec<ModelConfig> {
+        entries::alternatives(self.name)
+    }
 }
 
 /// A name that is not in the registry.
@@ -160,6 +166,13 @@ mod tests {
         for (i, entry) in entries().iter().enumerate() {
             assert!(entries()[..i].iter().all(|e| e.name != entry.name));
             entry.config().validate().unwrap();
+            let count = |config: &ModelConfig| config.parameter_count().unwrap() as f64;
+            for shape in entry.alternatives() {
+                shape.validate().unwrap();
+                let ratio = count(&shape) / count(&entry.config());
+                // No shape has more than its network's own but for rounding, and none much less.
+                assert!((0.95..=1.05).contains(&ratio), "{}: {ratio}", entry.name);
+            }
         }
     }
 }

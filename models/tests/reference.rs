@@ -215,8 +215,12 @@ fn fields_equal_pytorch() {
         return;
     };
     let input = random(&[50, 2], DType::F64, 9).unwrap();
-    for entry in registry::entries() {
-        let (ModelConfig::Surface(config) | ModelConfig::Poisson(config)) = entry.config() else {
+    let shapes = |entry: &'static registry::Entry| {
+        let all = std::iter::once(entry.config()).chain(entry.alternatives());
+        all.map(move |shape| (entry, shape))
+    };
+    for (entry, model) in registry::entries().iter().flat_map(shapes) {
+        let (ModelConfig::Surface(config) | ModelConfig::Poisson(config)) = model.clone() else {
             continue;
         };
         let dir = tempfile::tempdir().unwrap();
@@ -224,7 +228,7 @@ fn fields_equal_pytorch() {
         let field = Field::new(&config, store.var_builder()).unwrap();
         let model = ModelDir {
             model: entry.name.to_string(),
-            config: entry.config(),
+            config: model,
             labels: Vec::new(),
             preprocessor: None,
             tensors: store.tensors(),

@@ -225,10 +225,10 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "surface-fitter",
         task: Task::Fitting,
-        summary: "two Gaussian-mixture layers from the plane to a number",
+        summary: "one or two Gaussian-mixture layers from the plane to a number, as the surface asks",
         default_data: "exponential",
         recipe: "surface-fitter",
-        config: || ModelConfig::Surface(gmnm_field([12, 8], [1, 2])),
+        config: || ModelConfig::Surface(gmnm_field(&[2], &[17, 20], &[1, 1])),
     },
     Entry {
         name: "surface-fitter.mlp",
@@ -252,7 +252,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         summary: "baseline: a Kolmogorov-Arnold network, at least as many parameters",
         default_data: "exponential",
         recipe: "surface-fitter",
-        config: || ModelConfig::Surface(kan_field()),
+        config: || ModelConfig::Surface(kan_field(&[5], 10)),
     },
     Entry {
         name: "poisson-solver",
@@ -260,7 +260,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         summary: "two Gaussian-mixture layers from the plane to a number",
         default_data: "sine-sine",
         recipe: "poisson-solver",
-        config: || ModelConfig::Poisson(gmnm_field([12, 11], [1, 1])),
+        config: || ModelConfig::Poisson(gmnm_field(&[4], &[12, 11], &[1, 1])),
     },
     Entry {
         name: "poisson-solver.mlp",
@@ -276,9 +276,21 @@ pub(super) const ENTRIES: &[Entry] = &[
         summary: "baseline: a Kolmogorov-Arnold network, at least as many parameters",
         default_data: "sine-sine",
         recipe: "poisson-solver",
-        config: || ModelConfig::Poisson(kan_field()),
+        config: || ModelConfig::Poisson(kan_field(&[5], 10)),
     },
 ];
+
+/// See [`Entry::alternatives`]. Beside the mixture's two layers, which compose functions, stand one layer of hills
+/// (components of two projections) and one of ridges (of one).
+pub(super) fn alternatives(name: &str) -> Vec<ModelConfig> {
+    let shapes = match name {
+        "surface-fitter" => vec![gmnm_field(&[], &[29], &[2]), gmnm_field(&[], &[40], &[1])],
+        "surface-fitter.mlp-deep" => vec![mlp_field(&[9, 9, 8])],
+        "surface-fitter.kan" => vec![kan_field(&[2], 30), kan_field(&[1], 64)],
+        _ => Vec::new(),
+    };
+    shapes.into_iter().map(ModelConfig::Surface).collect()
+}
 
 fn generator(widths: [usize; 3], gate: Option<GateConfig>) -> ModelConfig {
     ModelConfig::Generator(GeneratorConfig {
@@ -381,9 +393,9 @@ fn forecaster(normalization: InstanceNorm, network: ForecastNetwork) -> ModelCon
     })
 }
 
-fn gmnm_field(components: [usize; 2], projections: [usize; 2]) -> FieldConfig {
+fn gmnm_field(hidden: &[usize], components: &[usize], projections: &[usize]) -> FieldConfig {
     FieldConfig::Gmnm {
-        hidden: vec![4],
+        hidden: hidden.to_vec(),
         components: components.to_vec(),
         projections: projections.to_vec(),
         aggregation: Aggregation::Norm,
@@ -396,14 +408,14 @@ fn mlp_field(hidden: &[usize]) -> FieldConfig {
     }
 }
 
-fn kan_field() -> FieldConfig {
+fn kan_field(hidden: &[usize], intervals: usize) -> FieldConfig {
     let grid = SplineGrid {
         low: -1.0,
         high: 1.0,
-        intervals: 10,
+        intervals,
     };
     FieldConfig::Kan {
-        hidden: vec![5],
-        grids: vec![grid; 2],
+        hidden: hidden.to_vec(),
+        grids: vec![grid; hidden.len() + 1],
     }
 }

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use models::ModelDir;
+use models::field::FieldConfig;
 use models::registry::{self, Entry, Task};
 use serde_json::{Map, Value};
 
@@ -52,7 +53,7 @@ pub(super) fn train(
         epochs: args.epochs,
     };
     let Resolved { recipe, model } = FieldRecipe::resolve(entry, problem.name(), &overrides)?;
-    let parameters = model.parameter_count()?;
+    let shapes = field::shapes(entry, &model)?;
     let dir = match &args.out {
         None => RunDir::numbered(Path::new("runs"), entry.name)?,
         Some(dir) if args.overwrite => RunDir::create(dir, IfExists::Overwrite)?,
@@ -66,8 +67,19 @@ pub(super) fn train(
         seed: args.seed.unwrap_or(0),
         dir,
     };
+    let size = match shapes.as_slice() {
+        [only] => format!("{} parameters", only.parameter_count()),
+        all => {
+            let most = all.iter().map(FieldConfig::parameter_count).max();
+            format!(
+                "the best of {} shapes, of at most {} parameters",
+                all.len(),
+                most.unwrap_or(0)
+            )
+        }
+    };
     printer.info(&format!(
-        "training `{}` ({parameters} parameters) on `{}`: {}, seed {}, into `{}`",
+        "training `{}` ({size}) on `{}`: {}, seed {}, into `{}`",
         entry.name,
         problem.name(),
         problem.formula(),
@@ -93,6 +105,7 @@ pub(super) fn train(
     for (name, stop) in &fit.stops {
         printer.info(&format!("{name}: {}", stop.describe()));
     }
+    let parameters = fit.config.parameter_count();
     let mut object = summary(entry.name, problem.name(), parameters, &fit.measures);
     object.insert("loss".into(), fit.loss.into());
     object.insert("iterations".into(), last.into());

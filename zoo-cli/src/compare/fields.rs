@@ -6,11 +6,12 @@ use std::path::Path;
 use std::time::Instant;
 
 use models::ModelConfig;
+use models::field::FieldConfig;
 use models::registry::{self, Entry, Task, UnknownModel};
 
 use super::curves::curve;
 use super::{Case, Contrast, Measure, Plan, Results, RunOutcome};
-use crate::field::{FieldRecipe, Problem, RunOptions, UnknownProblem, train};
+use crate::field::{FieldRecipe, Problem, RunError, RunOptions, UnknownProblem, shapes, train};
 use crate::report::plot::{Figure, LineChart, Scale};
 use crate::train::RunDir;
 use crate::train::recipe::{Overrides, RecipeError};
@@ -23,6 +24,8 @@ pub struct FieldPlan {
     problems: Vec<Problem>,
     recipe: FieldRecipe,
     models: Vec<(&'static Entry, ModelConfig)>,
+    /// By model.
+    shapes: BTreeMap<&'static str, Vec<FieldConfig>>,
 }
 
 const fn error(name: &'static str) -> Measure {
@@ -49,6 +52,9 @@ pub enum PlanError {
     /// There is no such problem.
     #[error(transparent)]
     Problem(#[from] UnknownProblem),
+    /// A model of the family is no network over the plane.
+    #[error(transparent)]
+    Network(#[from] Box<RunError>),
     /// The registry lacks the family's own name.
     #[error(transparent)]
     Family(#[from] UnknownModel),
@@ -77,13 +83,18 @@ impl FieldPlan {
         let models = (registry::entries().iter())
             .filter(|entry| entry.task == task)
             .map(|entry| Ok((entry, resolve(entry)?.model)))
-            .collect::<Result<_, RecipeError>>()?;
+            .collect::<Result<Vec<_>, RecipeError>>()?;
+        let shapes = (models.iter())
+            .map(|(entry, model)| Ok((entry.name, shapes(entry, model)?)))
+            .collect::<Result<_, RunError>>()
+            .map_err(Box::new)?;
         let recipe = resolve(registry::find(family)?)?.recipe;
         Ok(Self {
             task,
             problems,
             recipe,
             models,
+            shapes,
         })
     }
 }
@@ -99,8 +110,9 @@ impl Plan for FieldPlan {
     fn about(&self) -> String {
         let r = &self.recipe;
         format!(
-            "{} in f64 by one recipe for all models: {} random points{}; {} starts, each of {} iterations of Adam, {} of \
-             L-BFGS, {} of Levenberg-Marquardt, then {} of Levenberg-Marquardt on the one with the lowest training loss.",
+            "{} in f64 by one recipe for all models: {} random points{}; {} starts, in turn of the shapes that a model \
+             has, each of {} iterations of Adam, {} of \
+             L-BFGS, {} of Levenberg-Marquardt, then {} of Levenberg-Marquardt on the one with the lowest {}.",
             match self.task {
                 Task::Poisson => "−Δu = f on [−1, 1]² with u = 0 on the boundary,",
                 _ => "Surfaces over [−1, 1]²,",
@@ -114,16 +126,17 @@ impl Plan for FieldPlan {
             r.adam_iterations,
             r.lbfgs_iterations,
             r.levenberg_marquardt_iterations,
-            r.final_iterations
+            r.final_iterations,
+            match (self.task, r.selection_points) {
+                (Task::Poisson, _) | (_, 0) => "training loss".to_string(),
+                (_, points) => format!("error at {points} further points"),
+            }
         )
     }
 
     fn settings(&self) -> serde_json::Value {
         let problems: Vec<&str> = self.problems.iter().map(Problem::name).collect();
-        let models: BTreeMap<_, _> = (self.models.iter())
-            .map(|(entry, model)| (entry.name, model))
-            .collect();
-        serde_json::json!({"problems": problems, "recipe": self.recipe, "models": models})
+        serde_json::json!({"problems": problems, "recipe": self.recipe, "models": self.shapes})
     }
 
     fn cases(&self) -> Vec<Case> {
@@ -176,7 +189,7 @@ impl Plan for FieldPlan {
             return Ok(None);
         }
         Ok(Some(RunOutcome {
-            parameters: model.parameter_count()?,
+            parameters: fit.config.parameter_count(),
             step_ms: started.elapsed().as_secs_f64() * 1e3 / steps.max(1) as f64,
             values: fit.measures.iter().map(|(_, value)| *value).collect(),
         }))

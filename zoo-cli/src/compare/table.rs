@@ -25,7 +25,8 @@ pub(super) fn render(plan: &dyn Plan, results: &Results) -> String {
         let mut layer: Option<Vec<&Run>> = None;
         for case in cases.iter().filter(|c| c.problem == problem) {
             let runs = results.of(case);
-            let Some(first) = runs.first() else {
+            // Runs of networks that choose their shape differ by a few.
+            let Some(parameters) = runs.iter().map(|r| r.outcome.parameters).max() else {
                 text += &format!(
                     "| {} | | |{}\n",
                     case.model,
@@ -36,12 +37,7 @@ pub(super) fn render(plan: &dyn Plan, results: &Results) -> String {
             };
             let steps = runs.iter().map(|r| r.outcome.step_ms);
             let steps: Vec<f64> = steps.filter(|ms| ms.is_finite()).collect();
-            text += &format!(
-                "| {} | {} | {:.2} |",
-                case.model,
-                first.outcome.parameters,
-                mean(&steps)
-            );
+            text += &format!("| {} | {} | {:.2} |", case.model, parameters, mean(&steps));
             for (m, measure) in plan.measures().iter().enumerate() {
                 let values: Vec<f64> = runs.iter().map(|r| r.outcome.values[m]).collect();
                 text += &format!(" {} |", plus_minus(measure, mean(&values), spread(&values)));

@@ -1,7 +1,5 @@
 //! The figures of a run.
 
-use models::field::FieldConfig;
-
 use super::problem::midpoints;
 use super::{Fit, Problem, Row};
 use crate::report::plot::{ColorMap, Figure, HeatMap, LineChart, Scale};
@@ -45,8 +43,8 @@ pub fn curves(title: &str, problem: &Problem, fit: &Fit) -> LineChart {
 }
 
 /// The truth, the network's values, their difference, and the errors over the iterations.
-pub fn picture(title: &str, problem: &Problem, config: &FieldConfig, fit: &Fit) -> Figure {
-    let network = config.jets();
+pub fn picture(title: &str, problem: &Problem, fit: &Fit) -> Figure {
+    let network = fit.config.jets();
     let points = midpoints(SIDE);
     let truth: Vec<f64> = points.iter().map(|p| problem.exact(*p)).collect();
     let values: Vec<f64> = points

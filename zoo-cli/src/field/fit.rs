@@ -7,7 +7,7 @@ use gmnm_core::ParamStore;
 use models::field::{Field, FieldConfig};
 
 use super::minimize::Stop;
-use super::start::{Method, Moment, Training, start_seed};
+use super::start::{Moment, Path, Training, start_seed};
 use super::{FieldRecipe, Measures, Problem};
 
 /// What was seen at one iteration.
@@ -26,6 +26,8 @@ pub struct Row {
 /// A trained network.
 #[derive(Debug, Clone)]
 pub struct Fit {
+    /// The shape that was chosen.
+    pub config: FieldConfig,
     /// Its parameters, in the order of [`FieldConfig::tensors`].
     pub parameters: Vec<f64>,
     /// The loss at the end.
@@ -62,58 +64,72 @@ impl Fit {
     /// The parameters by name, for a model directory.
     ///
     /// # Errors
-    /// When `config` is not the network's.
-    pub fn tensors(
-        &self,
-        config: &FieldConfig,
-    ) -> Result<std::collections::BTreeMap<String, Tensor>> {
-        let mut at = 0;
+    /// When the tensor library refuses.
+    pub fn tensors(&self) -> Result<std::collections::BTreeMap<String, Tensor>> {
+        let mut rest = self.parameters.as_slice();
         let mut tensors = std::collections::BTreeMap::new();
-        for (name, shape) in config.tensors() {
-            let count: usize = shape.iter().product();
-            let Some(values) = self.parameters.get(at..at + count) else {
-                candle_core::bail!(
-                    "`{name}` is not among the {} parameters",
-                    self.parameters.len()
-                );
-            };
-            at += count;
+        for (name, shape) in self.config.tensors() {
+            let (values, after) = rest.split_at(shape.iter().product());
+            rest = after;
             tensors.insert(name, Tensor::from_slice(values, shape, &Device::Cpu)?);
         }
         Ok(tensors)
     }
 }
 
-/// Trains `config` on `problem` from several starts and goes on with the one that has the lowest loss. Each start: Adam,
-/// L-BFGS, Levenberg-Marquardt, a spline network's grids being refined on the way. `watch` sees each iteration, counted
-/// over all starts, and may stop the training; the best network so far is then the result.
+/// Trains on `problem` from several starts, which take the `shapes` in turn, and goes on with the best one. Each start:
+/// Adam, L-BFGS, Levenberg-Marquardt, a spline network's grids being refined on the way. The best has the lowest error at
+/// the recipe's selection points, or where there are none the lowest loss. `watch` sees each iteration, counted over all
+/// starts, and may stop the training; the best network so far is then the result.
 ///
 /// # Errors
-/// When the configuration is not valid.
+/// When there is no shape, or one is not valid.
 pub fn fit(
     problem: &Problem,
-    config: &FieldConfig,
+    shapes: &[FieldConfig],
     recipe: &FieldRecipe,
     seed: u64,
     watch: &mut dyn FnMut(usize, f64) -> ControlFlow<()>,
 ) -> Result<Fit> {
-    config.validate().map_err(candle_core::Error::wrap)?;
+    let Some(first) = shapes.first() else {
+        candle_core::bail!("a network to train needs a shape")
+    };
+    for shape in shapes {
+        shape.validate().map_err(candle_core::Error::wrap)?;
+    }
     let conditions = problem.conditions(recipe, seed);
     let every = (recipe.path_iterations() / ROWS).max(1);
-    let mut training = Training::new(&conditions, config, recipe, every, watch);
-    let mut best = training.start(start_seed(seed, 0))?;
-    for start in 1..recipe.starts {
+    let mut training = Training::new(&conditions, recipe, every, watch);
+    let selection = problem.selection(recipe, seed);
+    let judge = |path: &Path| match selection.as_slice() {
+        [] => path.loss,
+        points => problem.mean_square(&path.config.jets(), &path.parameters, points),
+    };
+    let mut best = training.start(first, start_seed(seed, 0))?;
+    let mut lowest = judge(&best);
+    for (start, shape) in (0..recipe.starts).zip(shapes.iter().cycle()).skip(1) {
         if training.interrupted {
             break;
         }
-        let path = training.start(start_seed(seed, start))?;
-        // A loss that is not a number is never the lower one.
-        if path.loss < best.loss || best.loss.is_nan() {
-            best = path;
+        let path = training.start(shape, start_seed(seed, start))?;
+        let value = judge(&path);
+        // What is not a number is never the lower one.
+        if value < lowest || lowest.is_nan() {
+            (best, lowest) = (path, value);
         }
     }
     if !training.interrupted && recipe.final_iterations > 0 {
-        training.minimize(&mut best, config, Method::Final)?;
+        let mut further = best.clone();
+        training.go_on(&mut further)?;
+        if judge(&further) <= lowest {
+            best = further;
+        } else {
+            let stop = match training.interrupted {
+                true => Stop::Interrupted,
+                false => Stop::Undone,
+            };
+            best.stops.push(("the last iterations", stop));
+        }
     }
     let interrupted = training.interrupted;
     let ended = best
@@ -130,7 +146,7 @@ pub fn fit(
         measures: problem.measure(&m.network, &m.parameters, &conditions),
     };
     let mut history: Vec<Row> = best.moments.iter().map(row).collect();
-    let measures = problem.measure(&config.jets(), &best.parameters, &conditions);
+    let measures = problem.measure(&best.config.jets(), &best.parameters, &conditions);
     history.push(Row {
         iteration: best.iterations,
         stage: "end",
@@ -138,6 +154,7 @@ pub fn fit(
         measures: measures.clone(),
     });
     Ok(Fit {
+        config: best.config,
         parameters: best.parameters,
         loss: best.loss,
         measures,
@@ -150,8 +167,8 @@ pub fn fit(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::field::shapes;
     use crate::train::recipe::Overrides;
-    use models::ModelConfig;
     use models::registry::{self, Task};
 
     fn recipe() -> FieldRecipe {
@@ -173,26 +190,19 @@ mod tests {
         FieldRecipe::resolve(entry, "", &overrides).unwrap().recipe
     }
 
-    fn field(name: &str) -> (Task, FieldConfig) {
-        let entry = registry::find(name).unwrap();
-        let (ModelConfig::Surface(config) | ModelConfig::Poisson(config)) = entry.config() else {
-            panic!("{name} is no field")
-        };
-        (entry.task, config)
-    }
-
     /// Trains until `last` iterations are made.
     fn run(name: &str, problem: &str, recipe: &FieldRecipe, last: usize) -> Fit {
-        let (task, config) = field(name);
-        let problem = Problem::find(task, problem).unwrap();
+        let entry = registry::find(name).unwrap();
+        let problem = Problem::find(entry.task, problem).unwrap();
+        let shapes = shapes(entry, &entry.config()).unwrap();
         let stop = &mut |k: usize, _: f64| match k == last {
             true => ControlFlow::Break(()),
             false => ControlFlow::Continue(()),
         };
-        let fit = fit(&problem, &config, recipe, 3, stop).unwrap();
+        let fit = fit(&problem, &shapes, recipe, 3, stop).unwrap();
         assert_eq!(fit.interrupted, last < usize::MAX);
-        assert_eq!(fit.tensors(&config).unwrap().len(), config.tensors().len());
-        assert_eq!(fit.parameters.len(), config.parameter_count());
+        assert_eq!(fit.tensors().unwrap().len(), fit.config.tensors().len());
+        assert_eq!(fit.parameters.len(), fit.config.parameter_count());
         fit
     }
 
@@ -236,6 +246,73 @@ mod tests {
             ..short(5)
         };
         assert!(run(&further).loss < five.loss);
+    }
+
+    #[test]
+    fn the_shape_with_the_lowest_loss_is_chosen() {
+        let entry = registry::find("surface-fitter").unwrap();
+        let shapes = shapes(entry, &entry.config()).unwrap();
+        assert!(shapes.len() > 1);
+        let problem = Problem::find(Task::Fitting, "egg-crate").unwrap();
+        let loss = |shapes: &[FieldConfig], starts| {
+            let recipe = FieldRecipe { starts, ..recipe() };
+            let on = &mut |_, _| ControlFlow::Continue(());
+            let fit = fit(&problem, shapes, &recipe, 3, on).unwrap();
+            (fit.loss, fit.config)
+        };
+        let (all, chosen) = loss(&shapes, shapes.len());
+        // One start of each shape, the first under the run's own seed.
+        assert!(all <= loss(&shapes[..1], 1).0);
+        assert!(shapes.contains(&chosen));
+        assert_ne!(chosen, shapes[0], "ridges suit this surface best");
+        let error = fit(&problem, &[], &recipe(), 3, &mut |_, _| {
+            ControlFlow::Continue(())
+        });
+        assert!(error.unwrap_err().to_string().contains("needs a shape"));
+    }
+
+    /// So few points that a lower loss is not a better fit.
+    #[test]
+    fn the_selection_points_judge() {
+        let recipe = FieldRecipe {
+            points: 20,
+            selection_points: 300,
+            lbfgs_iterations: 0,
+            levenberg_marquardt_iterations: 20,
+            starts: 4,
+            final_iterations: 0,
+            ..recipe()
+        };
+        let name = "surface-fitter.mlp";
+        let entry = registry::find(name).unwrap();
+        let problem = Problem::find(Task::Fitting, "peak").unwrap();
+        let shapes = shapes(entry, &entry.config()).unwrap();
+        let conditions = problem.conditions(&recipe, 3);
+        let on = &mut |_, _| ControlFlow::Continue(());
+        let mut training = Training::new(&conditions, &recipe, 1000, on);
+        let mut start = |s| training.start(&shapes[0], start_seed(3, s)).unwrap();
+        let paths: Vec<Path> = (0..4).map(&mut start).collect();
+        let selection = problem.selection(&recipe, 3);
+        let error = |p: &Path| problem.mean_square(&p.config.jets(), &p.parameters, &selection);
+        let lowest = |of: &dyn Fn(&Path) -> f64| {
+            let ordered = |a: &&Path, b: &&Path| of(a).total_cmp(&of(b));
+            paths.iter().min_by(ordered).unwrap().parameters.clone()
+        };
+        assert_ne!(lowest(&error), lowest(&|p| p.loss), "the two choose alike");
+        assert_eq!(
+            run(name, "peak", &recipe, usize::MAX).parameters,
+            lowest(&error)
+        );
+        let further = FieldRecipe {
+            final_iterations: 200,
+            ..recipe
+        };
+        let undone = run(name, "peak", &further, usize::MAX);
+        assert_eq!(
+            undone.stops.last(),
+            Some(&("the last iterations", Stop::Undone))
+        );
+        assert_eq!(undone.parameters, lowest(&error));
     }
 
     #[test]

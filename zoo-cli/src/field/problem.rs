@@ -230,6 +230,26 @@ impl Problem {
         }
     }
 
+    /// Where starts are judged: points of a surface that are neither trained nor tested on. None for an equation, whose
+    /// solution no training knows.
+    pub fn selection(&self, recipe: &FieldRecipe, seed: u64) -> Vec<[f64; DIM]> {
+        match self {
+            Self::Surface(_) => random_points(seed, "selection", recipe.selection_points),
+            Self::Equation(_) => Vec::new(),
+        }
+    }
+
+    /// The mean squared error of `network` at `points`.
+    pub fn mean_square(
+        &self,
+        network: &JetNetwork,
+        parameters: &[f64],
+        points: &[[f64; DIM]],
+    ) -> f64 {
+        let error = |point: &[f64; DIM]| network.value(parameters, *point) - self.exact(*point);
+        mean_square(points.iter().map(error))
+    }
+
     /// The names of the measures, the most telling first.
     pub fn measure_names(&self) -> &'static [&'static str] {
         match self {

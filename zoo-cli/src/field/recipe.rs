@@ -19,7 +19,10 @@ pub struct FieldRecipe {
     pub interior_weight: f64,
     /// Weight of the mean square on the boundary (equations).
     pub boundary_weight: f64,
-    /// How many first parameters are tried; the start whose loss is the lowest after the three minimisers goes on.
+    /// Further random points, by whose mean squared error the starts are judged (surfaces); none for the training loss.
+    #[serde(default)]
+    pub selection_points: usize,
+    /// How many first parameters are tried; the start that is best after the three minimisers goes on.
     #[serde(default = "one")]
     pub starts: usize,
     /// Iterations of Adam, in each start.
@@ -120,6 +123,7 @@ impl FieldRecipe {
             ("points", self.points, 1_000_000),
             ("boundary_points", self.boundary_points.max(1), 1_000_000),
             ("lbfgs_history", self.lbfgs_history, 1000),
+            ("selection_points", self.selection_points.max(1), 1_000_000),
             ("starts", self.starts, 1000),
         ] {
             if !(1..=most).contains(&value) {

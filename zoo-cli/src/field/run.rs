@@ -44,7 +44,7 @@ pub enum RunError {
 pub struct RunOptions<'a> {
     /// The model.
     pub entry: &'a Entry,
-    /// Its network.
+    /// Its network; [`shapes`] says which others are tried.
     pub model: ModelConfig,
     /// The problem.
     pub problem: Problem,
@@ -83,6 +83,21 @@ fn field_config(config: &ModelConfig) -> Option<&FieldConfig> {
     }
 }
 
+/// The shapes that the starts of a training take in turn: that of `model`, and the alternatives of `entry` where `model`
+/// is its default. A shape that somebody chose is the only one.
+///
+/// # Errors
+/// When it is no network over the plane.
+pub fn shapes(entry: &Entry, model: &ModelConfig) -> Result<Vec<FieldConfig>, RunError> {
+    let mut all = vec![model.clone()];
+    if *model == entry.config() {
+        all.extend(entry.alternatives());
+    }
+    let field = |config| field_config(config).cloned();
+    let shapes: Option<_> = all.iter().map(field).collect();
+    shapes.ok_or_else(|| RunError::Model(entry.name.to_string()))
+}
+
 /// The parameters of a stored network as one slice, with its configuration and task.
 ///
 /// # Errors
@@ -113,12 +128,9 @@ pub fn train(
     options: &RunOptions,
     watch: &mut dyn FnMut(usize, f64) -> ControlFlow<()>,
 ) -> Result<Fit, RunError> {
-    let Some(config) = field_config(&options.model) else {
-        return Err(RunError::Model(options.entry.name.to_string()));
-    };
     let trained = fit(
         &options.problem,
-        config,
+        &shapes(options.entry, &options.model)?,
         &options.recipe,
         options.seed,
         watch,
@@ -130,10 +142,7 @@ pub fn train(
     let title = format!("{} on {}", options.entry.name, options.problem.name());
     write(METRICS_CSV, &csv(&options.problem, &trained))?;
     write(CURVES, &curves(&title, &options.problem, &trained).svg())?;
-    write(
-        PICTURE,
-        &picture(&title, &options.problem, config, &trained).svg(),
-    )?;
+    write(PICTURE, &picture(&title, &options.problem, &trained).svg())?;
     let record = RunRecord {
         model: options.entry.name.to_string(),
         version: env!("CARGO_PKG_VERSION").to_string(),
@@ -153,10 +162,13 @@ pub fn train(
     write(TRAINING, &format!("{text}\n"))?;
     let model = ModelDir {
         model: options.entry.name.to_string(),
-        config: options.model.clone(),
+        config: match options.model {
+            ModelConfig::Poisson(_) => ModelConfig::Poisson(trained.config.clone()),
+            _ => ModelConfig::Surface(trained.config.clone()),
+        },
         labels: Vec::new(),
         preprocessor: None,
-        tensors: trained.tensors(config)?,
+        tensors: trained.tensors()?,
     };
     model_dir::save(options.dir.path(), &model, Storage::Full)?;
     let training: Training = serde_json::from_value(serde_json::to_value(&record)?)?;
@@ -222,6 +234,7 @@ mod tests {
         let model = model_dir::load(dir.path()).unwrap();
         let (config, task, loaded) = parameters(&model).unwrap();
         assert_eq!((loaded, task), (fit.parameters, Task::Fitting));
+        assert_eq!(*config, fit.config);
         assert_eq!(config.parameter_count(), 205);
         for name in [METRICS_CSV, CURVES, PICTURE, TRAINING, CARD] {
             assert!(dir.path().join(name).is_file(), "{name}");

@@ -18,7 +18,9 @@ pub(super) fn start_seed(seed: u64, start: usize) -> u64 {
 }
 
 /// What one start has come to.
+#[derive(Clone)]
 pub(super) struct Path {
+    pub(super) config: FieldConfig,
     pub(super) parameters: Vec<f64>,
     pub(super) loss: f64,
     pub(super) iterations: usize,
@@ -27,6 +29,7 @@ pub(super) struct Path {
 }
 
 /// A network on the way, to be measured if its start is the chosen one.
+#[derive(Clone)]
 pub(super) struct Moment {
     pub(super) iteration: usize,
     pub(super) stage: &'static str,
@@ -37,7 +40,7 @@ pub(super) struct Moment {
 
 /// A minimiser in its place.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum Method {
+enum Method {
     Adam,
     Lbfgs,
     LevenbergMarquardt,
@@ -55,10 +58,9 @@ impl Method {
     }
 }
 
-/// The training of one network from several starts.
+/// The training from several starts.
 pub(super) struct Training<'a> {
     conditions: &'a [Condition],
-    config: &'a FieldConfig,
     recipe: &'a FieldRecipe,
     /// Iterations between two moments.
     every: usize,
@@ -72,14 +74,12 @@ pub(super) struct Training<'a> {
 impl<'a> Training<'a> {
     pub(super) fn new(
         conditions: &'a [Condition],
-        config: &'a FieldConfig,
         recipe: &'a FieldRecipe,
         every: usize,
         watch: &'a mut dyn FnMut(usize, f64) -> ControlFlow<()>,
     ) -> Self {
         Self {
             conditions,
-            config,
             recipe,
             every,
             before: 0,
@@ -88,10 +88,11 @@ impl<'a> Training<'a> {
         }
     }
 
-    /// The first three minimisers from new parameters.
-    pub(super) fn start(&mut self, seed: u64) -> Result<Path> {
-        let stages = stages(self.config, self.recipe);
+    /// The first three minimisers from new parameters of `config`.
+    pub(super) fn start(&mut self, config: &FieldConfig, seed: u64) -> Result<Path> {
+        let stages = stages(config, self.recipe);
         let mut path = Path {
+            config: config.clone(),
             parameters: initial(&stages[0], seed)?,
             loss: f64::INFINITY,
             iterations: 0,
@@ -112,13 +113,14 @@ impl<'a> Training<'a> {
         Ok(path)
     }
 
+    /// Levenberg-Marquardt alone, from where `path` is.
+    pub(super) fn go_on(&mut self, path: &mut Path) -> Result<()> {
+        let config = path.config.clone();
+        self.minimize(path, &config, Method::Final)
+    }
+
     /// Moves `path` on.
-    pub(super) fn minimize(
-        &mut self,
-        path: &mut Path,
-        stage: &FieldConfig,
-        method: Method,
-    ) -> Result<()> {
+    fn minimize(&mut self, path: &mut Path, stage: &FieldConfig, method: Method) -> Result<()> {
         let network = stage.jets();
         let collocation = Collocation::new(network.clone(), self.conditions.to_vec());
         let (before, made, every) = (self.before, path.iterations, self.every);
@@ -135,7 +137,7 @@ impl<'a> Training<'a> {
             }
             watch(before + iteration, loss)
         };
-        let stages = stages(self.config, self.recipe).len();
+        let stages = stages(&path.config, self.recipe).len();
         let from = &path.parameters;
         let minimum: Minimum = match method {
             Method::Adam => (self.recipe.adam()).minimize(&collocation, from, &mut observer),

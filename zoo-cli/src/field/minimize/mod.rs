@@ -61,6 +61,8 @@ pub enum Stop {
     NotFinite,
     /// The observer asked for it.
     Interrupted,
+    /// It made the network worse where it is judged; the network from before it was kept.
+    Undone,
 }
 
 impl Stop {
@@ -72,6 +74,7 @@ impl Stop {
             Self::LineSearch => "the line search found no better point, the best was kept",
             Self::NotFinite => "values were not finite, the best point was kept",
             Self::Interrupted => "interrupted",
+            Self::Undone => "undone, the error at the selection points rose",
         }
     }
 }
