@@ -77,6 +77,7 @@ extern crate self as gmnm_core;
 
 #[cfg(feature = "mimalloc")]
 pub use cpu::pages::keep_freed_pages;
+pub use cuda::keep_freed_device_memory;
 pub use layer::{Aggregation, Gmnm, GmnmConfig};
 pub use params::{LoadError, Mismatch, ParamStore};
 pub use pool::on_worker;

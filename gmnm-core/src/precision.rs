@@ -5,7 +5,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::str::FromStr;
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 
 use crate::cpu::dispatch::Path;
 use crate::cpu::products::Products;
@@ -27,6 +27,16 @@ impl Precision {
     /// format of activations in [`Precision::Bf16`], and products are taken in f32.
     pub fn processor_multiplies_bf16() -> bool {
         Path::best().multiplies_bf16()
+    }
+
+    /// Whether `device` multiplies in bf16: a processor as [`Precision::processor_multiplies_bf16`] says, NVIDIA GPUs
+    /// with tensor cores for it (compute capability 8.0 and above).
+    pub fn multiplies_bf16(device: &Device) -> bool {
+        match device {
+            Device::Cpu => Self::processor_multiplies_bf16(),
+            Device::Cuda(device) => crate::cuda::multiplies_bf16(device),
+            Device::Metal(_) => false,
+        }
     }
 
     /// The dtype of activations.

@@ -191,9 +191,12 @@ class Stage(nn.Module):
             shift = config.get("normalization") == "shift"
             self.convs.append(ConvNorm(inputs if i == 0 else width, width, activation, i == 0, shift))
         self.mixer = ChannelMixer(mixer, stage, width) if mixer else nn.Identity()
+        self.residual = config.get("residual", False)
 
     def forward(self, x):
-        return self.mixer(self.convs(x))
+        first = self.convs[0](x)
+        x = self.convs[1:](first)
+        return self.mixer(x + first if self.residual else x)
 
 
 class Classifier(nn.Module):

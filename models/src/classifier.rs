@@ -90,6 +90,9 @@ pub struct ClassifierConfig {
     pub widths: Vec<usize>,
     /// 3×3 convolutions of each stage; the pooling follows the first.
     pub convs: usize,
+    /// What the first convolution of a stage gives, normalised and activated, is added to what its last gives.
+    #[serde(default)]
+    pub residual: bool,
     /// A whitening convolution before the first stage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stem: Option<WhiteningConfig>,
@@ -122,6 +125,12 @@ impl ClassifierConfig {
         check_range("classes", self.classes, 2..=1_000_000)?;
         check_range("widths", self.widths.len(), 1..=8)?;
         check_range("convs", self.convs, 1..=16)?;
+        if self.residual && self.convs == 1 {
+            return Err(ConfigError::new(
+                "residual",
+                "it needs two convolutions a stage; give more `convs` or leave it out",
+            ));
+        }
         for &width in &self.widths {
             check_range("widths", width, 1..=16_384)?;
         }
@@ -359,12 +368,19 @@ impl Classifier {
         };
         let pooled_first = self.config.normalization == Normalization::Shift;
         for stage in &self.stages {
+            let mut first = None;
             for (i, (conv, norm)) in stage.convs.iter().enumerate() {
                 x = conv.forward(&x)?;
                 if i == 0 && pooled_first {
                     x = ops::max_pool2d(&x, 2, 2)?;
                 }
                 x = norm.forward(&x, train)?;
+                if i == 0 && self.config.residual {
+                    first = Some(x.clone());
+                }
+            }
+            if let Some(first) = first {
+                x = ops::add(&x, &first)?;
             }
             if let Some(mixer) = &stage.mixer {
                 x = mixer.forward(&x, train)?;

@@ -60,6 +60,30 @@ fn every_parameter_of_every_variant_receives_a_gradient() -> Result<()> {
 }
 
 #[test]
+fn every_parameter_around_a_residual_receives_a_gradient() -> Result<()> {
+    for (name, variant) in variants() {
+        for convs in [2, 3] {
+            let config = ClassifierConfig {
+                convs,
+                residual: true,
+                ..variant.clone()
+            };
+            assert_every_parameter_learns(&format!("{name} of {convs} convolutions"), &config)?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_residual_around_nothing_is_refused() {
+    for (_, mut config) in variants() {
+        (config.convs, config.residual) = (1, true);
+        let error = config.validate().unwrap_err().to_string();
+        assert!(error.contains("residual") && error.contains("convs"), "{error}");
+    }
+}
+
+#[test]
 fn every_parameter_at_every_placement_receives_a_gradient() -> Result<()> {
     for (name, config) in variants() {
         for placement in [

@@ -145,7 +145,13 @@ fn classifier_case(name: &str, config: ClassifierConfig, size: [usize; 2]) {
 fn classifiers_equal_pytorch() {
     for entry in registry::entries() {
         if let ModelConfig::Classifier(config) = entry.config() {
-            classifier_case(entry.name, config, [32, 32]);
+            classifier_case(entry.name, config.clone(), [32, 32]);
+            let deeper = ClassifierConfig {
+                convs: 3,
+                residual: true,
+                ..config
+            };
+            classifier_case(entry.name, deeper, [32, 32]);
         }
     }
 }

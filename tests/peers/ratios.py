@@ -1,13 +1,13 @@
 """Prints how long `zoo` takes for each work beside PyTorch on this machine: alternating, medians of the rounds.
 
-    python tests/peers/ratios.py [--zoo target/release/zoo] [--device cpu|cuda] [--rounds 3] [--threads 2] [--minimum]
-        [WORK ...]
+    python tests/peers/ratios.py [--zoo target/release/zoo] [--device cpu|cuda] [--rounds 3] [--seconds 4]
+        [--threads 2] [--minimum] [WORK ...]
 
 PyTorch runs each work channels-last and not, with the allocator's default and with retained pages; the ratio is
 taken against its fastest form. `WORK:bf16` sets it beside PyTorch's autocast to bf16, else it stands beside f32. Three
 smaller tables follow: the classifier with its mixtures against the plain one, memory beyond inputs and outputs, and the
 gain of a second thread. On a GPU, for a `zoo` that was built for it, PyTorch runs channels-last, eager and compiled, and
-no smaller table follows. On a machine that is not idle, `--minimum` compares each side's fastest run.
+one smaller table follows: a mixture's forward beside its two matrix products alone. On a machine that is not idle, `--minimum` compares each side's fastest run.
 """
 
 import argparse
@@ -54,12 +54,21 @@ class Measure:
     def zoo(self, work, threads=None):
         threads = str(threads or self.options.threads)
         command = [self.options.zoo, "--quiet", "--threads", threads, "bench", work, "--format", "jsonl"]
-        return self.command([*command, "--device", self.options.device], {})
+        return self.command([*command, "--device", self.options.device, *self.seconds()], {})
+
+    def seconds(self):
+        return ["--seconds", str(self.options.seconds)]
 
     def torch(self, work, layout="nhwc", env=RETAIN, dtype="f32", more=()):
         script = [sys.executable, str(HERE / "torch_work.py"), work, "--layout", layout, "--dtype", dtype]
         return self.command(
-            [*script, "--device", self.options.device, "--threads", str(self.options.threads), *more], env
+            [
+                *script,
+                *("--device", self.options.device, "--threads", str(self.options.threads)),
+                *self.seconds(),
+                *more,
+            ],
+            env,
         )
 
     def rounds(self, forms):
@@ -88,6 +97,7 @@ def torch_forms(measure, work, dtype):
 
 
 def against_torch(measure, works):
+    digits = 3 if measure.options.device == "cuda" else 2
     print("| work | zoo ms | PyTorch ms (its fastest form) | ratio | zoo MiB | PyTorch MiB |")
     print("|---|---|---|---|---|---|")
     for work in works:
@@ -98,7 +108,7 @@ def against_torch(measure, works):
         ours, our_peak = results.pop("zoo")
         form, (theirs, their_peak) = min(results.items(), key=lambda item: item[1][0])
         print(
-            f"| `{work}` | {ours:.2f} | {theirs:.2f} ({dtype}, {form}) | {ours / theirs:.2f} "
+            f"| `{work}` | {ours:.{digits}f} | {theirs:.{digits}f} ({dtype}, {form}) | {ours / theirs:.2f} "
             f"| {our_peak:.0f} | {their_peak:.0f} |",
             flush=True,
         )
@@ -138,12 +148,26 @@ def second_thread(measure):
     print(f"| {results[1][0]:.1f} | {results[2][0]:.1f} | {results[1][0] / results[2][0]:.2f} |", flush=True)
 
 
+def beside_its_products(measure):
+    print("\n| a mixture's forward | zoo ms | its two products in PyTorch, ms | ratio |\n|---|---|---|---|")
+    for projections in (1, 4):
+        shape = f"65536-64-64-{projections}"
+        forms = {
+            "zoo": lambda: measure.zoo(f"mixture-forward-{shape}"),
+            "torch": lambda: measure.torch(f"products-{shape}", env={}),
+        }
+        results = measure.rounds(forms)
+        ours, theirs = results["zoo"][0], results["torch"][0]
+        print(f"| `mixture-forward-{shape}` | {ours:.3f} | {theirs:.3f} | {ours / theirs:.2f} |", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("works", nargs="*", metavar="WORK", help="left out: all, and the smaller tables")
     parser.add_argument("--zoo", default="target/release/zoo")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--seconds", type=float, default=4, help="of each run")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--minimum", action="store_true", help="compare the fastest runs, not the medians")
     options = parser.parse_args()
@@ -154,6 +178,8 @@ def main():
         mixtures_in_the_classifier(measure)
         memory_beyond_inputs_and_outputs(measure)
         second_thread(measure)
+    if not options.works and options.device == "cuda":
+        beside_its_products(measure)
 
 
 if __name__ == "__main__":

@@ -109,6 +109,19 @@ def mixture(rows, features, components, projections, outputs=64):
     return step
 
 
+def products(rows, features, components, projections, outputs=64):
+    """The two matrix products of a mixture's forward, and nothing between them."""
+    x = torch.randn(rows, features)
+    weights = torch.randn(components * projections, features)
+    pi = torch.randn(outputs, components)
+
+    def step():
+        with torch.inference_mode():
+            (x @ weights.t())[:, :components] @ pi.t()
+
+    return step
+
+
 def lstm(steps, hidden, batch):
     model = nn.LSTM(hidden, hidden, batch_first=True)
     x = torch.randn(batch, steps, hidden, requires_grad=True)
@@ -132,6 +145,8 @@ def work(name, layout, dtype):
         return cnn_forward(*sizes, layout, dtype)
     if kind == "mixture":
         return mixture(*sizes)
+    if kind == "products":
+        return products(*sizes)
     if kind == "lstm":
         return lstm(*sizes)
     raise SystemExit(f"there is no work `{name}`")
@@ -145,10 +160,13 @@ def main():
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--compiled", action="store_true", help="networks and functions by torch.compile")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--runs", type=int, default=0, help="0: as many as fit in about four seconds")
+    parser.add_argument("--runs", type=int, default=0, help="0: as many as fit in --seconds")
+    parser.add_argument("--seconds", type=float, default=4)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
+    # f32 is f32: PyTorch's convolutions would take TF32, of 10 bits, by default.
+    torch.backends.cudnn.allow_tf32 = False
     FORM.update(device=options.device, compiled=options.compiled)
     with torch.device(options.device):
         once_through = work(options.work, options.layout, options.dtype)
@@ -163,7 +181,7 @@ def main():
     begun = time.perf_counter()
     step()
     once = time.perf_counter() - begun
-    runs = options.runs or max(5, min(200, int(4 / once)))
+    runs = options.runs or max(5, min(200, int(options.seconds / once)))
     times = []
     for _ in range(runs):
         begun = time.perf_counter()

@@ -417,6 +417,7 @@ pub enum BenchFormat {
 #[derive(Debug, Args)]
 pub struct BenchArgs {
     /// What to time, as in `cnn-train-f32`, `cnn-forward-BATCH`, `mixture-ROWS-FEATURES-COMPONENTS-PROJECTIONS`,
+    /// `mixture-forward-` with the same four sizes,
     /// `lstm-STEPS-HIDDEN-BATCH`, `classifier-train` or `classifier-plain-train` (left out: all).
     #[arg(value_name = "WORK")]
     pub works: Vec<String>,

@@ -181,6 +181,7 @@ fn cuda(number: usize) -> candle_core::Result<Device> {
     unsafe {
         device.as_cuda_device()?.disable_event_tracking();
     }
+    gmnm_core::keep_freed_device_memory(&device)?;
     Ok(device)
 }
 

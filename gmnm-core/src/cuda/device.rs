@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use candle_core::backend::{BackendDevice, BackendStorage};
+use candle_core::cuda_backend::cudarc::driver::result::{device::get_default_mem_pool, mem_pool};
+use candle_core::cuda_backend::cudarc::driver::sys::{CUdevice_attribute, CUmemPool_attribute};
 use candle_core::cuda_backend::cudarc::driver::{
-    DevicePtr, DevicePtrMut, LaunchConfig, PushKernelArg, sys::CUdevice_attribute,
+    DevicePtr, DevicePtrMut, LaunchConfig, PushKernelArg,
 };
 use candle_core::cuda_backend::cudarc::nvrtc::{CompileOptions, compile_ptx_with_opts};
 use candle_core::cuda_backend::{CudaStorageSlice, DeviceId};
@@ -44,6 +46,29 @@ pub(super) fn driver(device: &CudaDevice) -> Result<Arc<dyn Driver>> {
     });
     drivers.insert(device.id(), new.clone());
     Ok(new)
+}
+
+/// As [`super::keep_freed_device_memory`]. The pool is the process's own, and ends with it.
+pub(super) fn keep_freed_memory(device: &CudaDevice) -> Result<()> {
+    let stream = device.cuda_stream();
+    let context = stream.context();
+    if !context.has_async_alloc() {
+        return Ok(());
+    }
+    let mut threshold = u64::MAX;
+    let attribute = CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+    // SAFETY: the context's device has a pool, and this attribute is a u64.
+    unsafe {
+        let pool = get_default_mem_pool(context.cu_device()).map_err(Error::wrap)?;
+        mem_pool::set_attribute(pool, attribute, (&raw mut threshold).cast()).map_err(Error::wrap)
+    }
+}
+
+/// Whether the device has tensor cores for bf16; no where it does not say.
+pub(crate) fn multiplies_bf16(device: &CudaDevice) -> bool {
+    let stream = device.cuda_stream();
+    let capability = stream.context().compute_capability();
+    capability.is_ok_and(|(major, _)| major >= 8)
 }
 
 /// The kernels in PTX for a compute capability.

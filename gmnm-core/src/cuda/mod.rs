@@ -32,7 +32,28 @@ pub(crate) mod sum;
 #[cfg(all(test, any(unix, feature = "cuda")))]
 mod tests;
 
+#[cfg(feature = "cuda")]
+pub(crate) use device::multiplies_bf16;
 pub(crate) use machine::Machine;
+
+/// Whether the device multiplies in bf16; there is none in this build.
+#[cfg(not(feature = "cuda"))]
+pub(crate) fn multiplies_bf16(_: &candle_core::CudaDevice) -> bool {
+    false
+}
+
+/// Lets an NVIDIA GPU keep memory that was freed, for the process to take again; nothing on other devices. By default
+/// all of it goes back whenever the host waits for the device, and the next step asks for it anew.
+///
+/// # Errors
+/// When the driver refuses.
+pub fn keep_freed_device_memory(device: &candle_core::Device) -> candle_core::Result<()> {
+    match device {
+        #[cfg(feature = "cuda")]
+        candle_core::Device::Cuda(device) => device::keep_freed_memory(device),
+        _ => Ok(()),
+    }
+}
 
 /// All kernels, one translation unit.
 #[cfg(any(feature = "cuda", all(test, unix)))]

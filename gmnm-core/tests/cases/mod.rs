@@ -15,7 +15,7 @@ type Run = Box<dyn Fn(&[Tensor]) -> Result<Vec<Tensor>>>;
 /// An op on some inputs: first activations, which may lie in bf16, then parameters.
 pub(super) struct Case {
     /// What it is.
-    pub(super) name: String,
+    name: String,
     activations: usize,
     inputs: Vec<Tensor>,
     run: Run,
@@ -45,7 +45,7 @@ impl Case {
     }
 
     /// Whether its results in `dtype` can be near the exact ones.
-    pub(super) fn takes(&self, dtype: DType) -> bool {
+    fn takes(&self, dtype: DType) -> bool {
         dtype != DType::BF16 || !self.chooses
     }
 
@@ -79,7 +79,7 @@ impl Case {
     ///
     /// # Errors
     /// Those of the op.
-    pub(super) fn exact(&self, dtype: DType) -> Result<Results> {
+    fn exact(&self, dtype: DType) -> Result<Results> {
         let inputs = self.rounded(dtype)?;
         let vars = inputs
             .iter()
@@ -137,26 +137,56 @@ fn values(tensor: &Tensor) -> Result<Vec<f64>> {
         .to_vec1()
 }
 
-/// Panics where `found` is further from `exact` than `tolerance` times the largest of the exact values.
-pub(super) fn assert_close(case: &Case, found: &Results, exact: &Results, tolerance: f64) {
-    assert_eq!(found.len(), exact.len(), "{}", case.name);
+/// The first result further from the exact one than `tolerance` times the largest of the exact values.
+fn apart(found: &Results, exact: &Results, tolerance: f64) -> Option<String> {
+    if found.len() != exact.len() {
+        return Some(format!("{} results, not {}", found.len(), exact.len()));
+    }
     for ((name, found), (_, exact)) in found.iter().zip(exact) {
-        assert_eq!(found.len(), exact.len(), "{}: {name}", case.name);
+        if found.len() != exact.len() {
+            return Some(format!(
+                "{name} has {} elements, not {}",
+                found.len(),
+                exact.len()
+            ));
+        }
         let scale = exact.iter().fold(1e-3f64, |m, v| m.max(v.abs()));
         for (i, (found, exact)) in found.iter().zip(exact).enumerate() {
             let error = (found - exact).abs() / scale;
-            // Not `>`: a NaN must fail.
-            assert!(
-                error <= tolerance,
-                "{}: {name}[{i}] is {found}, not {exact}: {error:e} of {scale}",
-                case.name
-            );
+            // Not `<=`: a NaN is apart.
+            if !(error <= tolerance) {
+                return Some(format!(
+                    "{name}[{i}] is {found}, not {exact}: {error:e} of {scale}"
+                ));
+            }
         }
     }
+    None
+}
+
+/// Panics with every case that takes `dtype` and for which `evaluate` fails or is not near the exact results.
+pub(super) fn assert_all_close(
+    dtype: DType,
+    tolerance: f64,
+    evaluate: impl Fn(&Case) -> Result<Results>,
+) {
+    let cases = all().into_iter().filter(|case| case.takes(dtype));
+    let problems: Vec<String> = cases
+        .filter_map(|case| {
+            let compared = evaluate(&case)
+                .and_then(|found| Ok(apart(&found, &case.exact(dtype)?, tolerance)));
+            match compared {
+                Ok(problem) => problem,
+                Err(error) => Some(format!("it fails: {error}")),
+            }
+            .map(|problem| format!("{}: {problem}", case.name))
+        })
+        .collect();
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
 /// Every op.
-pub(super) fn all() -> Vec<Case> {
+fn all() -> Vec<Case> {
     let mut cases = mixtures();
     cases.extend(batch_norms());
     cases.extend(poolings());

@@ -315,6 +315,7 @@ fn classifier(
         classes: 10,
         widths: widths.to_vec(),
         convs: 2,
+        residual: false,
         stem: None,
         normalization: Normalization::Affine,
         head: Head::Mean,
@@ -331,6 +332,7 @@ fn fast(widths: [usize; 3], mixer: Option<MixerConfig>) -> ModelConfig {
         classes: 10,
         widths: widths.to_vec(),
         convs: 2,
+        residual: false,
         stem: Some(WhiteningConfig {
             kernel: 2,
             eps: WhiteningConfig::EPS,

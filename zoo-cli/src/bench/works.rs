@@ -41,6 +41,7 @@ enum Kind {
     CnnTrain(Precision),
     CnnForward([usize; 1]),
     Mixture([usize; 4]),
+    MixtureForward([usize; 4]),
     Lstm([usize; 3]),
     ClassifierTrain(&'static str),
 }
@@ -60,7 +61,8 @@ pub fn standard() -> Vec<Work> {
 impl FromStr for Work {
     type Err = BenchError;
 
-    /// `cnn-train-PRECISION`, `cnn-forward-BATCH`, `mixture-ROWS-FEATURES-COMPONENTS-PROJECTIONS`,
+    /// `cnn-train-PRECISION`, `cnn-forward-BATCH`, `mixture-ROWS-FEATURES-COMPONENTS-PROJECTIONS`, its forward alone
+    /// under `mixture-forward-ROWS-FEATURES-COMPONENTS-PROJECTIONS`,
     /// `lstm-STEPS-HIDDEN-BATCH`, `classifier-train` or `classifier-plain-train`.
     fn from_str(name: &str) -> std::result::Result<Self, BenchError> {
         let kind = match name {
@@ -73,6 +75,7 @@ impl FromStr for Work {
         };
         let kind = kind
             .or_else(|| sizes(name, "cnn-forward-").map(Kind::CnnForward))
+            .or_else(|| sizes(name, "mixture-forward-").map(Kind::MixtureForward))
             .or_else(|| sizes(name, "mixture-").map(Kind::Mixture))
             .or_else(|| sizes(name, "lstm-").map(Kind::Lstm))
             .ok_or_else(|| BenchError::Unknown(name.to_string()))?;
@@ -119,6 +122,7 @@ impl Work {
                 Ok(Box::new(move || cnn.forward(&x, false).map(drop)))
             }
             Kind::Mixture(sizes) => mixture(sizes, device),
+            Kind::MixtureForward(sizes) => mixture_forward(sizes, device),
             Kind::Lstm(sizes) => lstm(sizes, device),
             Kind::ClassifierTrain(name) => {
                 let entry = registry::find(name).map_err(candle_core::Error::wrap)?;
@@ -219,24 +223,51 @@ impl Cnn {
     }
 }
 
-/// Forward and backward of the mixture from random inputs and the gradient of its output, as PyTorch's
-/// `out.backward(upstream)`.
-fn mixture([rows, features, components, projections]: [usize; 4], device: &Device) -> Result<Run> {
-    let x = variable(&[rows, features], 1.0, device)?;
-    let centers = variable(&[components, features], 1.0, device)?;
-    let scale = 1.0 / ((2 * features * projections) as f64).sqrt();
-    let weights = variable(&[components, projections, features], scale, device)?;
-    let pi = variable(
-        &[OUTPUTS, components],
-        1.0 / (components as f64).sqrt(),
-        device,
-    )?;
-    let bias = variable(&[OUTPUTS], 0.0, device)?;
-    let upstream = normal(&[rows, OUTPUTS], 1.0, device)?;
+/// A mixture's input and parameters, random.
+struct MixtureInputs {
+    x: Var,
+    centers: Var,
+    weights: Var,
+    pi: Var,
+    bias: Var,
+}
+
+impl MixtureInputs {
+    fn new(
+        [rows, features, components, projections]: [usize; 4],
+        device: &Device,
+    ) -> Result<Self> {
+        let scale = 1.0 / ((2 * features * projections) as f64).sqrt();
+        let pi_scale = 1.0 / (components as f64).sqrt();
+        Ok(Self {
+            x: variable(&[rows, features], 1.0, device)?,
+            centers: variable(&[components, features], 1.0, device)?,
+            weights: variable(&[components, projections, features], scale, device)?,
+            pi: variable(&[OUTPUTS, components], pi_scale, device)?,
+            bias: variable(&[OUTPUTS], 0.0, device)?,
+        })
+    }
+
+    fn mixture(&self, x: &Tensor) -> Result<Tensor> {
+        let parameters = [&self.centers, &self.weights, &self.pi].map(Var::as_tensor);
+        let [centers, weights, pi] = parameters;
+        ops::mixture(x, centers, weights, pi, Some(&self.bias), Aggregation::Norm)
+    }
+}
+
+/// Forward and backward of the mixture and the gradient of its output, as PyTorch's `out.backward(upstream)`.
+fn mixture(sizes: [usize; 4], device: &Device) -> Result<Run> {
+    let inputs = MixtureInputs::new(sizes, device)?;
+    let upstream = normal(&[sizes[0], OUTPUTS], 1.0, device)?;
     Ok(Box::new(move || {
-        let out = ops::mixture(&x, &centers, &weights, &pi, Some(&bias), Aggregation::Norm)?;
-        ops::backward_from(&out, &upstream).map(drop)
+        ops::backward_from(&inputs.mixture(&inputs.x)?, &upstream).map(drop)
     }))
+}
+
+/// The mixture alone.
+fn mixture_forward(sizes: [usize; 4], device: &Device) -> Result<Run> {
+    let inputs = MixtureInputs::new(sizes, device)?;
+    Ok(Box::new(move || inputs.mixture(&inputs.x).map(drop)))
 }
 
 /// Forward and backward of one LSTM layer over a whole sequence, features = hidden.

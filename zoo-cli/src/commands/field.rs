@@ -51,6 +51,7 @@ pub(super) fn train(
         file: args.recipe.as_deref(),
         set: &args.set,
         epochs: args.epochs,
+        device: None,
     };
     let Resolved { recipe, model } = FieldRecipe::resolve(entry, problem.name(), &overrides)?;
     let shapes = field::shapes(entry, &model)?;

@@ -1,5 +1,6 @@
 //! `zoo train`.
 
+use candle_core::Device;
 use serde_json::json;
 
 use super::{Outcome, hub_settings, open_device, warn_about_data};
@@ -20,7 +21,7 @@ pub(super) fn run(args: &TrainArgs, printer: &Printer) -> anyhow::Result<Outcome
         return super::field::train(args, entry, printer);
     }
     let opened = open_device(&args.device, printer)?;
-    let session = open(args, printer)?;
+    let session = open(args, &opened.device, printer)?;
     let record = session.record();
     warn_about_data(printer, record.data.notice.as_deref(), session.skipped());
     let skipped = !session.skipped().is_empty();
@@ -61,7 +62,7 @@ pub(super) fn run(args: &TrainArgs, printer: &Printer) -> anyhow::Result<Outcome
     }
 }
 
-fn open(args: &TrainArgs, printer: &Printer) -> anyhow::Result<Session> {
+fn open(args: &TrainArgs, device: &Device, printer: &Printer) -> anyhow::Result<Session> {
     let transfer = Transfer::new(printer, "downloading");
     let settings = hub_settings(&args.hub)?;
     let options = OpenOptions {
@@ -92,6 +93,7 @@ fn open(args: &TrainArgs, printer: &Printer) -> anyhow::Result<Session> {
             file: args.recipe.as_deref(),
             set: &set,
             epochs: args.epochs,
+            device: Some(device),
         },
         output,
     };

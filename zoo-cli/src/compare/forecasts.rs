@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use candle_core::Device;
 use models::ModelConfig;
 use models::registry::{self, Task};
 
@@ -67,14 +68,15 @@ impl ForecastPlan {
     ) -> anyhow::Result<Self> {
         let mut networks = BTreeMap::new();
         for name in Self::models() {
-            networks.insert(name, resolve(name, data, set, HORIZONS[0])?.model);
+            networks.insert(name, resolve(name, data, set, HORIZONS[0], &opened.device)?.model);
         }
+        let recipe = resolve(OURS, data, set, HORIZONS[0], &opened.device)?.recipe;
         Ok(Self {
             data: data.map(str::to_string),
             horizons: horizons.to_vec(),
             set: set.to_vec(),
             opened,
-            recipe: resolve(OURS, data, set, HORIZONS[0])?.recipe,
+            recipe,
             networks,
         })
     }
@@ -95,7 +97,7 @@ impl ForecastPlan {
 
     /// What the forecasts that only repeat measure.
     fn repeat(&self, horizon: usize, seasonal: bool) -> anyhow::Result<RunOutcome> {
-        let resolved = resolve(OURS, self.data.as_deref(), &self.set, horizon)?;
+        let resolved = resolve(OURS, self.data.as_deref(), &self.set, horizon, &self.opened.device)?;
         let config = settings(&resolved.model)?;
         let options = resolved.recipe.series_options();
         let windows = Windows::open(config, self.data.as_deref(), "sample", &options)?;
@@ -121,11 +123,13 @@ fn resolve(
     data: Option<&str>,
     set: &[String],
     horizon: usize,
+    device: &Device,
 ) -> anyhow::Result<Resolved> {
     let entry = registry::find(name)?;
     let set = with_horizon(set, horizon);
     let overrides = Overrides {
         set: &set,
+        device: Some(device),
         ..Overrides::default()
     };
     let data = data.unwrap_or("sample");
@@ -220,6 +224,7 @@ impl Plan for ForecastPlan {
             seed,
             overrides: Overrides {
                 set: &set,
+                device: Some(&self.opened.device),
                 ..Overrides::default()
             },
             output: Output::At(dir.to_path_buf(), IfExists::Overwrite),

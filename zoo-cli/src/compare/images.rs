@@ -200,6 +200,7 @@ impl ImagePlan {
             file: None,
             set: &self.set,
             epochs: self.epochs,
+            device: Some(&self.opened.device),
         }
     }
 

@@ -187,9 +187,9 @@ mod tests {
     fn resolve(set: &[&str], epochs: Option<usize>) -> Result<Resolved<FieldRecipe>, String> {
         let set: Vec<String> = set.iter().map(ToString::to_string).collect();
         let overrides = Overrides {
-            file: None,
             set: &set,
             epochs,
+            ..Overrides::default()
         };
         let entry = registry::find("surface-fitter").unwrap();
         FieldRecipe::resolve(entry, "peak", &overrides).map_err(|e| e.to_string())

@@ -1,5 +1,6 @@
 //! Which numbers a run computes in.
 
+use candle_core::Device;
 use clap::ValueEnum;
 use gmnm_core::Precision;
 use models::ModelConfig;
@@ -10,7 +11,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "lowercase")]
 #[value(rename_all = "lower")]
 pub enum PrecisionChoice {
-    /// The fastest of those that are known to reach the same accuracy: `bf16` for classifiers where the processor
+    /// The fastest of those that are known to reach the same accuracy: `bf16` for classifiers where the device
     /// multiplies in it, else `f32`.
     Auto,
     /// f32 throughout.
@@ -27,10 +28,10 @@ impl PrecisionChoice {
         Self::F32
     }
 
-    /// The choice for `model` on this processor, so that a run that is resumed elsewhere goes on as it began.
-    pub fn settled(self, model: &ModelConfig) -> Self {
+    /// The choice for `model` on `device`, so that a run that is resumed elsewhere goes on as it began.
+    pub fn settled(self, model: &ModelConfig, device: &Device) -> Self {
         match (self, model) {
-            (Self::Auto, ModelConfig::Classifier(_)) if Precision::processor_multiplies_bf16() => {
+            (Self::Auto, ModelConfig::Classifier(_)) if Precision::multiplies_bf16(device) => {
                 Self::Bf16
             }
             (Self::Auto, _) => Self::F32,

@@ -9,6 +9,7 @@ mod series;
 
 use std::path::Path;
 
+use candle_core::Device;
 use models::ModelConfig;
 use serde::{Deserialize, Serialize};
 
@@ -159,6 +160,8 @@ pub struct Overrides<'a> {
     pub set: &'a [String],
     /// `--epochs`.
     pub epochs: Option<usize>,
+    /// Where the network will compute, for what depends on it; the CPU where none is given.
+    pub device: Option<&'a Device>,
 }
 
 /// A recipe with the network that it trains.

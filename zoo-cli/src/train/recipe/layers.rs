@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 
+use candle_core::Device;
 use models::ModelConfig;
 use models::registry::edit_distance;
 use serde::Serialize;
@@ -55,7 +56,8 @@ pub fn resolve(
     }
     let mut resolved = layers.finish()?;
     resolved.recipe.validate()?;
-    resolved.recipe.precision = resolved.recipe.precision.settled(&resolved.model);
+    let device = overrides.device.unwrap_or(&Device::Cpu);
+    resolved.recipe.precision = resolved.recipe.precision.settled(&resolved.model, device);
     Ok(resolved)
 }
 

@@ -112,6 +112,7 @@ fn a_file_lies_under_set_and_its_dataset_section_over_its_top_level() {
         file: Some(&path),
         set: &set,
         epochs: None,
+        device: None,
     };
     let resolved = resolve("cifar-classifier", "sample", plain(), &overrides).unwrap();
     assert_eq!(resolved.recipe.epochs, 4);
@@ -119,6 +120,7 @@ fn a_file_lies_under_set_and_its_dataset_section_over_its_top_level() {
     assert_eq!(resolved.recipe.optimizer.momentum, 0.5);
     let overrides = Overrides {
         epochs: Some(2),
+        device: None,
         ..overrides
     };
     let resolved = resolve("cifar-classifier", "elsewhere", plain(), &overrides).unwrap();
