@@ -79,7 +79,10 @@ fn a_residual_around_nothing_is_refused() {
     for (_, mut config) in variants() {
         (config.convs, config.residual) = (1, true);
         let error = config.validate().unwrap_err().to_string();
-        assert!(error.contains("residual") && error.contains("convs"), "{error}");
+        assert!(
+            error.contains("residual") && error.contains("convs"),
+            "{error}"
+        );
     }
 }
 

@@ -1,4 +1,4 @@
-//! A long short-term memory on a device: products of candle's, and one kernel a step for all else.
+//! A long short-term memory on a device: one kernel for all steps each way, and products of candle's before and after.
 
 use candle_core::{DType, Result, Tensor};
 
@@ -6,6 +6,12 @@ use super::machine::{Argument, Grid, Machine};
 use crate::cpu::lstm::Sizes;
 use crate::ops::join;
 use crate::ops::tape::{Backward, recorded};
+
+/// Sequences of a block, as in the kernels.
+const SEQUENCES: usize = 2;
+/// The most features of the output, as in the kernels. The recurrent weights of larger ones are better multiplied step
+/// by step.
+const MOST_HIDDEN: usize = 512;
 
 /// A layer of these sizes, in f32.
 pub(crate) struct Lstm {
@@ -21,9 +27,9 @@ struct Parameters {
 }
 
 impl Lstm {
-    /// The op, if there are kernels for it: f32 throughout. Shapes were checked.
+    /// The op, if there are kernels for it: f32 throughout, at most [`MOST_HIDDEN`] features. Shapes were checked.
     pub(crate) fn new(machine: Machine, sizes: Sizes, operands: &[&Tensor]) -> Option<Self> {
-        let fits = operands.iter().all(|t| t.dtype() == DType::F32);
+        let fits = operands.iter().all(|t| t.dtype() == DType::F32) && sizes.hidden <= MOST_HIDDEN;
         fits.then_some(Self { machine, sizes })
     }
 
@@ -49,55 +55,47 @@ impl Lstm {
             hidden: recurrent,
             bias,
         } = self.split(&flat.detach())?;
-        let transposed = recurrent.t()?;
         let products = self.rows(&x.detach())?.matmul(&input.t()?)?;
-        let products = products.reshape((steps, batch, 4 * hidden))?;
-        let (mut h, mut c) = self.state(&state.detach())?;
-        let (mut gates, mut cells, mut outputs) = (Vec::new(), Vec::new(), Vec::new());
-        for step in 0..steps {
-            let product = h.matmul(&transposed)?;
-            let mut room = [4 * hidden, hidden, hidden]
-                .map(|columns| self.machine.room((batch, columns), DType::F32));
-            let [gate, cell, output] = &mut room;
-            let (Ok(gate), Ok(cell), Ok(output)) = (gate, cell, output) else {
-                candle_core::bail!("lstm: the device has no memory left; use a smaller batch");
-            };
-            // SAFETY: the kernel's arguments, of the lengths that the sizes say.
-            unsafe {
-                self.machine.launch(
-                    "lstm_forward",
-                    Grid::of_elements(batch * hidden),
-                    &mut [
-                        Argument::Read(&products.get(step)?),
-                        Argument::Read(&product),
-                        Argument::Read(&bias),
-                        Argument::Read(&c),
-                        Argument::Write(gate),
-                        Argument::Write(cell),
-                        Argument::Write(output),
-                        Argument::Int(batch),
-                        Argument::Int(hidden),
-                    ],
-                )?;
-            }
-            let [gate, cell, output] = room;
-            gates.push(gate?.tensor());
-            (c, h) = (cell?.tensor(), output?.tensor());
-            cells.push(c.clone());
-            outputs.push(h.clone());
+        let (h, c) = self.state(&state.detach())?;
+        let room = |shape| self.machine.room(shape, DType::F32);
+        let mut gates = room((steps, batch, 4 * hidden))?;
+        let mut cells = room((steps, batch, hidden))?;
+        let mut outputs = room((steps + 1, batch, hidden))?;
+        // SAFETY: the kernel's arguments, of the lengths that the sizes say.
+        unsafe {
+            self.machine.launch(
+                "lstm_forward",
+                self.grid(),
+                &mut [
+                    Argument::Read(&products),
+                    Argument::Read(&recurrent.t()?.contiguous()?),
+                    Argument::Read(&bias),
+                    Argument::Read(&h),
+                    Argument::Read(&c),
+                    Argument::Write(&mut gates),
+                    Argument::Write(&mut cells),
+                    Argument::Write(&mut outputs),
+                    Argument::Int(steps),
+                    Argument::Int(batch),
+                    Argument::Int(hidden),
+                ],
+            )?;
         }
-        outputs.push(c);
-        let all = Tensor::stack(&outputs, 0)?;
-        outputs.pop();
         let done = Done {
+            gates: gates.tensor(),
+            cells: cells.tensor(),
             op: self,
-            gates,
-            cells,
-            outputs,
         };
-        let (storage, layout) = all.storage_and_layout();
-        let storage = storage.try_clone(layout)?;
-        recorded(done, &[x, &flat, &state], storage, all.shape().clone())
+        let (storage, shape) = outputs.parts();
+        recorded(done, &[x, &flat, &state], storage, shape)
+    }
+
+    /// Two sequences a block, a thread a gate as far as threads go.
+    fn grid(&self) -> Grid {
+        Grid {
+            blocks: [self.sizes.batch.div_ceil(SEQUENCES), 1, 1],
+            threads: (4 * self.sizes.hidden).next_multiple_of(32).min(512),
+        }
     }
 
     /// The input step by step, `[steps·batch, inputs]`.
@@ -133,13 +131,13 @@ impl Lstm {
     }
 }
 
-/// After the forward: what each step left.
+/// After the forward.
 struct Done {
     op: Lstm,
-    /// The gates after their functions.
-    gates: Vec<Tensor>,
-    cells: Vec<Tensor>,
-    outputs: Vec<Tensor>,
+    /// The gates after their functions, `[steps, batch, 4·hidden]`.
+    gates: Tensor,
+    /// `[steps, batch, hidden]`.
+    cells: Tensor,
 }
 
 impl Backward for Done {
@@ -150,7 +148,7 @@ impl Backward for Done {
     fn gradients(
         &self,
         inputs: &[Tensor],
-        _output: &Tensor,
+        output: &Tensor,
         gradient: &Tensor,
     ) -> Result<Vec<Option<Tensor>>> {
         let [x, flat, state] = inputs else {
@@ -163,45 +161,31 @@ impl Backward for Done {
             inputs: features,
             hidden,
         } = op.sizes;
-        let four = 4 * hidden;
+        let rows = steps * batch;
         let parameters = op.split(&flat.detach())?;
         let (h0, c0) = op.state(&state.detach())?;
-        let gradient = gradient.contiguous()?;
-        // Changed from step to step.
-        let dc = gradient.get(steps)?.copy()?;
-        let mut dh: Option<Tensor> = None;
-        let mut slopes = Vec::new();
-        for step in (0..steps).rev() {
-            let mut slope = op.machine.room((batch, four), DType::F32)?;
-            let before = if step == 0 {
-                &c0
-            } else {
-                &self.cells[step - 1]
-            };
-            // SAFETY: the kernel's arguments, of the lengths that the sizes say.
-            unsafe {
-                op.machine.launch(
-                    "lstm_backward",
-                    Grid::of_elements(batch * hidden),
-                    &mut [
-                        Argument::Read(&self.gates[step]),
-                        Argument::Read(&self.cells[step]),
-                        Argument::Read(before),
-                        Argument::Read(&gradient.get(step)?),
-                        dh.as_ref().map_or(Argument::Nothing, Argument::Read),
-                        Argument::Update(&dc),
-                        Argument::Write(&mut slope),
-                        Argument::Int(batch),
-                        Argument::Int(hidden),
-                    ],
-                )?;
-            }
-            let slope = slope.tensor();
-            dh = Some(slope.matmul(&parameters.hidden)?);
-            slopes.push(slope);
+        let mut slopes = op.machine.room((rows, 4 * hidden), DType::F32)?;
+        let mut first = op.machine.room(state.shape(), DType::F32)?;
+        // SAFETY: the kernel's arguments, of the lengths that the sizes say.
+        unsafe {
+            op.machine.launch(
+                "lstm_backward",
+                op.grid(),
+                &mut [
+                    Argument::Read(&self.gates),
+                    Argument::Read(&self.cells),
+                    Argument::Read(&c0),
+                    Argument::Read(&gradient.contiguous()?),
+                    Argument::Read(&parameters.hidden),
+                    Argument::Write(&mut slopes),
+                    Argument::Write(&mut first),
+                    Argument::Int(steps),
+                    Argument::Int(batch),
+                    Argument::Int(hidden),
+                ],
+            )?;
         }
-        slopes.reverse();
-        let slopes = Tensor::cat(&slopes, 0)?;
+        let slopes = slopes.tensor();
         let dx = if x.track_op() {
             let dx = slopes.matmul(&parameters.input)?;
             let dx = dx.reshape((steps, batch, features))?.transpose(0, 1)?;
@@ -211,15 +195,17 @@ impl Backward for Done {
         };
         let dflat = if flat.track_op() {
             let transposed = slopes.t()?;
-            let before: Vec<&Tensor> = std::iter::once(&h0)
-                .chain(&self.outputs[..steps - 1])
-                .collect();
+            let before = match steps {
+                1 => h0,
+                _ => {
+                    let outputs = output.detach().narrow(0, 0, steps - 1)?;
+                    Tensor::cat(&[&h0, &outputs.reshape((rows - batch, hidden))?], 0)?
+                }
+            };
             let bias = slopes.sum(0)?;
             let parts = [
                 transposed.matmul(&op.rows(&x.detach())?)?.flatten_all()?,
-                transposed
-                    .matmul(&Tensor::cat(&before, 0)?)?
-                    .flatten_all()?,
+                transposed.matmul(&before)?.flatten_all()?,
                 bias.clone(),
                 bias,
             ];
@@ -227,12 +213,7 @@ impl Backward for Done {
         } else {
             None
         };
-        let dstate = match dh {
-            Some(dh) if state.track_op() => {
-                Some(Tensor::stack(&[dh, dc], 0)?.reshape(state.shape())?)
-            }
-            _ => None,
-        };
+        let dstate = state.track_op().then(|| first.tensor());
         Ok(vec![dx, dflat, dstate])
     }
 }

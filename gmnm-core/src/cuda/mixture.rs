@@ -217,8 +217,8 @@ impl Mixture {
     ) -> Result<Tensor> {
         let [d, m, r, o] = self.sizes();
         let length = m * r * d + m * r + m * o + o;
-        let tiles = [m.div_ceil(TILE / r), d.div_ceil(TILE) + o.div_ceil(TILE)];
-        let wanted = (2 * self.machine.blocks()).div_ceil(tiles[0] * tiles[1]);
+        let tiles = [m.div_ceil(TILE / r), d.max(o).div_ceil(TILE)];
+        let wanted = self.machine.blocks().div_ceil(tiles[0] * tiles[1]);
         let most = self.rows.div_ceil(ROWS).min((SHARES / length).max(1));
         let share_rows = self
             .rows
@@ -258,7 +258,10 @@ impl Mixture {
             let parts = parts.tensor();
             self.machine.launch(
                 "mixture_total",
-                Grid::of_elements(length),
+                Grid {
+                    blocks: [length.div_ceil(32), 1, 1],
+                    threads: 256,
+                },
                 &mut [
                     Argument::Read(&parts),
                     Argument::Write(&mut total),

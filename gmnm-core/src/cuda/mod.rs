@@ -59,6 +59,7 @@ pub fn keep_freed_device_memory(device: &candle_core::Device) -> candle_core::Re
 #[cfg(any(feature = "cuda", all(test, unix)))]
 const SOURCE: &str = concat!(
     include_str!("kernels/common.cuh"),
+    include_str!("kernels/products.cuh"),
     include_str!("kernels/mixture.cu"),
     include_str!("kernels/mixture_gradient.cu"),
     include_str!("kernels/batch_norm.cu"),

@@ -173,8 +173,8 @@ pub(super) fn assert_all_close(
     let cases = all().into_iter().filter(|case| case.takes(dtype));
     let problems: Vec<String> = cases
         .filter_map(|case| {
-            let compared = evaluate(&case)
-                .and_then(|found| Ok(apart(&found, &case.exact(dtype)?, tolerance)));
+            let compared =
+                evaluate(&case).and_then(|found| Ok(apart(&found, &case.exact(dtype)?, tolerance)));
             match compared {
                 Ok(problem) => problem,
                 Err(error) => Some(format!("it fails: {error}")),

@@ -284,7 +284,11 @@ pub(super) const ENTRIES: &[Entry] = &[
 /// (components of two projections) and one of ridges (of one).
 pub(super) fn alternatives(name: &str) -> Vec<ModelConfig> {
     let shapes = match name {
-        "surface-fitter" => vec![gmnm_field(&[], &[29], &[2]), gmnm_field(&[], &[40], &[1])],
+        "surface-fitter" => vec![
+            gmnm_field(&[], &[29], &[2]),
+            gmnm_field(&[], &[40], &[1]),
+            gmnm_field(&[3], &[12, 9], &[2, 2]),
+        ],
         "surface-fitter.mlp-deep" => vec![mlp_field(&[9, 9, 8])],
         "surface-fitter.kan" => vec![kan_field(&[2], 30), kan_field(&[1], 64)],
         _ => Vec::new(),

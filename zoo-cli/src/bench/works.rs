@@ -233,10 +233,7 @@ struct MixtureInputs {
 }
 
 impl MixtureInputs {
-    fn new(
-        [rows, features, components, projections]: [usize; 4],
-        device: &Device,
-    ) -> Result<Self> {
+    fn new([rows, features, components, projections]: [usize; 4], device: &Device) -> Result<Self> {
         let scale = 1.0 / ((2 * features * projections) as f64).sqrt();
         let pi_scale = 1.0 / (components as f64).sqrt();
         Ok(Self {

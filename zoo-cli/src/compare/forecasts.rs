@@ -68,7 +68,10 @@ impl ForecastPlan {
     ) -> anyhow::Result<Self> {
         let mut networks = BTreeMap::new();
         for name in Self::models() {
-            networks.insert(name, resolve(name, data, set, HORIZONS[0], &opened.device)?.model);
+            networks.insert(
+                name,
+                resolve(name, data, set, HORIZONS[0], &opened.device)?.model,
+            );
         }
         let recipe = resolve(OURS, data, set, HORIZONS[0], &opened.device)?.recipe;
         Ok(Self {
@@ -97,7 +100,13 @@ impl ForecastPlan {
 
     /// What the forecasts that only repeat measure.
     fn repeat(&self, horizon: usize, seasonal: bool) -> anyhow::Result<RunOutcome> {
-        let resolved = resolve(OURS, self.data.as_deref(), &self.set, horizon, &self.opened.device)?;
+        let resolved = resolve(
+            OURS,
+            self.data.as_deref(),
+            &self.set,
+            horizon,
+            &self.opened.device,
+        )?;
         let config = settings(&resolved.model)?;
         let options = resolved.recipe.series_options();
         let windows = Windows::open(config, self.data.as_deref(), "sample", &options)?;

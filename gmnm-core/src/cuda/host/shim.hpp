@@ -22,7 +22,7 @@ using std::min;
 #define __device__
 #define __shared__ static
 #define __align__(n) __attribute__((aligned(n)))
-#define __launch_bounds__(n)
+#define __launch_bounds__(...)
 
 struct Index {
     unsigned x, y, z;

@@ -1,169 +1,226 @@
 // The gradients of the Gaussian mixture; see mixture.cu.
 
+// s(row, component) = sum over o of dy[row, o]*weight[o, component] for the tile's components. `space` is free
+// afterwards.
+template <typename T>
+__device__ inline void upstream(
+    float* space, float up[4][4], const Mixture& s, const T* dy, int rows, const float* weight, int first,
+    int components) {
+    float* b = space + 64 * LINE;
+    for (int from = 0; from < s.o; from += DEPTH) {
+        fetch<64, DEPTH, LINE>(space, dy + from, s.o, rows, s.o - from);
+        fetch<DEPTH, 64, ACROSS>(b, weight + (long long)from * s.m + first, s.m, s.o - from, components);
+        __syncthreads();
+        add_product<4, LINE, 1, 1, ACROSS>(up, space, b);
+        __syncthreads();
+    }
+}
+
+// The gradient of each projection, g = -phi*s*p, of a tile of components with several projections, from their p. They
+// are left in `tile` as [row][projection] in lines of P; phi is for each thread as `components_of` gives it, and
+// `narrow` [ROWS*LINE] and `space` are free afterwards.
+template <int P, typename T>
+__device__ inline void slopes_of_several(
+    float* space, float* tile, float* narrow, float phi[4][4], float p[4][4], const Mixture& s, const T* dy,
+    int rows, const float* weight, int first, int components) {
+    put_tile<4, P>(tile, p);
+    __syncthreads();
+    components_of<P>(phi, tile, s.r, components);
+    put_components<LINE>(narrow, phi);
+    float up[4][4] = {};
+    // Its synchronisations lie between phi and what follows.
+    upstream(space, up, s, dy, rows, weight, first, components);
+    for (int n = 0; n < 4; n++) {
+        for (int i = 0; i < 4; i++) {
+            int component = column_of<4>(n, i);
+            if (component < components) narrow[row_of(i) * LINE + component] *= -up[n][i];
+        }
+    }
+    __syncthreads();
+    int count = components * s.r;
+    for (int n = 0; n < 4; n++) {
+        for (int i = 0; i < 4; i++) {
+            int column = column_of<4>(n, i);
+            float slope = column < count ? p[n][i] * narrow[row_of(i) * LINE + column / s.r] : 0.0f;
+            tile[row_of(i) * P + column] = slope;
+        }
+    }
+}
+
 // The gradient of x: sum over projections of g[p]*w[p], with g = -phi*s*p and s[m] = sum_o dy[o]*weight[o,m].
-template <typename T, int GROUPS>
+template <typename T, int NT>
 __device__ inline void mixture_input(
     const T* x, const float* w, const float* offset, const float* weight, const T* dy, T* dx, Mixture s) {
-    const int WIDTH = GROUPS == 0 ? 16 : GROUPS * 64, COUNT = GROUPS == 0 ? 1 : GROUPS * 4;
-    // The products' tiles and the columns of the last one are never needed at once.
-    const int COLUMNS = DEPTH * (WIDTH + 4), PRODUCT = 2 * DEPTH * STRIDE;
-    __shared__ __align__(16) float space[COLUMNS > PRODUCT ? COLUMNS : PRODUCT];
-    __shared__ __align__(16) float p_tile[PROJ * STRIDE];
-    __shared__ __align__(16) float m_tile[PROJ * STRIDE];
-    Product& product = *(Product*)space;
-    int tid = threadIdx.x, tx = tid % 16, ty = tid / 16;
+    const int WIDTH = NT * 16, PITCH = WIDTH + 8;
+    __shared__ __align__(16) float space[128 * LINE];
+    __shared__ __align__(16) float tile[ROWS * ROW];
+    __shared__ __align__(16) float narrow[ROWS * LINE];
     long long start = (long long)blockIdx.x * ROWS;
     int rows = (int)min((long long)ROWS, s.rows - start);
     int first_in = blockIdx.y * WIDTH, ins = min(WIDTH, s.d - first_in);
-    float acc[4][COUNT];
-    for (int i = 0; i < 4; i++) {
-        for (int j = 0; j < COUNT; j++) acc[i][j] = 0.0f;
-    }
+    float acc[NT][4] = {};
     int step = tile_components(s);
     for (int first = 0; first < s.m; first += step) {
         int components = min(step, s.m - first), count = components * s.r;
         float p[4][4];
-        projected(product, p, s, x + start * s.d, rows, w, offset, first, components);
-        for (int j = 0; j < 4; j++) {
-            put(&p_tile[(tx * 4 + j) * STRIDE + ty * 4], p[0][j], p[1][j], p[2][j], p[3][j]);
-        }
-        __syncthreads();
-        components_of(m_tile, p_tile, s.r, components);
-        float up[4][4] = {};
-        add_product(product, up, dy + start * s.o, rows, s.o, weight + first, components, 1, s.m);
-        // The product's last synchronisation lies between phi and this.
-        for (int j = 0; j < 4; j++) {
-            int component = tx * 4 + j;
-            for (int i = 0; i < 4 && component < components; i++) {
-                m_tile[component * STRIDE + ty * 4 + i] *= -up[i][j];
+        projected(space, p, s, x + start * s.d, rows, w, offset, first, components);
+        if (s.r == 1) {
+            float up[4][4] = {};
+            upstream(space, up, s, dy + start * s.o, rows, weight, first, components);
+            for (int n = 0; n < 4; n++) {
+                for (int i = 0; i < 4; i++) p[n][i] *= -up[n][i] * expf(-0.5f * p[n][i] * p[n][i]);
             }
+            put_tile<4, ROW>(tile, p);
+        } else {
+            float phi[4][4];
+            slopes_of_several<ROW>(
+                space, tile, narrow, phi, p, s, dy + start * s.o, rows, weight, first, components);
         }
-        __syncthreads();
-        for (int j = 0; j < 4; j++) {
-            int column = tx * 4 + j;
-            for (int i = 0; i < 4 && column < count; i++) {
-                p_tile[column * STRIDE + ty * 4 + i] *= m_tile[column / s.r * STRIDE + ty * 4 + i];
-            }
+        for (int from = 0; from < count; from += DEPTH) {
+            const float* lines = w + ((long long)first * s.r + from) * s.d + first_in;
+            fetch<DEPTH, WIDTH, PITCH>(space, lines, s.d, count - from, ins);
+            __syncthreads();
+            add_product<NT, ROW, 1, 1, PITCH>(acc, tile + from, space);
+            __syncthreads();
         }
-        __syncthreads();
-        add_outer<GROUPS>(
-            space, acc, p_tile, STRIDE, count, w + (long long)first * s.r * s.d + first_in, ins, 1, s.d);
     }
-    for (int i = 0; i < 4; i++) {
-        int row = ty * 4 + i;
-        for (int j = 0; j < COUNT; j++) {
-            int column = column_of<GROUPS>(j);
+    for (int n = 0; n < NT; n++) {
+        for (int i = 0; i < 4; i++) {
+            int row = row_of(i), column = column_of<NT>(n, i);
             if (row < rows && column < ins) {
-                narrow_to(&dx[(start + row) * s.d + first_in + column], acc[i][j]);
+                narrow_to(&dx[(start + row) * s.d + first_in + column], acc[n][i]);
             }
         }
     }
 }
 
-// A share of the parameters' gradients over the rows of blockIdx.z: for a tile of components (blockIdx.x) and of columns
-// (blockIdx.y, first those of d, then those of o) of
+// acc += tile^T*b over the rows of a block, `tile` as [row][line] and b [rows, width] from its first of `columns_left`
+// columns on. Where `sums` is given, b's columns are summed up, by each thread for its column and a quarter of the rows.
+template <typename T>
+__device__ inline void add_transposed(
+    float* space, float acc[4][4], const float* tile, const T* b, int rows, long long width,
+    int columns_left, float* sum) {
+    for (int from = 0; from < ROWS; from += DEPTH) {
+        fetch<DEPTH, 64, ACROSS>(space, b + from * width, width, rows - from, columns_left);
+        __syncthreads();
+        add_product_apart<4, 1, ACROSS, 1, ACROSS>(acc, tile + from * ACROSS, space);
+        if (sum) {
+            int column = threadIdx.x % 64, first = threadIdx.x / 64 * (DEPTH / 4);
+            for (int row = first; row < first + DEPTH / 4; row++) *sum += space[row * ACROSS + column];
+        }
+        __syncthreads();
+    }
+}
+
+// The sum over the four threads of each column; for the first of them.
+__device__ inline float over_quarters(float* space, float sum) {
+    space[threadIdx.x] = sum;
+    __syncthreads();
+    int column = threadIdx.x % 64;
+    sum = space[column] + space[64 + column] + (space[128 + column] + space[192 + column]);
+    __syncthreads();
+    return sum;
+}
+
+// Writes lines and columns that there are of a tile to `to`, of `width` columns.
+__device__ inline void put_share(float* to, const float acc[4][4], int lines, int columns, long long width) {
+    for (int n = 0; n < 4; n++) {
+        for (int i = 0; i < 4; i++) {
+            int line = row_of(i), column = column_of<4>(n, i);
+            if (line < lines && column < columns) to[line * width + column] = acc[n][i];
+        }
+    }
+}
+
+// A share of the parameters' gradients over the rows of blockIdx.z: for a tile of components (blockIdx.x) and one of
+// columns (blockIdx.y, of d and of o) of
 //   dw[m*r, d] = g^T*x | dp[m*r] = sum of g | dweight[m, o] = phi^T*dy | dbias[o] = sum of dy,
 // one after the other in `shares`, a gradient's length for each share.
 template <typename T>
 __device__ inline void mixture_parameters(
     const T* x, const float* w, const float* offset, const float* weight, const T* dy, float* shares,
     Mixture s, int share_rows) {
-    __shared__ __align__(16) Product product;
-    // [row][projection], as the sums go over rows.
-    __shared__ __align__(16) float p_tile[ROWS * STRIDE];
-    __shared__ __align__(16) float m_tile[PROJ * STRIDE];
-    float* columns = product.a;
-    int tid = threadIdx.x, tx = tid % 16, ty = tid / 16;
-    int in_tiles = (s.d + 63) / 64, step = tile_components(s);
-    bool inputs = (int)blockIdx.y < in_tiles;
-    int tile = inputs ? blockIdx.y : blockIdx.y - in_tiles;
-    int first_column = tile * 64, columns_left = min(64, (inputs ? s.d : s.o) - first_column);
-    int first = blockIdx.x * step, components = min(step, s.m - first), count = components * s.r;
+    __shared__ __align__(16) float space[128 * LINE];
+    __shared__ __align__(16) float tile[ROWS * ACROSS];
+    __shared__ __align__(16) float narrow[ROWS * LINE];
+    int first_column = blockIdx.y * 64;
+    int ins = min(64, s.d - first_column), outs = min(64, s.o - first_column);
+    int step = tile_components(s), first = blockIdx.x * step;
+    int components = min(step, s.m - first), count = components * s.r;
     long long from = (long long)blockIdx.z * share_rows;
     long long to = min((long long)s.rows, from + share_rows);
-    float acc[4][4] = {}, sums[4] = {};
+    float inputs[4][4] = {}, outputs[4][4] = {}, slopes = 0.0f, upstreams = 0.0f;
     for (long long start = from; start < to; start += ROWS) {
         int rows = (int)min((long long)ROWS, to - start);
-        float p[4][4];
-        projected(product, p, s, x + start * s.d, rows, w, offset, first, components);
-        for (int i = 0; i < 4; i++) {
-            put(&p_tile[(ty * 4 + i) * STRIDE + tx * 4], p[i][0], p[i][1], p[i][2], p[i][3]);
-        }
-        __syncthreads();
-        // phi[row][component]; rows beyond the last count for nothing.
-        for (int i = tid; i < components * ROWS; i += THREADS) {
-            int component = i % components, row = i / components;
-            float y2 = 0.0f;
-            for (int j = 0; j < s.r; j++) {
-                float v = p_tile[row * STRIDE + component * s.r + j];
-                y2 = fmaf(v, v, y2);
-            }
-            m_tile[row * STRIDE + component] = row < rows ? expf(-0.5f * y2) : 0.0f;
-        }
-        if (inputs) {
+        const T *rows_x = x + start * s.d, *rows_dy = dy + start * s.o;
+        // phi, as the products leave it or as `components_of` does.
+        float p[4][4], phi[4][4];
+        projected(space, p, s, rows_x, rows, w, offset, first, components);
+        if (s.r == 1) {
             float up[4][4] = {};
-            add_product(product, up, dy + start * s.o, rows, s.o, weight + first, components, 1, s.m);
-            for (int j = 0; j < 4; j++) {
-                int component = tx * 4 + j;
-                for (int i = 0; i < 4 && component < components; i++) {
-                    m_tile[(ty * 4 + i) * STRIDE + component] *= -up[i][j];
-                }
-            }
-            __syncthreads();
-            for (int j = 0; j < 4; j++) {
-                int column = tx * 4 + j;
+            if (ins > 0) upstream(space, up, s, rows_dy, rows, weight, first, components);
+            for (int n = 0; n < 4; n++) {
                 for (int i = 0; i < 4; i++) {
-                    float* g = &p_tile[(ty * 4 + i) * STRIDE + column];
-                    *g = column < count ? *g * m_tile[(ty * 4 + i) * STRIDE + column / s.r] : 0.0f;
+                    phi[n][i] = expf(-0.5f * p[n][i] * p[n][i]);
+                    p[n][i] *= -up[n][i] * phi[n][i];
                 }
             }
+            put_tile<4, ACROSS>(tile, p);
         } else {
-            __syncthreads();
+            slopes_of_several<ACROSS>(
+                space, tile, narrow, phi, p, s, rows_dy, rows, weight, first, components);
+        }
+        if (ins > 0) {
+            // Rows beyond the last have no upstream gradient, and so no slope.
+            add_transposed(
+                space, inputs, tile, rows_x + first_column, rows, s.d, ins, (float*)nullptr);
+            if (blockIdx.y == 0) {
+                int line = threadIdx.x % 64, quarter = threadIdx.x / 64 * (ROWS / 4);
+                for (int i = 0; i < ROWS / 4; i++) slopes += tile[(quarter + i) * ACROSS + line];
+            }
         }
         __syncthreads();
-        const float* factor = inputs ? p_tile : m_tile;
-        if (inputs && tile == 0 && tx == 0) {
-            for (int row = 0; row < rows; row++) {
-                for (int i = 0; i < 4; i++) sums[i] += factor[row * STRIDE + ty * 4 + i];
+        if (outs > 0) {
+            if (s.r == 1) {
+                put_tile<4, ACROSS>(tile, phi);
+            } else {
+                put_components<ACROSS>(tile, phi);
             }
-        }
-        const T* b = inputs ? x + start * s.d + first_column : dy + start * s.o + first_column;
-        int width = inputs ? s.d : s.o;
-        if (!inputs && blockIdx.x == 0 && tid < columns_left) {
-            for (int row = 0; row < rows; row++) sums[0] += widened(b[(long long)row * width + tid]);
-        }
-        add_outer<1>(columns, acc, factor, STRIDE, rows, b, columns_left, 1, width);
-    }
-    long long projections = (long long)s.m * s.r;
-    long long length = projections * s.d + projections + (long long)s.m * s.o + s.o;
-    float* share = shares + blockIdx.z * length;
-    if (!inputs) share += projections * s.d + projections;
-    int lines = inputs ? count : components;
-    long long first_line = (long long)first * (inputs ? s.r : 1);
-    for (int i = 0; i < 4; i++) {
-        int line = ty * 4 + i;
-        for (int j = 0; j < 4; j++) {
-            int column = tx * 4 + j;
-            if (line < lines && column < columns_left) {
-                share[(first_line + line) * (inputs ? s.d : s.o) + first_column + column] = acc[i][j];
-            }
-        }
-        if (inputs && tile == 0 && tx == 0 && line < lines) {
-            share[projections * s.d + first_line + line] = sums[i];
+            add_transposed(
+                space, outputs, tile, rows_dy + first_column, rows, s.o, outs,
+                blockIdx.x == 0 ? &upstreams : nullptr);
         }
     }
-    if (!inputs && blockIdx.x == 0 && tid < columns_left) {
-        share[(long long)s.m * s.o + first_column + tid] = sums[0];
+    long long projections = (long long)s.m * s.r, weights = projections * s.d + projections;
+    float* share = shares + blockIdx.z * (weights + (long long)s.m * s.o + s.o);
+    long long line = (long long)first * s.r;
+    if (ins > 0) put_share(share + line * s.d + first_column, inputs, count, ins, s.d);
+    if (outs > 0) {
+        put_share(
+            share + weights + (long long)first * s.o + first_column, outputs, components, outs, s.o);
+    }
+    slopes = over_quarters(space, slopes);
+    if (blockIdx.y == 0 && threadIdx.x < count) share[projections * s.d + line + threadIdx.x] = slopes;
+    upstreams = over_quarters(space, upstreams);
+    if (blockIdx.x == 0 && (int)threadIdx.x < outs) {
+        share[weights + (long long)s.m * s.o + first_column + threadIdx.x] = upstreams;
     }
 }
 
-// total[i] = sum over shares, in their order.
+// total[i] = sum over shares, in a fixed order: eight threads take every eighth of them.
 extern "C" __global__ void mixture_total(const float* shares, float* total, int count, long long length) {
-    long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= length) return;
+    __shared__ float sums[THREADS];
+    long long i = (long long)blockIdx.x * 32 + threadIdx.x % 32;
     float sum = 0.0f;
-    for (int k = 0; k < count; k++) sum += shares[k * length + i];
-    total[i] = sum;
+    if (i < length) {
+        for (int k = threadIdx.x / 32; k < count; k += 8) sum += shares[k * length + i];
+    }
+    sums[threadIdx.x] = sum;
+    __syncthreads();
+    if (threadIdx.x < 32 && i < length) {
+        for (int k = 1; k < 8; k++) sum += sums[k * 32 + threadIdx.x];
+        total[i] = sum;
+    }
 }
 
 // The gradients of centers [m, d], projections [m, r, d], weight [o, m] and bias [o], one after the other, from the sums
@@ -196,21 +253,21 @@ extern "C" __global__ void mixture_gradients(
     }
 }
 
-#define INPUT(name, T, GROUPS)                                                                         \
-    extern "C" __global__ void __launch_bounds__(THREADS) name(                                        \
+#define INPUT(name, T, NT)                                                                             \
+    extern "C" __global__ void __launch_bounds__(THREADS, 2) name(                                     \
         const T* x, const float* w, const float* offset, const float* weight, const T* dy, T* dx,      \
         int rows, int d, int m, int r, int o) {                                                        \
-        mixture_input<T, GROUPS>(x, w, offset, weight, dy, dx, Mixture{rows, d, m, r, o});             \
+        mixture_input<T, NT>(x, w, offset, weight, dy, dx, Mixture{rows, d, m, r, o});                 \
     }
-INPUT(mixture_input_f32_16, float, 0)
-INPUT(mixture_input_f32_64, float, 1)
-INPUT(mixture_input_f32_128, float, 2)
-INPUT(mixture_input_bf16_16, bf16, 0)
-INPUT(mixture_input_bf16_64, bf16, 1)
-INPUT(mixture_input_bf16_128, bf16, 2)
+INPUT(mixture_input_f32_16, float, 1)
+INPUT(mixture_input_f32_64, float, 4)
+INPUT(mixture_input_f32_128, float, 8)
+INPUT(mixture_input_bf16_16, bf16, 1)
+INPUT(mixture_input_bf16_64, bf16, 4)
+INPUT(mixture_input_bf16_128, bf16, 8)
 
 #define PARAMETERS(name, T)                                                                            \
-    extern "C" __global__ void __launch_bounds__(THREADS) name(                                        \
+    extern "C" __global__ void __launch_bounds__(THREADS, 2) name(                                     \
         const T* x, const float* w, const float* offset, const float* weight, const T* dy,             \
         float* shares, int rows, int d, int m, int r, int o, int share_rows) {                         \
         mixture_parameters<T>(                                                                         \
