@@ -6,8 +6,9 @@
 PyTorch runs each work channels-last and not, with the allocator's default and with retained pages; the ratio is
 taken against its fastest form. `WORK:bf16` sets it beside PyTorch's autocast to bf16, else it stands beside f32. Three
 smaller tables follow: the classifier with its mixtures against the plain one, memory beyond inputs and outputs, and the
-gain of a second thread. On a GPU, for a `zoo` that was built for it, PyTorch runs channels-last, eager and compiled, and
-one smaller table follows: a mixture's forward beside its two matrix products alone. On a machine that is not idle, `--minimum` compares each side's fastest run.
+gain of a second thread. On a GPU, for a `zoo` that was built for it, PyTorch runs channels-last, eager and compiled, all
+works of a form in one process, and a mixture's forward stands beside its two matrix products alone. On a machine that is
+not idle, `--minimum` compares each side's fastest run.
 """
 
 import argparse
@@ -33,8 +34,8 @@ WORKS = [
     "mixture-65536-64-64-4",
     "lstm-96-128-64",
 ]
-# Only processors split factors.
-GPU_WORKS = [work for work in WORKS if "bf16x3" not in work]
+# Only processors split factors; a mixture's forward stands beside its two matrix products alone.
+GPU_WORKS = [work for work in WORKS if "bf16x3" not in work] + ["products-65536-64-64-1", "products-65536-64-64-4"]
 RETAIN = {"MALLOC_MMAP_THRESHOLD_": str(1 << 33), "MALLOC_TRIM_THRESHOLD_": str(1 << 33)}
 
 
@@ -71,6 +72,14 @@ class Measure:
             env,
         )
 
+    def torch_all(self, works, more):
+        """Milliseconds of each work on the GPU, from one process."""
+        script = [sys.executable, str(HERE / "torch_work.py"), *works, "--device", "cuda", *self.seconds(), *more]
+        done = subprocess.run(script, capture_output=True, text=True)
+        if done.returncode:
+            raise SystemExit(f"`{' '.join(script)}` failed: {done.stderr.strip()}")
+        return [json.loads(line)[self.key] for line in done.stdout.splitlines()]
+
     def rounds(self, forms):
         """Calls every form once a round; the median of each, by its name."""
         runs = {name: [] for name in forms}
@@ -81,25 +90,18 @@ class Measure:
         return {name: (median(name, self.key), median(name, "peak_mib")) for name in forms}
 
 
-def gpu_forms(measure, work, dtype):
-    for words, more in (("eager", []), ("compiled", ["--compiled"])):
-        yield words, lambda more=more: measure.torch(work, env={}, dtype=dtype, more=more)
-
-
 def torch_forms(measure, work, dtype):
-    if measure.options.device == "cuda":
-        yield from gpu_forms(measure, work, dtype)
-        return
     layouts = {"nhwc": "channels-last", "nchw": "channels-first"} if work.startswith("cnn") else {"nhwc": ""}
     for layout, words in layouts.items():
         for pages, env in (("default pages", {}), ("retained pages", RETAIN)):
             yield f"{words}, {pages}".lstrip(", "), lambda layout=layout, env=env: measure.torch(work, layout, env, dtype)
 
 
+HEAD = "| work | zoo ms | PyTorch ms (its fastest form) | ratio |"
+
+
 def against_torch(measure, works):
-    digits = 3 if measure.options.device == "cuda" else 2
-    print("| work | zoo ms | PyTorch ms (its fastest form) | ratio | zoo MiB | PyTorch MiB |")
-    print("|---|---|---|---|---|---|")
+    print(f"{HEAD} zoo MiB | PyTorch MiB |\n|---|---|---|---|---|---|")
     for work in works:
         work, _, dtype = work.partition(":")
         dtype = dtype or "f32"
@@ -108,10 +110,35 @@ def against_torch(measure, works):
         ours, our_peak = results.pop("zoo")
         form, (theirs, their_peak) = min(results.items(), key=lambda item: item[1][0])
         print(
-            f"| `{work}` | {ours:.{digits}f} | {theirs:.{digits}f} ({dtype}, {form}) | {ours / theirs:.2f} "
+            f"| `{work}` | {ours:.2f} | {theirs:.2f} ({dtype}, {form}) | {ours / theirs:.2f} "
             f"| {our_peak:.0f} | {their_peak:.0f} |",
             flush=True,
         )
+
+
+def against_torch_on_gpu(measure, works):
+    """Rounds over all works, as PyTorch takes seconds to start there and more to compile."""
+    ours, theirs = {work: [] for work in works}, {work: {} for work in works}
+    for _ in range(measure.options.rounds):
+        for words, more in (("eager", []), ("compiled", ["--compiled"])):
+            for work, milliseconds in zip(works, measure.torch_all(works, more)):
+                theirs[work].setdefault(words, []).append(milliseconds)
+        for work in works:
+            ours[work].append(measure.zoo(our_name(work))[measure.key])
+    print(f"{HEAD}\n|---|---|---|---|")
+    for work in works:
+        mine = statistics.median(ours[work])
+        times = {form: statistics.median(runs) for form, runs in theirs[work].items()}
+        form, other = min(times.items(), key=lambda item: item[1])
+        if work.startswith("products"):
+            form = f"its two products, {form}"
+        dtype = work.partition(":")[2] or "f32"
+        print(f"| `{our_name(work)}` | {mine:.3f} | {other:.3f} ({dtype}, {form}) | {mine / other:.2f} |", flush=True)
+
+
+def our_name(work):
+    """What `zoo` measures beside a work of PyTorch's."""
+    return work.partition(":")[0].replace("products-", "mixture-forward-")
 
 
 def mixtures_in_the_classifier(measure):
@@ -148,19 +175,6 @@ def second_thread(measure):
     print(f"| {results[1][0]:.1f} | {results[2][0]:.1f} | {results[1][0] / results[2][0]:.2f} |", flush=True)
 
 
-def beside_its_products(measure):
-    print("\n| a mixture's forward | zoo ms | its two products in PyTorch, ms | ratio |\n|---|---|---|---|")
-    for projections in (1, 4):
-        shape = f"65536-64-64-{projections}"
-        forms = {
-            "zoo": lambda: measure.zoo(f"mixture-forward-{shape}"),
-            "torch": lambda: measure.torch(f"products-{shape}", env={}),
-        }
-        results = measure.rounds(forms)
-        ours, theirs = results["zoo"][0], results["torch"][0]
-        print(f"| `mixture-forward-{shape}` | {ours:.3f} | {theirs:.3f} | {ours / theirs:.2f} |", flush=True)
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("works", nargs="*", metavar="WORK", help="left out: all, and the smaller tables")
@@ -172,14 +186,14 @@ def main():
     parser.add_argument("--minimum", action="store_true", help="compare the fastest runs, not the medians")
     options = parser.parse_args()
     measure = Measure(options)
-    works = GPU_WORKS if options.device == "cuda" else WORKS
-    against_torch(measure, options.works or works)
-    if not options.works and options.device == "cpu":
+    if options.device == "cuda":
+        against_torch_on_gpu(measure, options.works or GPU_WORKS)
+        return
+    against_torch(measure, options.works or WORKS)
+    if not options.works:
         mixtures_in_the_classifier(measure)
         memory_beyond_inputs_and_outputs(measure)
         second_thread(measure)
-    if not options.works and options.device == "cuda":
-        beside_its_products(measure)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""Times one unit of work in PyTorch and prints one JSON object.
+"""Times units of work in PyTorch and prints one JSON object for each.
 
 A name holds its shapes, as in `mixture-ROWS-FEATURES-COMPONENTS-PROJECTIONS` or `lstm-STEPS-HIDDEN-BATCH`. Usage:
 
-    python tests/peers/torch_work.py WORK [--layout nchw|nhwc] [--dtype f32|bf16] [--device cpu|cuda] [--compiled]
-        [--threads N] [--runs N]
+    python tests/peers/torch_work.py WORK [WORK ...] [--layout nchw|nhwc] [--dtype f32|bf16] [--device cpu|cuda]
+        [--compiled] [--threads N] [--runs N] [--seconds S]
 
-Each process measures one work in one form, so that its peak memory is its own.
+`WORK:bf16` is computed in bf16 whatever `--dtype` says. A process that measures one work alone has a peak memory of its
+own.
 """
 
 import argparse
@@ -152,24 +153,11 @@ def work(name, layout, dtype):
     raise SystemExit(f"there is no work `{name}`")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("work")
-    parser.add_argument("--layout", choices=["nchw", "nhwc"], default="nhwc")
-    parser.add_argument("--dtype", choices=["f32", "bf16"], default="f32")
-    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    parser.add_argument("--compiled", action="store_true", help="networks and functions by torch.compile")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--runs", type=int, default=0, help="0: as many as fit in --seconds")
-    parser.add_argument("--seconds", type=float, default=4)
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    torch.manual_seed(0)
-    # f32 is f32: PyTorch's convolutions would take TF32, of 10 bits, by default.
-    torch.backends.cudnn.allow_tf32 = False
-    FORM.update(device=options.device, compiled=options.compiled)
+def measured(name, options):
+    """One work: a run to warm up, one to see how long it takes, and those that are timed."""
+    name, _, dtype = name.partition(":")
     with torch.device(options.device):
-        once_through = work(options.work, options.layout, options.dtype)
+        once_through = work(name, options.layout, dtype or options.dtype)
     on_gpu = options.device == "cuda"
 
     def step():
@@ -187,18 +175,34 @@ def main():
         begun = time.perf_counter()
         step()
         times.append(1e3 * (time.perf_counter() - begun))
-    print(
-        json.dumps(
-            {
-                "work": options.work,
-                "milliseconds": statistics.median(times),
-                "minimum": min(times),
-                "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-                "threads": options.threads,
-                "device": torch.cuda.get_device_name() if on_gpu else "cpu",
-            }
-        )
-    )
+    return {
+        "work": name,
+        "milliseconds": statistics.median(times),
+        "minimum": min(times),
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "threads": options.threads,
+        "device": torch.cuda.get_device_name() if on_gpu else "cpu",
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("works", nargs="+", metavar="WORK")
+    parser.add_argument("--layout", choices=["nchw", "nhwc"], default="nhwc")
+    parser.add_argument("--dtype", choices=["f32", "bf16"], default="f32")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--compiled", action="store_true", help="networks and functions by torch.compile")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--runs", type=int, default=0, help="0: as many as fit in --seconds")
+    parser.add_argument("--seconds", type=float, default=4)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    # f32 is f32: PyTorch's convolutions would take TF32, of 10 bits, by default.
+    torch.backends.cudnn.allow_tf32 = False
+    FORM.update(device=options.device, compiled=options.compiled)
+    for name in options.works:
+        print(json.dumps(measured(name, options)), flush=True)
 
 
 if __name__ == "__main__":

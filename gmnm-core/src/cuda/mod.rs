@@ -23,6 +23,7 @@ mod cudnn;
 mod device;
 #[cfg(all(test, unix))]
 pub(crate) mod host;
+pub(crate) mod join;
 pub(crate) mod lstm;
 mod machine;
 pub(crate) mod max_pool2d;
@@ -67,6 +68,7 @@ const SOURCE: &str = concat!(
     include_str!("kernels/lstm.cu"),
     include_str!("kernels/optimizer.cu"),
     include_str!("kernels/sum.cu"),
+    include_str!("kernels/join.cu"),
 );
 
 /// Every kernel that a host may launch.
@@ -114,6 +116,7 @@ const KERNELS: &[&str] = &[
     "optimizer_average",
     "optimizer_squares",
     "optimizer_clip",
+    "join_f32",
     "sum_f32",
     "sum_bf16",
 ];

@@ -6,6 +6,7 @@ use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 use super::cpu_storage::{Element, slice, with_element, with_slice};
 use super::route::on_cpu;
 use super::{composed, tape};
+use crate::cuda::{self, Machine};
 
 const NAME: &str = "join";
 
@@ -16,7 +17,7 @@ const NAME: &str = "join";
 /// When there is no part, or dtypes or devices differ.
 pub(crate) fn join(parts: &[&Tensor]) -> Result<Tensor> {
     match parts {
-        [first, ..] if !on_cpu(first) => composed::join(parts),
+        [first, ..] if !on_cpu(first) => on_device(parts),
         [] => candle_core::bail!("{NAME} needs at least one tensor"),
         [one] => one.flatten_all(),
         [first, second] => tape::apply2(&first.contiguous()?, &second.contiguous()?, Join),
@@ -25,6 +26,31 @@ pub(crate) fn join(parts: &[&Tensor]) -> Result<Tensor> {
             let (front, back) = parts.split_at(parts.len() / 2);
             tape::apply2(&join(front)?, &join(back)?, Join)
         }
+    }
+}
+
+fn on_device(parts: &[&Tensor]) -> Result<Tensor> {
+    let [first, _, ..] = parts else {
+        return composed::join(parts);
+    };
+    let Some(machine) = Machine::of(first)? else {
+        return composed::join(parts);
+    };
+    // An op has three operands at most.
+    let joined = match parts.len() {
+        2 | 3 => cuda::join::join(&machine, parts)?,
+        len => {
+            let thirds: Vec<Tensor> = parts
+                .chunks(len.div_ceil(3))
+                .map(join)
+                .collect::<Result<_>>()?;
+            let thirds: Vec<&Tensor> = thirds.iter().collect();
+            cuda::join::join(&machine, &thirds)?
+        }
+    };
+    match joined {
+        Some(joined) => Ok(joined),
+        None => composed::join(parts),
     }
 }
 

@@ -210,6 +210,8 @@ fn mixtures() -> Vec<Case> {
         (7, 130, 9, 5, 140),
         (1, 2, 3, 64, 4),
         (200, 20, 33, 2, 3),
+        (70, 36, 20, 4, 12),
+        (130, 64, 68, 1, 64),
     ] {
         for aggregation in [Aggregation::Norm, Aggregation::Sum] {
             let scale = 1.0 / (2.0 * (d * r) as f64).sqrt();
@@ -374,7 +376,13 @@ fn convolutions() -> Vec<Case> {
 
 fn lstms() -> Vec<Case> {
     let mut cases = Vec::new();
-    for (batch, steps, inputs, hidden) in [(1, 1, 1, 1), (2, 3, 4, 5), (17, 4, 3, 33)] {
+    for (batch, steps, inputs, hidden) in [
+        (1, 1, 1, 1),
+        (2, 3, 4, 5),
+        (17, 4, 3, 33),
+        (3, 2, 5, 70),
+        (2, 2, 3, 150),
+    ] {
         let four = 4 * hidden;
         let shapes: [&[usize]; 7] = [
             &[batch, steps, inputs],

@@ -29,6 +29,10 @@ struct Index {
 };
 static Index threadIdx, blockIdx, blockDim, gridDim;
 
+struct __attribute__((aligned(8))) float2 {
+    float x, y;
+};
+
 struct __attribute__((aligned(16))) float4 {
     float x, y, z, w;
 };

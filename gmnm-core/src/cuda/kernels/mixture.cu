@@ -34,7 +34,7 @@ __device__ inline void projected(
     for (int from = 0; from < s.d; from += DEPTH) {
         fetch<64, DEPTH, LINE>(space, x + from, s.d, rows, s.d - from);
         fetch<64, DEPTH, LINE>(b, w + start * s.d + from, s.d, count, s.d - from);
-        __syncthreads();
+        settle();
         add_product<4, LINE, 1, LINE, 1>(p, space, b);
         __syncthreads();
     }
@@ -127,11 +127,18 @@ __device__ inline void mixture_forward(
             __syncthreads();
             put_components<ROW>(tile, phi);
         }
-        for (int from = 0; from < components; from += DEPTH) {
-            fetch<WIDTH, DEPTH, LINE>(
-                space, weight + (long long)first_out * s.m + first + from, s.m, outs, components - from);
-            __syncthreads();
-            add_product<NT, ROW, 1, LINE, 1>(acc, tile + from, space);
+        const float* weights = weight + (long long)first_out * s.m + first;
+        if (step > 16) {
+            for (int from = 0; from < components; from += DEPTH) {
+                fetch<WIDTH, DEPTH, LINE>(space, weights + from, s.m, outs, components - from);
+                settle();
+                add_product<NT, ROW, 1, LINE, 1>(acc, tile + from, space);
+                __syncthreads();
+            }
+        } else {
+            fetch<WIDTH, 16, LINE>(space, weights, s.m, outs, components);
+            settle();
+            add_product<NT, ROW, 1, LINE, 1, 16>(acc, tile, space);
             __syncthreads();
         }
     }
@@ -145,15 +152,15 @@ __device__ inline void mixture_forward(
     }
 }
 
-#define FORWARD(name, T, NT)                                                                           \
-    extern "C" __global__ void __launch_bounds__(THREADS) name(                                        \
+#define FORWARD(name, T, NT, BLOCKS)                                                                   \
+    extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) name(                                \
         const T* x, const float* w, const float* offset, const float* weight, const float* bias, T* out, \
         int rows, int d, int m, int r, int o) {                                                        \
         mixture_forward<T, NT>(x, w, offset, weight, bias, out, Mixture{rows, d, m, r, o});            \
     }
-FORWARD(mixture_forward_f32_16, float, 1)
-FORWARD(mixture_forward_f32_64, float, 4)
-FORWARD(mixture_forward_f32_128, float, 8)
-FORWARD(mixture_forward_bf16_16, bf16, 1)
-FORWARD(mixture_forward_bf16_64, bf16, 4)
-FORWARD(mixture_forward_bf16_128, bf16, 8)
+FORWARD(mixture_forward_f32_16, float, 1, 3)
+FORWARD(mixture_forward_f32_64, float, 4, 3)
+FORWARD(mixture_forward_f32_128, float, 8, 2)
+FORWARD(mixture_forward_bf16_16, bf16, 1, 3)
+FORWARD(mixture_forward_bf16_64, bf16, 4, 3)
+FORWARD(mixture_forward_bf16_128, bf16, 8, 2)

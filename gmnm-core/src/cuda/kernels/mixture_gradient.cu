@@ -1,25 +1,27 @@
 // The gradients of the Gaussian mixture; see mixture.cu.
 
-// s(row, component) = sum over o of dy[row, o]*weight[o, component] for the tile's components. `space` is free
-// afterwards.
-template <typename T>
+// up(row, component) += sum over o of dy[row, o]*weight[o, component] for the tile's components, at most 16*NT. `space`
+// is free afterwards.
+template <int NT, typename T>
 __device__ inline void upstream(
-    float* space, float up[4][4], const Mixture& s, const T* dy, int rows, const float* weight, int first,
+    float* space, float up[NT][4], const Mixture& s, const T* dy, int rows, const float* weight, int first,
     int components) {
+    const int WIDTH = NT * 16, PITCH = WIDTH + 8;
     float* b = space + 64 * LINE;
     for (int from = 0; from < s.o; from += DEPTH) {
         fetch<64, DEPTH, LINE>(space, dy + from, s.o, rows, s.o - from);
-        fetch<DEPTH, 64, ACROSS>(b, weight + (long long)from * s.m + first, s.m, s.o - from, components);
-        __syncthreads();
-        add_product<4, LINE, 1, 1, ACROSS>(up, space, b);
+        const float* weights = weight + (long long)from * s.m + first;
+        fetch<DEPTH, WIDTH, PITCH>(b, weights, s.m, s.o - from, components);
+        settle();
+        add_product<NT, LINE, 1, 1, PITCH>(up, space, b);
         __syncthreads();
     }
 }
 
-// The gradient of each projection, g = -phi*s*p, of a tile of components with several projections, from their p. They
-// are left in `tile` as [row][projection] in lines of P; phi is for each thread as `components_of` gives it, and
+// The gradient of each projection, g = -phi*s*p, of a tile of components with several projections, at most 16*NT of
+// them, from their p. They are left in `tile` as [row][projection] in lines of P; phi is for each thread as `components_of` gives it, and
 // `narrow` [ROWS*LINE] and `space` are free afterwards.
-template <int P, typename T>
+template <int NT, int P, typename T>
 __device__ inline void slopes_of_several(
     float* space, float* tile, float* narrow, float phi[4][4], float p[4][4], const Mixture& s, const T* dy,
     int rows, const float* weight, int first, int components) {
@@ -27,24 +29,25 @@ __device__ inline void slopes_of_several(
     __syncthreads();
     components_of<P>(phi, tile, s.r, components);
     put_components<LINE>(narrow, phi);
-    float up[4][4] = {};
+    float up[NT][4] = {};
     // Its synchronisations lie between phi and what follows.
-    upstream(space, up, s, dy, rows, weight, first, components);
-    for (int n = 0; n < 4; n++) {
+    upstream<NT>(space, up, s, dy, rows, weight, first, components);
+    for (int n = 0; n < NT; n++) {
         for (int i = 0; i < 4; i++) {
-            int component = column_of<4>(n, i);
+            int component = column_of<NT>(n, i);
             if (component < components) narrow[row_of(i) * LINE + component] *= -up[n][i];
         }
     }
     __syncthreads();
-    int count = components * s.r;
+    // column/r as a product and a shift, exact for columns of a tile.
+    int count = components * s.r, part = (65535 + s.r) / s.r;
     for (int n = 0; n < 4; n++) {
         for (int i = 0; i < 4; i++) {
-            int column = column_of<4>(n, i);
-            float slope = column < count ? p[n][i] * narrow[row_of(i) * LINE + column / s.r] : 0.0f;
-            tile[row_of(i) * P + column] = slope;
+            int column = column_of<4>(n, i), component = column * part >> 16;
+            p[n][i] = column < count ? p[n][i] * narrow[row_of(i) * LINE + component] : 0.0f;
         }
     }
+    put_tile<4, P>(tile, p);
 }
 
 // The gradient of x: sum over projections of g[p]*w[p], with g = -phi*s*p and s[m] = sum_o dy[o]*weight[o,m].
@@ -66,20 +69,26 @@ __device__ inline void mixture_input(
         projected(space, p, s, x + start * s.d, rows, w, offset, first, components);
         if (s.r == 1) {
             float up[4][4] = {};
-            upstream(space, up, s, dy + start * s.o, rows, weight, first, components);
+            upstream<4>(space, up, s, dy + start * s.o, rows, weight, first, components);
             for (int n = 0; n < 4; n++) {
                 for (int i = 0; i < 4; i++) p[n][i] *= -up[n][i] * expf(-0.5f * p[n][i] * p[n][i]);
             }
             put_tile<4, ROW>(tile, p);
         } else {
             float phi[4][4];
-            slopes_of_several<ROW>(
-                space, tile, narrow, phi, p, s, dy + start * s.o, rows, weight, first, components);
+            const T* rows_dy = dy + start * s.o;
+            if (step > 16) {
+                slopes_of_several<2, ROW>(
+                    space, tile, narrow, phi, p, s, rows_dy, rows, weight, first, components);
+            } else {
+                slopes_of_several<1, ROW>(
+                    space, tile, narrow, phi, p, s, rows_dy, rows, weight, first, components);
+            }
         }
         for (int from = 0; from < count; from += DEPTH) {
             const float* lines = w + ((long long)first * s.r + from) * s.d + first_in;
             fetch<DEPTH, WIDTH, PITCH>(space, lines, s.d, count - from, ins);
-            __syncthreads();
+            settle();
             add_product<NT, ROW, 1, 1, PITCH>(acc, tile + from, space);
             __syncthreads();
         }
@@ -94,16 +103,18 @@ __device__ inline void mixture_input(
     }
 }
 
-// acc += tile^T*b over the rows of a block, `tile` as [row][line] and b [rows, width] from its first of `columns_left`
-// columns on. Where `sums` is given, b's columns are summed up, by each thread for its column and a quarter of the rows.
+// acc += tile^T*b over the rows of a block, `tile` as [row][line] of `lines` lines and b [rows, width] from its first of
+// `columns_left` columns on. Where `sums` is given, b's columns are summed up, by each thread for its column and a quarter of the rows.
 template <typename T>
 __device__ inline void add_transposed(
-    float* space, float acc[4][4], const float* tile, const T* b, int rows, long long width,
+    float* space, float acc[4][4], const float* tile, int lines, const T* b, int rows, long long width,
     int columns_left, float* sum) {
+    // A warp whose lines there are not has nothing to do.
+    bool works = threadIdx.x / 32 % 4 * 16 < lines;
     for (int from = 0; from < ROWS; from += DEPTH) {
         fetch<DEPTH, 64, ACROSS>(space, b + from * width, width, rows - from, columns_left);
-        __syncthreads();
-        add_product_apart<4, 1, ACROSS, 1, ACROSS>(acc, tile + from * ACROSS, space);
+        settle();
+        if (works) add_product_apart<4, 1, ACROSS, 1, ACROSS>(acc, tile + from * ACROSS, space);
         if (sum) {
             int column = threadIdx.x % 64, first = threadIdx.x / 64 * (DEPTH / 4);
             for (int row = first; row < first + DEPTH / 4; row++) *sum += space[row * ACROSS + column];
@@ -158,7 +169,7 @@ __device__ inline void mixture_parameters(
         projected(space, p, s, rows_x, rows, w, offset, first, components);
         if (s.r == 1) {
             float up[4][4] = {};
-            if (ins > 0) upstream(space, up, s, rows_dy, rows, weight, first, components);
+            if (ins > 0) upstream<4>(space, up, s, rows_dy, rows, weight, first, components);
             for (int n = 0; n < 4; n++) {
                 for (int i = 0; i < 4; i++) {
                     phi[n][i] = expf(-0.5f * p[n][i] * p[n][i]);
@@ -166,14 +177,17 @@ __device__ inline void mixture_parameters(
                 }
             }
             put_tile<4, ACROSS>(tile, p);
+        } else if (step > 16) {
+            slopes_of_several<2, ACROSS>(
+                space, tile, narrow, phi, p, s, rows_dy, rows, weight, first, components);
         } else {
-            slopes_of_several<ACROSS>(
+            slopes_of_several<1, ACROSS>(
                 space, tile, narrow, phi, p, s, rows_dy, rows, weight, first, components);
         }
         if (ins > 0) {
             // Rows beyond the last have no upstream gradient, and so no slope.
             add_transposed(
-                space, inputs, tile, rows_x + first_column, rows, s.d, ins, (float*)nullptr);
+                space, inputs, tile, count, rows_x + first_column, rows, s.d, ins, (float*)nullptr);
             if (blockIdx.y == 0) {
                 int line = threadIdx.x % 64, quarter = threadIdx.x / 64 * (ROWS / 4);
                 for (int i = 0; i < ROWS / 4; i++) slopes += tile[(quarter + i) * ACROSS + line];
@@ -187,7 +201,7 @@ __device__ inline void mixture_parameters(
                 put_components<ACROSS>(tile, phi);
             }
             add_transposed(
-                space, outputs, tile, rows_dy + first_column, rows, s.o, outs,
+                space, outputs, tile, components, rows_dy + first_column, rows, s.o, outs,
                 blockIdx.x == 0 ? &upstreams : nullptr);
         }
     }
@@ -253,18 +267,18 @@ extern "C" __global__ void mixture_gradients(
     }
 }
 
-#define INPUT(name, T, NT)                                                                             \
-    extern "C" __global__ void __launch_bounds__(THREADS, 2) name(                                     \
+#define INPUT(name, T, NT, BLOCKS)                                                                     \
+    extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) name(                                \
         const T* x, const float* w, const float* offset, const float* weight, const T* dy, T* dx,      \
         int rows, int d, int m, int r, int o) {                                                        \
         mixture_input<T, NT>(x, w, offset, weight, dy, dx, Mixture{rows, d, m, r, o});                 \
     }
-INPUT(mixture_input_f32_16, float, 1)
-INPUT(mixture_input_f32_64, float, 4)
-INPUT(mixture_input_f32_128, float, 8)
-INPUT(mixture_input_bf16_16, bf16, 1)
-INPUT(mixture_input_bf16_64, bf16, 4)
-INPUT(mixture_input_bf16_128, bf16, 8)
+INPUT(mixture_input_f32_16, float, 1, 3)
+INPUT(mixture_input_f32_64, float, 4, 3)
+INPUT(mixture_input_f32_128, float, 8, 2)
+INPUT(mixture_input_bf16_16, bf16, 1, 3)
+INPUT(mixture_input_bf16_64, bf16, 4, 3)
+INPUT(mixture_input_bf16_128, bf16, 8, 2)
 
 #define PARAMETERS(name, T)                                                                            \
     extern "C" __global__ void __launch_bounds__(THREADS, 2) name(                                     \

@@ -26,17 +26,66 @@ __device__ inline int column_of(int n, int i) {
     return warp / 4 * (8 * NT) + n * 8 + lane % 4 * 2 + i % 2;
 }
 
-// Writes a tile as [row][column] in lines of P.
+// Writes a tile as [row][column] in lines of P, an even number.
 template <int NT, int P>
 __device__ inline void put_tile(float* to, const float tile[NT][4]) {
     for (int n = 0; n < NT; n++) {
-        for (int i = 0; i < 4; i++) to[row_of(i) * P + column_of<NT>(n, i)] = tile[n][i];
+        for (int i = 0; i < 4; i += 2) {
+            float2 pair;
+            pair.x = tile[n][i];
+            pair.y = tile[n][i + 1];
+            *(float2*)&to[row_of(i) * P + column_of<NT>(n, i)] = pair;
+        }
     }
 }
 
-// Copies from[line*pitch + i] to lines of P, zero where line or i is beyond what is left.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
+#define TENSOR_CORES
+
+// Whether sixteen bytes can be taken at once from each line.
+__device__ inline bool in_fours(const float* from, long long pitch) {
+    return ((unsigned long long)from | (unsigned long long)pitch * 4) % 16 == 0;
+}
+__device__ inline bool in_fours(const bf16* from, long long pitch) {
+    return ((unsigned long long)from | (unsigned long long)pitch * 2) % 8 == 0;
+}
+
+// Starts a copy of `count` numbers, at most four, to shared memory, and zeros after them.
+__device__ inline void start_copy(float* to, const float* from, int count) {
+    asm volatile(
+        "{ .reg .u64 at; cvta.to.shared.u64 at, %0; cp.async.cg.shared.global [at], [%1], 16, %2; }"
+        :
+        : "l"(to), "l"(from), "r"(count * 4)
+        : "memory");
+}
+__device__ inline void start_copy(float* to, const bf16* from, int count) {
+    uint2 bits = make_uint2(0, 0);
+    if (count > 0) bits = *(const uint2*)from;
+    float4 wide;
+    wide.x = count > 0 ? __uint_as_float(bits.x << 16) : 0.0f;
+    wide.y = count > 1 ? __uint_as_float(bits.x & 0xffff0000u) : 0.0f;
+    wide.z = count > 2 ? __uint_as_float(bits.y << 16) : 0.0f;
+    wide.w = count > 3 ? __uint_as_float(bits.y & 0xffff0000u) : 0.0f;
+    *(float4*)to = wide;
+}
+#endif
+
+// Copies from[line*pitch + i] to lines of P, a multiple of 4; zero where line or i is beyond what is left. It is there
+// after `settle`.
 template <int LINES, int LENGTH, int P, typename T>
 __device__ inline void fetch(float* to, const T* from, long long pitch, int lines, int length) {
+#ifdef TENSOR_CORES
+    if (in_fours(from, pitch)) {
+#pragma unroll
+        for (int n = 0; n < (LINES * LENGTH / 4 + THREADS - 1) / THREADS; n++) {
+            int i = n * THREADS + threadIdx.x, line = i / (LENGTH / 4), at = i % (LENGTH / 4) * 4;
+            if (LINES * LENGTH / 4 % THREADS != 0 && i >= LINES * LENGTH / 4) break;
+            int count = line < lines ? max(0, min(4, length - at)) : 0;
+            start_copy(&to[line * P + at], count > 0 ? &from[line * pitch + at] : from, count);
+        }
+        return;
+    }
+#endif
 #pragma unroll
     for (int n = 0; n < (LINES * LENGTH + THREADS - 1) / THREADS; n++) {
         int i = n * THREADS + threadIdx.x, line = i / LENGTH, at = i % LENGTH;
@@ -46,9 +95,15 @@ __device__ inline void fetch(float* to, const T* from, long long pitch, int line
     }
 }
 
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
-#define TENSOR_CORES
+// Waits for all copies of the block, and for all that its threads wrote.
+__device__ inline void settle() {
+#ifdef TENSOR_CORES
+    asm volatile("cp.async.wait_all;" ::: "memory");
+#endif
+    __syncthreads();
+}
 
+#ifdef TENSOR_CORES
 // x as the sum of two numbers of TF32. What is cut off the second is less than 2^-20 of x.
 __device__ inline void split(float x, unsigned int& high, unsigned int& low) {
     high = __float_as_uint(x) & 0xffffe000u;
@@ -65,15 +120,15 @@ __device__ inline void multiply(
 }
 #endif
 
-// tile(row, column) += sum over k < DEPTH of a[row*A_ROW + k*A_K] * b[column*B_COLUMN + k*B_K].
-template <int NT, int A_ROW, int A_K, int B_COLUMN, int B_K>
+// tile(row, column) += sum over k < K, a multiple of 8, of a[row*A_ROW + k*A_K] * b[column*B_COLUMN + k*B_K].
+template <int NT, int A_ROW, int A_K, int B_COLUMN, int B_K, int K = DEPTH>
 __device__ inline void add_product(float tile[NT][4], const float* a, const float* b) {
 #ifdef TENSOR_CORES
     int lane = threadIdx.x % 32;
     a += row_of(0) * A_ROW + lane % 4 * A_K;
     b += (threadIdx.x / 128 * (8 * NT) + lane / 4) * B_COLUMN + lane % 4 * B_K;
 #pragma unroll
-    for (int k = 0; k < DEPTH; k += 8) {
+    for (int k = 0; k < K; k += 8) {
         unsigned int a_high[4], a_low[4];
         split(a[k * A_K], a_high[0], a_low[0]);
         split(a[8 * A_ROW + k * A_K], a_high[1], a_low[1]);
@@ -96,7 +151,7 @@ __device__ inline void add_product(float tile[NT][4], const float* a, const floa
             const float* row = a + row_of(i) * A_ROW;
             const float* column = b + column_of<NT>(n, i) * B_COLUMN;
             float sum = 0.0f;
-            for (int k = 0; k < DEPTH; k++) sum = fmaf(row[k * A_K], column[k * B_K], sum);
+            for (int k = 0; k < K; k++) sum = fmaf(row[k * A_K], column[k * B_K], sum);
             tile[n][i] += sum;
         }
     }
