@@ -2,7 +2,7 @@
 //!
 //! A feature for a device that the machine lacks is reported, and an error where `ZOO_REQUIRE_DEVICES` is set.
 
-use candle_core::{DType, Device, Result};
+use candle_core::{DType, Device};
 
 #[path = "cases/mod.rs"]
 mod cases;
@@ -20,7 +20,7 @@ fn devices() -> Vec<Device> {
 
 #[cfg(any(feature = "cuda", feature = "metal"))]
 #[allow(clippy::print_stderr)]
-fn opened(name: &str, open: fn() -> Result<Device>) -> Option<Device> {
+fn opened(name: &str, open: fn() -> candle_core::Result<Device>) -> Option<Device> {
     // Where there is no such device, candle may panic.
     let device = std::panic::catch_unwind(open)
         .unwrap_or_else(|_| Err(candle_core::Error::Msg("it panics".into())));

@@ -6,12 +6,14 @@
 //!
 //! An op here knows tensors and [`Machine`], which makes room on their device and launches kernels there. Under test
 //! there is a second machine: the same kernels, compiled for the processor, with fibers for threads and guarded pages
-//! around every array. All of this code but the few lines of `device.rs` thus runs in the tests of a machine without a
-//! GPU.
+//! around every array. All of this code thus runs in the tests of a machine without a GPU but for the few lines of
+//! `device.rs` and those where `products.cuh` asks for tensor cores and asynchronous copies, in whose place plain loops
+//! stand there.
 //!
 //! Convolutions are cuDNN's, under the feature `cudnn`, and products of candle's without it.
 //!
-//! Activations lie in f32 or bf16; parameters, statistics and all arithmetic are f32. Sums over a batch are made in
+//! Activations lie in f32 or bf16; parameters, statistics and all sums are f32, and so are products
+//! but those of mixtures, whose factors are split into two numbers of TF32. Sums over a batch are made in
 //! shares whose order is fixed, so that results repeat from run to run.
 
 pub(crate) mod batch_norm;

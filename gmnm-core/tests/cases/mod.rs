@@ -153,8 +153,8 @@ fn apart(found: &Results, exact: &Results, tolerance: f64) -> Option<String> {
         let scale = exact.iter().fold(1e-3f64, |m, v| m.max(v.abs()));
         for (i, (found, exact)) in found.iter().zip(exact).enumerate() {
             let error = (found - exact).abs() / scale;
-            // Not `<=`: a NaN is apart.
-            if !(error <= tolerance) {
+            // A NaN is apart, too.
+            if error.is_nan() || error > tolerance {
                 return Some(format!(
                     "{name}[{i}] is {found}, not {exact}: {error:e} of {scale}"
                 ));

@@ -119,15 +119,16 @@ impl FieldRecipe {
             let problem = format!("{value} cannot be used, it must be {expected}");
             Err(invalid(&format!("`{key}`"), problem))
         };
-        for (key, value, most) in [
-            ("points", self.points, 1_000_000),
-            ("boundary_points", self.boundary_points.max(1), 1_000_000),
-            ("lbfgs_history", self.lbfgs_history, 1000),
-            ("selection_points", self.selection_points.max(1), 1_000_000),
-            ("starts", self.starts, 1000),
+        for (key, value, range) in [
+            ("points", self.points, 1..=1_000_000),
+            ("boundary_points", self.boundary_points, 0..=1_000_000),
+            ("lbfgs_history", self.lbfgs_history, 1..=1000),
+            ("selection_points", self.selection_points, 0..=1_000_000),
+            ("starts", self.starts, 1..=1000),
         ] {
-            if !(1..=most).contains(&value) {
-                return refuse(key, value.to_string(), &format!("from 1 to {most}"));
+            if !range.contains(&value) {
+                let expected = format!("from {} to {}", range.start(), range.end());
+                return refuse(key, value.to_string(), &expected);
             }
         }
         for (key, value) in [
@@ -232,6 +233,8 @@ mod tests {
             ("points", "write `--set key=value`"),
             ("points=-3", "`points` needs a whole number of at least 0"),
             ("points=0", "must be from 1 to"),
+            ("selection_points=1000001", "must be from 0 to 1000000"),
+            ("boundary_points=1000001", "must be from 0 to 1000000"),
             ("points=many", "needs a whole number"),
             ("learning_rate=nan", "must be a number above 0"),
             ("coarse_grids=3", "needs a list"),

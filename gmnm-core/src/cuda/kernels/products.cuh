@@ -42,7 +42,7 @@ __device__ inline void put_tile(float* to, const float tile[NT][4]) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 800
 #define TENSOR_CORES
 
-// Whether sixteen bytes can be taken at once from each line.
+// Whether four numbers can be taken at once from each line.
 __device__ inline bool in_fours(const float* from, long long pitch) {
     return ((unsigned long long)from | (unsigned long long)pitch * 4) % 16 == 0;
 }
