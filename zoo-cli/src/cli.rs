@@ -86,7 +86,7 @@ pub struct DeviceArgs {
 /// Arguments of `zoo list`.
 #[derive(Debug, Args)]
 pub struct ListArgs {
-    /// Only names that match, `*` standing for any characters, as in `cifar-*`.
+    /// Only names that match, `*` standing for any characters, as in `cifar-*`; without one, names that hold it.
     #[arg(value_name = "PATTERN")]
     pub pattern: Option<String>,
     /// How to print.

@@ -15,9 +15,13 @@ use crate::report::{Printer, Table, thousands};
 /// When none does, or stdout cannot be written.
 pub(super) fn run(args: &ListArgs, printer: &Printer) -> anyhow::Result<Outcome> {
     let pattern = args.pattern.as_deref().unwrap_or("*");
+    let whole = match pattern.contains(['*', '?']) {
+        true => pattern.to_string(),
+        false => format!("*{pattern}*"),
+    };
     let entries: Vec<_> = registry::entries()
         .iter()
-        .filter(|entry| matches(pattern, entry.name))
+        .filter(|entry| matches(&whole, entry.name))
         .collect();
     if entries.is_empty() {
         anyhow::bail!("no model matches `{pattern}`; `zoo list` shows all");
