@@ -42,14 +42,15 @@
 //!
 //! The CPU has kernels for every op. With the feature `cuda`, mixtures, batch norms, max pooling, LSTMs (of up to 512
 //! features) and sums have kernels on NVIDIA GPUs, compiled for the device when it is first used, and so have the
-//! optimizer steps of [`update`]; with `cudnn`, convolutions are cuDNN's. All else there, and everything on Apple GPUs (`metal`), is made of candle's
-//! ops, with the same results and gradients.
+//! optimizer steps of [`update`]; with `cudnn`, convolutions are cuDNN's. All else there, and everything on Apple GPUs
+//! (`metal`), is made of candle's ops, with the same results and gradients.
 //!
 //! # Memory safety
 //!
-//! All unsafe code is in the CPU kernels and in the launches of CUDA kernels. Those kernels, but for the
-//! lines that ask for tensor cores and asynchronous copies, run on the processor, too, in tests: each array between pages that cannot be touched, each index into shared memory checked. Tests convolve random shapes; valgrind sees every read and write of theirs
-//! (on vector units that it knows: AVX2, not AVX-512):
+//! All unsafe code is in the CPU kernels and in the launches of CUDA kernels. Those kernels, but for the lines that ask
+//! for tensor cores and asynchronous copies, run on the processor, too, in tests: each array between pages that cannot
+//! be touched, each index into shared memory checked. Tests convolve random shapes; valgrind sees every read and write
+//! of theirs (on vector units that it knows: AVX2, not AVX-512):
 //!
 //! ```text
 //! cargo test --release -p gmnm-core --lib --no-run

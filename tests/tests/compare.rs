@@ -48,6 +48,11 @@ fn generators_are_compared_seed_by_seed_and_a_stopped_comparison_goes_on() {
     let ran = zoo
         .zoo(&compare("generation", "one", TINY_GENERATOR))
         .expect(0);
+    assert!(
+        ran.stderr.contains("changes every network"),
+        "{}",
+        ran.stderr
+    );
     for part in ["## digits", "| image-generator.plain |", "×", "psnr"] {
         assert!(ran.stdout.contains(part), "`{part}`: {}", ran.stdout);
     }

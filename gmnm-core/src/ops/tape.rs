@@ -12,16 +12,15 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use candle_core::backprop::GradStore;
 use candle_core::op::BackpropOp;
-use candle_core::{
-    CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Storage, Tensor, TensorId,
-};
-#[cfg(feature = "cuda")]
-use candle_core::{
-    CudaStorage,
-    backend::{BackendDevice, BackendStorage},
-};
+use candle_core::{Result, Shape, Storage, Tensor, TensorId};
 
 use super::sum::add;
+
+mod apply;
+mod token;
+
+pub(super) use apply::{apply1, apply2, apply3};
+use token::{Output, Saved, Token};
 
 /// An op after its forward: what candle's custom ops of one, two and three operands have in common.
 pub(crate) trait Backward: Send + Sync {
@@ -35,104 +34,6 @@ pub(crate) trait Backward: Send + Sync {
         output: &Tensor,
         gradient: &Tensor,
     ) -> Result<Vec<Option<Tensor>>>;
-}
-
-struct Unary<C>(C);
-struct Binary<C>(C);
-struct Ternary<C>(C);
-
-impl<C: CustomOp1 + Send + Sync> Backward for Unary<C> {
-    fn name(&self) -> &'static str {
-        self.0.name()
-    }
-
-    fn gradients(&self, x: &[Tensor], y: &Tensor, dy: &Tensor) -> Result<Vec<Option<Tensor>>> {
-        Ok(vec![self.0.bwd(&x[0], y, dy)?])
-    }
-}
-
-impl<C: CustomOp2 + Send + Sync> Backward for Binary<C> {
-    fn name(&self) -> &'static str {
-        self.0.name()
-    }
-
-    fn gradients(&self, x: &[Tensor], y: &Tensor, dy: &Tensor) -> Result<Vec<Option<Tensor>>> {
-        let (a, b) = self.0.bwd(&x[0], &x[1], y, dy)?;
-        Ok(vec![a, b])
-    }
-}
-
-impl<C: CustomOp3 + Send + Sync> Backward for Ternary<C> {
-    fn name(&self) -> &'static str {
-        self.0.name()
-    }
-
-    fn gradients(&self, x: &[Tensor], y: &Tensor, dy: &Tensor) -> Result<Vec<Option<Tensor>>> {
-        let (a, b, c) = self.0.bwd(&x[0], &x[1], &x[2], y, dy)?;
-        Ok(vec![a, b, c])
-    }
-}
-
-/// `op` of `x`, recorded where a gradient may be asked for.
-///
-/// # Errors
-/// Those of the op's forward.
-pub(super) fn apply1<C: CustomOp1 + Send + Sync + 'static>(x: &Tensor, op: C) -> Result<Tensor> {
-    if !records(&[x]) {
-        return x.apply_op1(op);
-    }
-    let (output, shape) = {
-        let (storage, layout) = x.storage_and_layout();
-        op.cpu_fwd(cpu(&storage)?, layout)?
-    };
-    record(Box::new(Unary(op)), &[x], Storage::Cpu(output), shape)
-}
-
-/// `op` of `x` and `y`; see [`apply1`].
-///
-/// # Errors
-/// Those of the op's forward.
-pub(super) fn apply2<C: CustomOp2 + Send + Sync + 'static>(
-    x: &Tensor,
-    y: &Tensor,
-    op: C,
-) -> Result<Tensor> {
-    if !records(&[x, y]) {
-        return x.apply_op2(y, op);
-    }
-    let (output, shape) = {
-        let (x, x_layout) = x.storage_and_layout();
-        let (y, y_layout) = y.storage_and_layout();
-        op.cpu_fwd(cpu(&x)?, x_layout, cpu(&y)?, y_layout)?
-    };
-    record(Box::new(Binary(op)), &[x, y], Storage::Cpu(output), shape)
-}
-
-/// `op` of `x`, `y` and `z`; see [`apply1`].
-///
-/// # Errors
-/// Those of the op's forward.
-pub(super) fn apply3<C: CustomOp3 + Send + Sync + 'static>(
-    x: &Tensor,
-    y: &Tensor,
-    z: &Tensor,
-    op: C,
-) -> Result<Tensor> {
-    if !records(&[x, y, z]) {
-        return x.apply_op3(y, z, op);
-    }
-    let (output, shape) = {
-        let (x, x_layout) = x.storage_and_layout();
-        let (y, y_layout) = y.storage_and_layout();
-        let (z, z_layout) = z.storage_and_layout();
-        op.cpu_fwd(cpu(&x)?, x_layout, cpu(&y)?, y_layout, cpu(&z)?, z_layout)?
-    };
-    record(
-        Box::new(Ternary(op)),
-        &[x, y, z],
-        Storage::Cpu(output),
-        shape,
-    )
 }
 
 /// The output of an op whose forward has run, recorded where a gradient of one of its `inputs`, at most three, may be
@@ -155,17 +56,6 @@ pub(crate) fn recorded<B: Backward + 'static>(
         BackpropOp::none(),
         false,
     ))
-}
-
-fn records(inputs: &[&Tensor]) -> bool {
-    inputs.iter().any(|x| x.track_op()) && inputs.iter().all(|x| x.device().is_cpu())
-}
-
-fn cpu(storage: &Storage) -> Result<&CpuStorage> {
-    match storage {
-        Storage::Cpu(storage) => Ok(storage),
-        _ => candle_core::bail!("the op runs on the CPU only; move its operands there"),
-    }
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -255,209 +145,6 @@ fn record(
     key.get_or_init(|| id);
     locked(&LINKS).insert(id, Link { token, gradient });
     Ok(output)
-}
-
-/// What a recorded op keeps for its backward.
-#[derive(Clone)]
-struct Saved {
-    inputs: Vec<Tensor>,
-    output: Option<Tensor>,
-}
-
-/// A recorded op as candle's graph knows it: a scalar that depends on the tokens of its inputs.
-struct Token {
-    op: Box<dyn Backward>,
-    /// Where the gradient of each input goes that a recorded op made.
-    links: Vec<Option<Arc<Slot>>>,
-    saved: Arc<Mutex<Option<Saved>>>,
-    gradient: Arc<Slot>,
-}
-
-impl Token {
-    fn value() -> Result<(CpuStorage, Shape)> {
-        Ok((CpuStorage::F32(vec![0.0]), Shape::from(())))
-    }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_value(input: &CudaStorage) -> Result<(CudaStorage, Shape)> {
-        let shape = Shape::from(());
-        let value = input.device().zeros_impl(&shape, candle_core::DType::F32)?;
-        Ok((value, shape))
-    }
-
-    fn backward(&self) -> Result<Vec<Option<Tensor>>> {
-        let saved = if VARIABLES.with_borrow(Option::is_some) {
-            locked(&self.saved).take()
-        } else {
-            locked(&self.saved).clone()
-        };
-        let (Some(Saved { inputs, output }), Some(gradient)) = (saved, self.gradient.take()) else {
-            candle_core::bail!(
-                "{}: a backward has gone through and let its inputs go; run the forward again",
-                self.op.name()
-            );
-        };
-        let output = output.as_ref().unwrap_or(&gradient);
-        let gradients = self.op.gradients(&inputs, output, &gradient)?;
-        drop(gradient);
-        let places = inputs.iter().zip(&self.links).zip(gradients);
-        places
-            .map(|((input, link), gradient)| match (link, gradient) {
-                (Some(link), Some(gradient)) => {
-                    link.add(gradient)?;
-                    // candle only needs to know that the token takes part.
-                    Tensor::zeros((), candle_core::DType::F32, input.device()).map(Some)
-                }
-                (None, Some(gradient)) => leave(input, gradient),
-                (_, None) => Ok(None),
-            })
-            .collect()
-    }
-}
-
-impl CustomOp1 for Token {
-    fn name(&self) -> &'static str {
-        self.op.name()
-    }
-
-    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        Self::value()
-    }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(&self, input: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {
-        Self::cuda_value(input)
-    }
-
-    fn bwd(&self, _: &Tensor, _: &Tensor, _: &Tensor) -> Result<Option<Tensor>> {
-        Ok(self.backward()?.remove(0))
-    }
-}
-
-impl CustomOp2 for Token {
-    fn name(&self) -> &'static str {
-        self.op.name()
-    }
-
-    fn cpu_fwd(
-        &self,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        Self::value()
-    }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        input: &CudaStorage,
-        _: &Layout,
-        _: &CudaStorage,
-        _: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
-        Self::cuda_value(input)
-    }
-
-    fn bwd(
-        &self,
-        _: &Tensor,
-        _: &Tensor,
-        _: &Tensor,
-        _: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let mut gradients = self.backward()?.into_iter();
-        let mut next = || gradients.next().flatten();
-        Ok((next(), next()))
-    }
-}
-
-impl CustomOp3 for Token {
-    fn name(&self) -> &'static str {
-        self.op.name()
-    }
-
-    fn cpu_fwd(
-        &self,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        Self::value()
-    }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        input: &CudaStorage,
-        _: &Layout,
-        _: &CudaStorage,
-        _: &Layout,
-        _: &CudaStorage,
-        _: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
-        Self::cuda_value(input)
-    }
-
-    fn bwd(
-        &self,
-        _: &Tensor,
-        _: &Tensor,
-        _: &Tensor,
-        _: &Tensor,
-        _: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let mut gradients = self.backward()?.into_iter();
-        let mut next = || gradients.next().flatten();
-        Ok((next(), next(), next()))
-    }
-}
-
-/// The step from a token to the output itself, which hands gradients from candle's ops to the recorded one.
-struct Output {
-    values: Mutex<Option<(Storage, Shape)>>,
-    gradient: Arc<Slot>,
-    key: Arc<OnceLock<TensorId>>,
-}
-
-impl CustomOp1 for Output {
-    fn name(&self) -> &'static str {
-        "output"
-    }
-
-    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        match locked(&self.values).take() {
-            Some((Storage::Cpu(values), shape)) => Ok((values, shape)),
-            _ => candle_core::bail!("an op's output is taken once, on its device"),
-        }
-    }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(&self, _: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {
-        match locked(&self.values).take() {
-            Some((Storage::Cuda(values), shape)) => Ok((values, shape)),
-            _ => candle_core::bail!("an op's output is taken once, on its device"),
-        }
-    }
-
-    fn bwd(&self, token: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
-        self.gradient.add(gradient.clone())?;
-        token.zeros_like().map(Some)
-    }
-}
-
-impl Drop for Output {
-    fn drop(&mut self) {
-        if let Some(id) = self.key.get() {
-            // Dropped after the lock: a token's end may be that of other outputs.
-            let link = locked(&LINKS).remove(id);
-            drop(link);
-        }
-    }
 }
 
 thread_local! {

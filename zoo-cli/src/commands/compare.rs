@@ -21,6 +21,12 @@ use crate::train::PrecisionChoice;
 /// # Errors
 /// When the request is wrong, the directory holds something else, or a run fails.
 pub(super) fn run(args: &CompareArgs, printer: &Printer) -> anyhow::Result<Outcome> {
+    if let Some(set) = args.set.iter().find(|set| set.starts_with("model.")) {
+        printer.warn(&format!(
+            "`--set {set}` changes every network that is compared, and a baseline may be left with fewer parameters \
+             than the mixture; the table tells how many each has"
+        ));
+    }
     let mut place = "the CPU".to_string();
     let mut on_device = || -> anyhow::Result<Opened> {
         let opened = open_device(&args.device, printer)?;

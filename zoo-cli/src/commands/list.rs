@@ -15,13 +15,9 @@ use crate::report::{Printer, Table, thousands};
 /// When none does, or stdout cannot be written.
 pub(super) fn run(args: &ListArgs, printer: &Printer) -> anyhow::Result<Outcome> {
     let pattern = args.pattern.as_deref().unwrap_or("*");
-    let whole = match pattern.contains(['*', '?']) {
-        true => pattern.to_string(),
-        false => format!("*{pattern}*"),
-    };
     let entries: Vec<_> = registry::entries()
         .iter()
-        .filter(|entry| matches(&whole, entry.name))
+        .filter(|entry| means(pattern, entry.name))
         .collect();
     if entries.is_empty() {
         anyhow::bail!("no model matches `{pattern}`; `zoo list` shows all");
@@ -63,6 +59,14 @@ pub(super) fn run(args: &ListArgs, printer: &Printer) -> anyhow::Result<Outcome>
     Ok(Outcome::Done)
 }
 
+/// Whether a user who asks for `pattern` means `name`: a pattern without `*` and `?` is a part of the name.
+fn means(pattern: &str, name: &str) -> bool {
+    match pattern.contains(['*', '?']) {
+        true => matches(pattern, name),
+        false => name.contains(pattern),
+    }
+}
+
 /// Whether `name` is what `pattern` describes, `*` standing for any characters, `?` for one.
 fn matches(pattern: &str, name: &str) -> bool {
     let (pattern, name): (Vec<char>, Vec<char>) =
@@ -89,7 +93,27 @@ fn matches(pattern: &str, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::matches;
+    use super::{matches, means};
+
+    #[test]
+    fn a_pattern_without_wildcards_is_a_part_of_the_name() {
+        for (pattern, expected) in [
+            ("", true),
+            ("classifier", true),
+            (".plain", true),
+            ("cifar-classifier.plain", true),
+            ("cifar-classifier.plain-", false),
+            ("plain*", false),
+            ("*plain", true),
+            ("Plain", false),
+        ] {
+            assert_eq!(
+                means(pattern, "cifar-classifier.plain"),
+                expected,
+                "{pattern}"
+            );
+        }
+    }
 
     #[test]
     fn wildcards() {
