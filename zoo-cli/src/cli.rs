@@ -190,6 +190,9 @@ pub struct CompareArgs {
     /// One problem or dataset only (left out: all).
     #[arg(long, value_name = "DATA")]
     pub data: Option<String>,
+    /// Some of the models only (left out: all); the same command without it adds the others later.
+    #[arg(long, value_name = "MODEL,…", value_delimiter = ',')]
+    pub models: Vec<String>,
     /// Where to write, and where to go on (left out: `comparisons/TASK`).
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,

@@ -18,8 +18,11 @@ use crate::layers::{
     WhiteningConfig,
 };
 
-/// The classifier's features by stage.
-const WIDTHS: [usize; 3] = [32, 80, 160];
+/// The classifier's features by stage, where few components scale them.
+const WIDTHS: [usize; 3] = [36, 88, 176];
+
+/// The classifier's features by stage, where a component for each of them is added per pixel.
+const RESIDUAL_WIDTHS: [usize; 3] = [32, 80, 160];
 
 /// The features by stage of the classifier that learns in few epochs.
 const FAST_WIDTHS: [usize; 3] = [64, 256, 256];
@@ -29,15 +32,15 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "cifar-classifier",
         task: Task::Classification,
-        summary: "convolution stages with a Gaussian mixture over the channels after each",
+        summary: "convolution stages whose channels a Gaussian mixture of their means scales",
         default_data: "cifar10",
         recipe: "cifar-classifier",
-        config: || classifier(WIDTHS, Some(gmnm()), None),
+        config: || classifier(WIDTHS, Some(pooled_gmnm([8, 8, 8])), None),
     },
     Entry {
         name: "cifar-classifier.attention",
         task: Task::Classification,
-        summary: "with self-attention between the pixels of the last stage",
+        summary: "a mixture added per pixel after each stage, self-attention between the pixels of the last",
         default_data: "cifar10",
         recipe: "cifar-classifier",
         config: || {
@@ -45,21 +48,21 @@ pub(super) const ENTRIES: &[Entry] = &[
                 heads: 4,
                 components: None,
             };
-            classifier(WIDTHS, Some(gmnm()), Some(attention))
+            classifier(RESIDUAL_WIDTHS, Some(residual_gmnm()), Some(attention))
         },
     },
     Entry {
         name: "cifar-classifier.attention-gmnm",
         task: Task::Classification,
-        summary: "with self-attention whose output projection is a Gaussian mixture",
+        summary: "the same, the attention's output projection a Gaussian mixture too",
         default_data: "cifar10",
         recipe: "cifar-classifier",
         config: || {
             let attention = AttentionConfig {
                 heads: 4,
-                components: Some(WIDTHS[2]),
+                components: Some(RESIDUAL_WIDTHS[2]),
             };
-            classifier(WIDTHS, Some(gmnm()), Some(attention))
+            classifier(RESIDUAL_WIDTHS, Some(residual_gmnm()), Some(attention))
         },
     },
     Entry {
@@ -79,11 +82,27 @@ pub(super) const ENTRIES: &[Entry] = &[
         config: || {
             let mixer = MixerConfig {
                 function: MixFunction::Mlp(MlpFunction {
-                    hidden: vec![48, 120, 240],
+                    hidden: vec![12, 12, 12],
                 }),
-                ..gmnm()
+                ..pooled_gmnm([8, 8, 8])
             };
             classifier(WIDTHS, Some(mixer), None)
+        },
+    },
+    Entry {
+        name: "cifar-classifier.mlp-pixel",
+        task: Task::Classification,
+        summary: "baseline: a perceptron added per pixel after each stage, at least as many parameters",
+        default_data: "cifar10",
+        recipe: "cifar-classifier",
+        config: || {
+            let mixer = MixerConfig {
+                function: MixFunction::Mlp(MlpFunction {
+                    hidden: vec![48, 120, 243],
+                }),
+                ..residual_gmnm()
+            };
+            classifier(RESIDUAL_WIDTHS, Some(mixer), None)
         },
     },
     Entry {
@@ -92,7 +111,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         summary: "whitened patches and wider convolutions that learn in few epochs, with a Gaussian mixture",
         default_data: "cifar10",
         recipe: "cifar-classifier.fast",
-        config: || fast(FAST_WIDTHS, Some(fast_gmnm())),
+        config: || fast(FAST_WIDTHS, Some(pooled_gmnm([64, 64, 64]))),
     },
     Entry {
         name: "cifar-classifier.fast-plain",
@@ -113,7 +132,7 @@ pub(super) const ENTRIES: &[Entry] = &[
                 function: MixFunction::Mlp(MlpFunction {
                     hidden: vec![96, 96, 96],
                 }),
-                ..fast_gmnm()
+                ..pooled_gmnm([64, 64, 64])
             };
             fast(FAST_WIDTHS, Some(mixer))
         },
@@ -124,7 +143,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         summary: "the classifier with a Gaussian mixture for small grey images of clothes",
         default_data: "fashion-mnist",
         recipe: "cifar-classifier",
-        config: || match classifier(WIDTHS, Some(gmnm()), None) {
+        config: || match classifier(RESIDUAL_WIDTHS, Some(residual_gmnm()), None) {
             ModelConfig::Classifier(config) => ModelConfig::Classifier(ClassifierConfig {
                 channels: 1,
                 ..config
@@ -351,24 +370,24 @@ fn fast(widths: [usize; 3], mixer: Option<MixerConfig>) -> ModelConfig {
 }
 
 /// A mixture of the pooled channels: it costs next to no time, and tells each convolution of the whole image.
-fn fast_gmnm() -> MixerConfig {
+fn pooled_gmnm(components: [usize; 3]) -> MixerConfig {
     MixerConfig {
         placement: Placement::PooledGate,
         normalize_input: true,
         function: MixFunction::Gmnm(GmnmFunction {
-            components: vec![64, 64, 64],
+            components: components.to_vec(),
             projections: 1,
             aggregation: Aggregation::Norm,
         }),
     }
 }
 
-fn gmnm() -> MixerConfig {
+fn residual_gmnm() -> MixerConfig {
     MixerConfig {
         placement: Placement::Residual,
         normalize_input: true,
         function: MixFunction::Gmnm(GmnmFunction {
-            components: WIDTHS.to_vec(),
+            components: RESIDUAL_WIDTHS.to_vec(),
             projections: 1,
             aggregation: Aggregation::Norm,
         }),

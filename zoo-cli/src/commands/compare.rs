@@ -45,7 +45,8 @@ pub(super) fn run(args: &CompareArgs, printer: &Printer) -> anyhow::Result<Outco
     };
     let default = || Path::new("comparisons").join(plan.name());
     let dir: PathBuf = args.out.clone().unwrap_or_else(default);
-    let runs = plan.cases().len() as u64 * args.seeds;
+    let cases = chosen(plan.as_ref(), &args.models)?;
+    let runs = cases.len() as u64 * args.seeds;
     printer.info(&format!(
         "comparing {} in {runs} runs on {place}, into `{}`",
         plan.name(),
@@ -57,7 +58,7 @@ pub(super) fn run(args: &CompareArgs, printer: &Printer) -> anyhow::Result<Outco
         printer,
         stop: super::stop_on_ctrl_c()?,
     };
-    let (_, complete) = compare(plan.as_ref(), args.seeds, &dir, &mut watch)?;
+    let (_, complete) = compare(plan.as_ref(), &cases, args.seeds, &dir, &mut watch)?;
     drop(watch);
     if !complete {
         printer.warn(&format!(
@@ -69,6 +70,23 @@ pub(super) fn run(args: &CompareArgs, printer: &Printer) -> anyhow::Result<Outco
     let table = std::fs::read_to_string(dir.join("table.md"))?;
     printer.result(table.trim_end())?;
     Ok(Outcome::Done)
+}
+
+/// The cases of `plan` whose models are among `models`, or all where those are left out.
+fn chosen(plan: &dyn Plan, models: &[String]) -> anyhow::Result<Vec<Case>> {
+    let mut cases = plan.cases();
+    if let Some(other) = (models.iter()).find(|&name| cases.iter().all(|c| &c.model != name)) {
+        let mut names: Vec<&str> = cases.iter().map(|case| case.model.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        bail!(
+            "`--models {other}` is not compared by `{}`; choose among {}",
+            plan.name(),
+            names.join(", ")
+        );
+    }
+    cases.retain(|case| models.is_empty() || models.contains(&case.model));
+    Ok(cases)
 }
 
 fn images(task: ImageTask, args: &CompareArgs, opened: Opened) -> anyhow::Result<Box<dyn Plan>> {

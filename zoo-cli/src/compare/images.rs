@@ -52,6 +52,7 @@ impl ImageTask {
                 "cifar-classifier",
                 "cifar-classifier.plain",
                 "cifar-classifier.mlp",
+                "cifar-classifier.mlp-pixel",
                 "cifar-classifier.attention",
                 "cifar-classifier.attention-gmnm",
             ],
@@ -59,6 +60,7 @@ impl ImageTask {
                 "cifar-classifier",
                 "cifar-classifier.plain",
                 "cifar-classifier.mlp",
+                "cifar-classifier.mlp-pixel",
             ],
             Self::CifarFast | Self::MnistFast => &[
                 "cifar-classifier.fast",

@@ -144,13 +144,14 @@ pub fn run_dir(dir: &Path, case: &Case, seed: u64) -> PathBuf {
     dir.join("runs").join(&case.problem).join(name)
 }
 
-/// Carries out what is missing of `plan` under seeds 0 to `seeds` − 1 in `dir` and writes table and figures. Returns
-/// the results, and whether they are complete (not stopped by `watch`).
+/// Carries out what is missing of `cases`, all or some of `plan`'s, under seeds 0 to `seeds` − 1 in `dir` and writes
+/// table and figures of all that is there. Returns the results, and whether they are complete (not stopped by `watch`).
 ///
 /// # Errors
 /// When the directory holds another comparison or cannot be written, or a run fails.
 pub fn compare(
     plan: &dyn Plan,
+    cases: &[Case],
     seeds: u64,
     dir: &Path,
     watch: &mut dyn Watch,
@@ -164,7 +165,7 @@ pub fn compare(
     let mut todo = Vec::new();
     // Seeds outermost: a comparison that is stopped early has every model as often.
     for seed in 0..seeds {
-        todo.extend(plan.cases().into_iter().map(|case| (case, seed)));
+        todo.extend(cases.iter().map(|case| (case.clone(), seed)));
     }
     let (total, mut complete) = (todo.len(), true);
     for (done, (case, seed)) in todo.into_iter().enumerate() {
@@ -312,17 +313,38 @@ mod tests {
     #[test]
     fn a_stopped_comparison_goes_on_and_ends_with_the_same_bytes() {
         let (broken, whole) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let first = compare(&Toy, 3, broken.path(), &mut Limit(5)).unwrap();
+        let first = compare(&Toy, &Toy.cases(), 3, broken.path(), &mut Limit(5)).unwrap();
         assert_eq!((first.0.all().len(), first.1), (5, false));
-        let second = compare(&Toy, 3, broken.path(), &mut Limit(7)).unwrap();
+        let second = compare(&Toy, &Toy.cases(), 3, broken.path(), &mut Limit(7)).unwrap();
         assert_eq!((second.0.all().len(), second.1), (12, true));
-        compare(&Toy, 3, whole.path(), &mut Limit(12)).unwrap();
+        compare(&Toy, &Toy.cases(), 3, whole.path(), &mut Limit(12)).unwrap();
         for name in ["results.csv", "table.md", "f.svg", "comparison.json"] {
             let read = |dir: &tempfile::TempDir| std::fs::read(dir.path().join(name)).unwrap();
             assert_eq!(read(&broken), read(&whole), "{name}");
         }
         let table = std::fs::read_to_string(whole.path().join("table.md")).unwrap();
         assert!(table.contains("4.00× [4.00, 4.00]"), "{table}");
+    }
+
+    #[test]
+    fn models_that_were_left_out_are_added_later() {
+        let (parts, whole) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let mut cases = Toy.cases();
+        cases.retain(|case| case.model == "ours");
+        struct Any;
+        impl Watch for Any {
+            fn at(&mut self, _: usize, _: usize, _: &Case, _: u64, _: f64) -> bool {
+                true
+            }
+            fn finished(&mut self, _: &Case, _: u64, _: &[Measure], _: &RunOutcome) {}
+        }
+        let some = compare(&Toy, &cases, 3, parts.path(), &mut Any).unwrap();
+        assert_eq!((some.0.all().len(), some.1), (6, true));
+        let all = compare(&Toy, &Toy.cases(), 3, parts.path(), &mut Any).unwrap();
+        assert_eq!((all.0.all().len(), all.1), (12, true));
+        compare(&Toy, &Toy.cases(), 3, whole.path(), &mut Any).unwrap();
+        let table = |dir: &tempfile::TempDir| std::fs::read(dir.path().join("table.md")).unwrap();
+        assert_eq!(table(&parts), table(&whole));
     }
 
     /// A program whose networks have other defaults does not go on with the comparison.
@@ -367,7 +389,7 @@ mod tests {
     fn another_directory_is_refused_and_left_alone() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("mine.txt"), "x").unwrap();
-        let error = compare(&Toy, 3, dir.path(), &mut Limit(12)).unwrap_err();
+        let error = compare(&Toy, &Toy.cases(), 3, dir.path(), &mut Limit(12)).unwrap_err();
         assert!(error.to_string().contains("--out"), "{error}");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
