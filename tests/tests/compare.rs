@@ -106,8 +106,8 @@ fn classifiers_are_compared_with_their_baselines_and_variants() {
     // Patches of one pixel leave eight rows for three halvings.
     let small = &["--set", "model.stem.kernel=1"];
     for (task, ours, baseline, models, more) in [
-        ("mnist", "cifar-classifier", ".mlp", 3, &[][..]),
-        ("cifar", "cifar-classifier", ".mlp", 5, &[]),
+        ("mnist", "cifar-classifier", ".mlp", 4, &[][..]),
+        ("cifar", "cifar-classifier", ".mlp", 6, &[]),
         ("mnist-fast", "cifar-classifier.fast", "-mlp", 3, small),
         ("cifar-fast", "cifar-classifier.fast", "-mlp", 3, small),
     ] {
@@ -144,6 +144,10 @@ fn wrong_comparisons_are_refused_and_leave_no_trace() {
     );
     refused(&["mnist", "--epochs", "0"], &["epochs"]);
     refused(&["poisson", "--epochs", "3"], &["--epochs", "--set"]);
+    refused(
+        &["poisson", "--models", "poisson-solver,cifar-classifier"],
+        &["`--models cifar-classifier`", "poisson-solver.kan"],
+    );
     // Data that cannot be had fail the first run, and no sample stands in for them.
     let ran = zoo.zoo(&[
         "compare",
