@@ -106,8 +106,8 @@ fn classifiers_are_compared_with_their_baselines_and_variants() {
     // Patches of one pixel leave eight rows for three halvings.
     let small = &["--set", "model.stem.kernel=1"];
     for (task, ours, baseline, models, more) in [
-        ("mnist", "cifar-classifier", ".mlp", 4, &[][..]),
-        ("cifar", "cifar-classifier", ".mlp", 6, &[]),
+        ("mnist", "cifar-classifier", ".mlp", 3, &[][..]),
+        ("cifar", "cifar-classifier", ".mlp", 5, &[]),
         ("mnist-fast", "cifar-classifier.fast", "-mlp", 3, small),
         ("cifar-fast", "cifar-classifier.fast", "-mlp", 3, small),
     ] {

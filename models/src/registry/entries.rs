@@ -18,11 +18,8 @@ use crate::layers::{
     WhiteningConfig,
 };
 
-/// The classifier's features by stage, where few components scale them.
-const WIDTHS: [usize; 3] = [36, 88, 176];
-
-/// The classifier's features by stage, where a component for each of them is added per pixel.
-const RESIDUAL_WIDTHS: [usize; 3] = [32, 80, 160];
+/// The classifier's features by stage.
+const WIDTHS: [usize; 3] = [32, 80, 160];
 
 /// The features by stage of the classifier that learns in few epochs.
 const FAST_WIDTHS: [usize; 3] = [64, 256, 256];
@@ -32,15 +29,15 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "cifar-classifier",
         task: Task::Classification,
-        summary: "convolution stages whose channels a Gaussian mixture of their means scales",
+        summary: "convolution stages with a Gaussian mixture over the channels after each",
         default_data: "cifar10",
         recipe: "cifar-classifier",
-        config: || classifier(WIDTHS, Some(pooled_gmnm([8, 8, 8])), None),
+        config: || classifier(WIDTHS, Some(gmnm()), None),
     },
     Entry {
         name: "cifar-classifier.attention",
         task: Task::Classification,
-        summary: "a mixture added per pixel after each stage, self-attention between the pixels of the last",
+        summary: "with self-attention between the pixels of the last stage",
         default_data: "cifar10",
         recipe: "cifar-classifier",
         config: || {
@@ -48,21 +45,21 @@ pub(super) const ENTRIES: &[Entry] = &[
                 heads: 4,
                 components: None,
             };
-            classifier(RESIDUAL_WIDTHS, Some(residual_gmnm()), Some(attention))
+            classifier(WIDTHS, Some(gmnm()), Some(attention))
         },
     },
     Entry {
         name: "cifar-classifier.attention-gmnm",
         task: Task::Classification,
-        summary: "the same, the attention's output projection a Gaussian mixture too",
+        summary: "with self-attention whose output projection is a Gaussian mixture",
         default_data: "cifar10",
         recipe: "cifar-classifier",
         config: || {
             let attention = AttentionConfig {
                 heads: 4,
-                components: Some(RESIDUAL_WIDTHS[2]),
+                components: Some(WIDTHS[2]),
             };
-            classifier(RESIDUAL_WIDTHS, Some(residual_gmnm()), Some(attention))
+            classifier(WIDTHS, Some(gmnm()), Some(attention))
         },
     },
     Entry {
@@ -82,27 +79,11 @@ pub(super) const ENTRIES: &[Entry] = &[
         config: || {
             let mixer = MixerConfig {
                 function: MixFunction::Mlp(MlpFunction {
-                    hidden: vec![12, 12, 12],
+                    hidden: vec![48, 120, 240],
                 }),
-                ..pooled_gmnm([8, 8, 8])
+                ..gmnm()
             };
             classifier(WIDTHS, Some(mixer), None)
-        },
-    },
-    Entry {
-        name: "cifar-classifier.mlp-pixel",
-        task: Task::Classification,
-        summary: "baseline: a perceptron added per pixel after each stage, at least as many parameters",
-        default_data: "cifar10",
-        recipe: "cifar-classifier",
-        config: || {
-            let mixer = MixerConfig {
-                function: MixFunction::Mlp(MlpFunction {
-                    hidden: vec![48, 120, 243],
-                }),
-                ..residual_gmnm()
-            };
-            classifier(RESIDUAL_WIDTHS, Some(mixer), None)
         },
     },
     Entry {
@@ -111,7 +92,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         summary: "whitened patches and wider convolutions that learn in few epochs, with a Gaussian mixture",
         default_data: "cifar10",
         recipe: "cifar-classifier.fast",
-        config: || fast(FAST_WIDTHS, Some(pooled_gmnm([64, 64, 64]))),
+        config: || fast(FAST_WIDTHS, Some(fast_gmnm())),
     },
     Entry {
         name: "cifar-classifier.fast-plain",
@@ -132,7 +113,7 @@ pub(super) const ENTRIES: &[Entry] = &[
                 function: MixFunction::Mlp(MlpFunction {
                     hidden: vec![96, 96, 96],
                 }),
-                ..pooled_gmnm([64, 64, 64])
+                ..fast_gmnm()
             };
             fast(FAST_WIDTHS, Some(mixer))
         },
@@ -143,7 +124,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         summary: "the classifier with a Gaussian mixture for small grey images of clothes",
         default_data: "fashion-mnist",
         recipe: "cifar-classifier",
-        config: || match classifier(RESIDUAL_WIDTHS, Some(residual_gmnm()), None) {
+        config: || match classifier(WIDTHS, Some(gmnm()), None) {
             ModelConfig::Classifier(config) => ModelConfig::Classifier(ClassifierConfig {
                 channels: 1,
                 ..config
@@ -370,24 +351,24 @@ fn fast(widths: [usize; 3], mixer: Option<MixerConfig>) -> ModelConfig {
 }
 
 /// A mixture of the pooled channels: it costs next to no time, and tells each convolution of the whole image.
-fn pooled_gmnm(components: [usize; 3]) -> MixerConfig {
+fn fast_gmnm() -> MixerConfig {
     MixerConfig {
         placement: Placement::PooledGate,
         normalize_input: true,
         function: MixFunction::Gmnm(GmnmFunction {
-            components: components.to_vec(),
+            components: vec![64, 64, 64],
             projections: 1,
             aggregation: Aggregation::Norm,
         }),
     }
 }
 
-fn residual_gmnm() -> MixerConfig {
+fn gmnm() -> MixerConfig {
     MixerConfig {
         placement: Placement::Residual,
         normalize_input: true,
         function: MixFunction::Gmnm(GmnmFunction {
-            components: RESIDUAL_WIDTHS.to_vec(),
+            components: WIDTHS.to_vec(),
             projections: 1,
             aggregation: Aggregation::Norm,
         }),

@@ -52,7 +52,6 @@ impl ImageTask {
                 "cifar-classifier",
                 "cifar-classifier.plain",
                 "cifar-classifier.mlp",
-                "cifar-classifier.mlp-pixel",
                 "cifar-classifier.attention",
                 "cifar-classifier.attention-gmnm",
             ],
@@ -60,7 +59,6 @@ impl ImageTask {
                 "cifar-classifier",
                 "cifar-classifier.plain",
                 "cifar-classifier.mlp",
-                "cifar-classifier.mlp-pixel",
             ],
             Self::CifarFast | Self::MnistFast => &[
                 "cifar-classifier.fast",
