@@ -30,8 +30,9 @@
 //! One accuracy has a standard error of 0.56 points, but the runs share images and order. The best mixture, a gate of
 //! eight components on pooled channels, which leaves the parameters to the convolutions, was repeated beside `.plain`:
 //! 81.00 and 80.34 under seed 11, 80.64 and 79.94 under seed 12. After all eight epochs that lead is gone (README), and
-//! widths that no vector divides take 1.8 times the default's time. So the default stays the residual, the simplest. Half the initial scale of the projections, twice that of the centers, and a batch norm after the mixture
-//! did not help a gate per pixel. R is 1, where the aggregations `Norm` and `Sum` are the same function.
+//! widths that no vector divides take 1.8 times the default's time. So the default stays the residual, the simplest.
+//! Half the initial scale of the projections, twice that of the centers, and a batch norm after the mixture (changes of
+//! the source) did not help a gate per pixel. R is 1, where the aggregations `Norm` and `Sum` are the same function.
 //!
 //! With output weights at their usual initial scale a gate learns more slowly, so all mixers start at a tenth.
 
