@@ -10,7 +10,7 @@ use end_to_end::peer;
 use end_to_end::zoo::{TINY, Workspace};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use zoo::hub::card;
+use zoo::package::card;
 
 /// Runs `peers/hub.py` in a home of its own; `None` where there is no such Python.
 fn python(home: &Path, args: &[&str], environment: &[(&str, &str)]) -> Option<Value> {

@@ -20,8 +20,8 @@ use clap::Parser;
 use models::model_dir::{self, Storage, replace_file};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use zoo::examples;
-use zoo::hub::card::{self, Training};
+use zoo::package::card::{self, Training};
+use zoo::package::examples;
 use zoo::train::run_dir::{CARD, TRAINING};
 
 /// Ships a trained run.

@@ -8,7 +8,7 @@ use gmnm_core::on_worker;
 use models::ModelDir;
 
 use crate::data::series::{Series, date};
-use crate::report::plot::{Figure, LineChart, Style};
+use crate::plot::{Figure, LineChart, Style};
 use crate::train::metrics::csv_field;
 use crate::train::tasks::forecasting::{format, load, settings};
 

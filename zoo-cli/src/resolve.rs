@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use models::{ModelDir, model_dir, registry};
 
 use crate::hub::{self, Progress, RepoId, RepoKind, Request, Settings};
-use crate::model_files::ModelFiles;
+use crate::package::ModelFiles;
 
 /// The files of a repository that make a model: the weights, and every text in JSON.
 pub const ESSENTIAL: &[&str] = &[model_dir::WEIGHTS, "*.json"];

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{BenchError, Work, measure};
 use crate::device::Opened;
-use crate::report::plot::{Figure, LineChart, Scale, Style};
+use crate::plot::{Figure, LineChart, Scale, Style};
 
 /// One line: the works of one kind at growing sizes.
 struct Line {

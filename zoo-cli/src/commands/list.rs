@@ -5,8 +5,8 @@ use serde_json::json;
 
 use super::Outcome;
 use crate::cli::{ListArgs, SummaryFormat};
-use crate::hub::card::Training;
-use crate::model_files::ModelFiles;
+use crate::package::ModelFiles;
+use crate::package::card::Training;
 use crate::report::{Printer, Table, thousands};
 
 /// Lists the models whose names match.

@@ -4,9 +4,9 @@ use serde_json::json;
 
 use crate::cli::{SummaryFormat, VerifyArgs};
 use crate::commands::{Outcome, hub_settings};
+use crate::package::{CheckOutcome, verify};
 use crate::report::{Printer, Table, Transfer};
 use crate::resolve::locate;
-use crate::verify::{CheckOutcome, verify};
 
 /// Checks a pretrained model, a directory, or a repository after fetching all of it.
 pub(super) fn run(args: &VerifyArgs, printer: &Printer) -> anyhow::Result<Outcome> {

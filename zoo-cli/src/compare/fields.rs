@@ -12,7 +12,7 @@ use models::registry::{self, Entry, Task, UnknownModel};
 use super::curves::curve;
 use super::{Case, Contrast, Measure, Plan, Results, RunOutcome};
 use crate::field::{FieldRecipe, Problem, RunError, RunOptions, UnknownProblem, shapes, train};
-use crate::report::plot::{Figure, LineChart, Scale};
+use crate::plot::{Figure, LineChart, Scale};
 use crate::train::RunDir;
 use crate::train::recipe::{Overrides, RecipeError};
 use crate::train::run_dir::IfExists;

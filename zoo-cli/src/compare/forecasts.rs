@@ -12,7 +12,7 @@ use models::registry::{self, Task};
 use super::{Case, Contrast, Measure, Plan, Results, RunOutcome, mean, with_device};
 use crate::data::OpenOptions;
 use crate::device::Opened;
-use crate::report::plot::{Figure, LineChart, Style};
+use crate::plot::{Figure, LineChart, Style};
 use crate::train::Watch;
 use crate::train::metrics::Row;
 use crate::train::recipe::{self, Overrides, Recipe, Resolved};

@@ -13,7 +13,7 @@ use super::{Case, Contrast, Measure, Plan, Results, RunOutcome, with_device};
 use crate::data::{OpenOptions, public_name};
 use crate::device::Opened;
 use crate::hub::Settings;
-use crate::report::plot::{Figure, LineChart, Scale};
+use crate::plot::{Figure, LineChart, Scale};
 use crate::train::recipe::{self, Overrides, Recipe};
 use crate::train::record::TrainingRecord;
 use crate::train::run_dir::{IfExists, METRICS_CSV};

@@ -2,7 +2,7 @@
 
 use super::problem::midpoints;
 use super::{Fit, Problem, Row};
-use crate::report::plot::{ColorMap, Figure, HeatMap, LineChart, Scale};
+use crate::plot::{ColorMap, Figure, HeatMap, LineChart, Scale};
 
 /// Cells along a side of a picture.
 const SIDE: usize = 100;

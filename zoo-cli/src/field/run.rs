@@ -9,7 +9,7 @@ use models::{ModelConfig, ModelDir};
 use serde::{Deserialize, Serialize};
 
 use super::{FieldRecipe, Fit, Problem, UnknownProblem, curves, fit, picture};
-use crate::hub::card::{self, Training};
+use crate::package::card::{self, Training};
 use crate::train::run_dir::{CARD, CURVES, METRICS_CSV, TRAINING};
 use crate::train::{RunDir, TrainError};
 

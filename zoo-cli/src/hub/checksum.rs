@@ -8,7 +8,7 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
 use super::repo::is_hex;
-use super::sums::digest;
+use crate::package::sums::digest;
 
 /// What the bytes of a file must hash to. Its digits are also the file's ETag and its name among
 /// the blobs of the cache.

@@ -5,14 +5,11 @@
 //! checked. Without the feature `hub` everything here still compiles, and whatever would talk to
 //! a server answers with [`HubError::Absent`].
 
-pub mod card;
-
 mod error;
 mod export;
 mod progress;
 mod repo;
 mod settings;
-pub(crate) mod sums;
 
 #[cfg(feature = "hub")]
 mod cache;
@@ -31,6 +28,7 @@ use std::path::PathBuf;
 
 pub use error::HubError;
 pub use progress::{Progress, Silent};
+pub(crate) use repo::is_hex;
 pub use repo::{RepoId, RepoKind, Revision};
 pub use settings::{Overrides, Retry, Settings, Token};
 #[cfg(feature = "hub")]

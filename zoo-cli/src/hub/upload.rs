@@ -12,13 +12,11 @@ use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::card::{self, Training};
 use super::client::Client;
-use super::sums;
 use super::{HubError, Progress, RepoId, Revision, Settings};
-use crate::examples;
 use crate::field::PICTURE;
-use crate::model_files::ModelFiles;
+use crate::package::card::{self, Training};
+use crate::package::{ModelFiles, examples, sums};
 use crate::train::run_dir::{CARD, CURVES, METRICS_CSV, METRICS_JSONL, TRAINING};
 
 /// Larger files go through Xet or not at all: without it they would travel as base64 in the commit.

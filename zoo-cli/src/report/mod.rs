@@ -1,7 +1,5 @@
 //! The only place that prints: results on stdout, progress and logs on stderr.
 
-pub mod plot;
-
 mod memory;
 mod printer;
 mod progress;

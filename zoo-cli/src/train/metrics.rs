@@ -9,7 +9,7 @@ use super::early_stopping::Better;
 use super::run_dir::{CURVES, METRICS_CSV, METRICS_JSONL};
 use super::tasks::Measure;
 use super::{RunDir, TrainError};
-use crate::report::plot::{Figure, LineChart};
+use crate::plot::{Figure, LineChart};
 
 /// One epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -18,7 +18,7 @@ use super::tasks::kind::{self, Ending, Finished, Kind};
 use super::tasks::{Measure, Measures};
 use super::{Run, RunDir, Watch};
 use crate::data::{OpenOptions, SkippedFile, is_dataset_name, public_name};
-use crate::hub::card::{self, Training};
+use crate::package::card::{self, Training};
 
 /// Where a new run goes.
 #[derive(Debug, Clone)]

@@ -3,7 +3,7 @@
 //! The bytes depend on the data alone. Values that are not finite (or not positive on a logarithmic axis) are gaps.
 //!
 //! ```
-//! use zoo::report::plot::{LineChart, Scale};
+//! use zoo::plot::{LineChart, Scale};
 //!
 //! let svg = LineChart::new("Loss")
 //!     .x_label("epoch")

@@ -6,8 +6,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::HubError;
-use super::repo::is_hex;
+use crate::hub::{HubError, is_hex};
 
 /// The name of the list.
 pub(crate) const FILE: &str = "SHA256SUMS";
@@ -18,7 +17,7 @@ pub(crate) fn sha256_of_file(path: &Path) -> io::Result<String> {
 }
 
 /// The digits of the hash of all that `file` still gives.
-pub(super) fn digest<D: Digest>(file: &mut File, mut hasher: D) -> io::Result<String> {
+pub(crate) fn digest<D: Digest>(file: &mut File, mut hasher: D) -> io::Result<String> {
     let mut buffer = vec![0; 1 << 16];
     loop {
         let read = file.read(&mut buffer)?;

@@ -1,8 +1,7 @@
 //! Whether the files of a model are what they claim to be.
 
-use crate::examples;
-use crate::hub::{HubError, card};
-use crate::model_files::ModelFiles;
+use super::{ModelFiles, card, examples};
+use crate::hub::HubError;
 use crate::train::run_dir::CARD;
 
 /// One thing that was looked at.

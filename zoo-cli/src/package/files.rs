@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use models::{ModelDir, model_dir};
 use sha2::{Digest, Sha256};
 
-use crate::hub::{HubError, sums};
+use super::sums;
+use crate::hub::HubError;
 use crate::train::run_dir::TRAINING;
 
 /// A text of a model directory is never longer, in bytes.

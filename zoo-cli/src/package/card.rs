@@ -11,10 +11,10 @@ use models::model_dir::ModelDir;
 use models::registry::{self, Task};
 use serde::Deserialize;
 
-use super::{HubError, RepoId};
+use super::ModelFiles;
 use crate::field::Problem;
 use crate::field::minimize::Stop;
-use crate::model_files::ModelFiles;
+use crate::hub::{HubError, RepoId};
 use crate::train::run_dir::{CARD, TRAINING};
 
 /// A card with this line is written anew on upload; a card without it is its owner's.
