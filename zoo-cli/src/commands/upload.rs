@@ -10,7 +10,8 @@ pub(super) fn run(args: &UploadArgs, printer: &Printer) -> anyhow::Result<Outcom
     use std::sync::Arc;
 
     use crate::commands::hub_settings;
-    use crate::hub::{self, RepoId, Target, UploadPlan};
+    use crate::hub::{self, RepoId, Target};
+    use crate::package::Contents;
     use crate::report::Transfer;
     use crate::resolve::locate;
 
@@ -20,13 +21,13 @@ pub(super) fn run(args: &UploadArgs, printer: &Printer) -> anyhow::Result<Outcom
     let settings = hub_settings(&args.hub)?;
     let transfer = Transfer::new(printer, "downloading");
     let files = locate(&args.model, &[], &settings, &transfer)?;
-    let plan = UploadPlan::new(&files, &repo, args.license.as_deref())?;
-    if !plan.left_out().is_empty() {
-        printer.info(&format!("left out: {}", plan.left_out().join(", ")));
+    let contents = Contents::new(&files, &repo.to_string(), args.license.as_deref())?;
+    if !contents.left_out().is_empty() {
+        printer.info(&format!("left out: {}", contents.left_out().join(", ")));
     }
     if args.dry_run {
-        for file in plan.files() {
-            printer.result(&format!("{}\t{}", file.path, file.size))?;
+        for file in contents.files() {
+            printer.result(&format!("{}\t{}", file.name, file.size))?;
         }
         return Ok(Outcome::Done);
     }
@@ -42,7 +43,7 @@ pub(super) fn run(args: &UploadArgs, printer: &Printer) -> anyhow::Result<Outcom
         create_pr: args.create_pr,
     };
     let progress = Arc::new(Transfer::new(printer, "uploading"));
-    let uploaded = hub::upload(plan, &target, &settings, progress)?;
+    let uploaded = hub::upload(contents, &target, &settings, progress)?;
     printer.result(&uploaded.url)?;
     if let Some(commit) = &uploaded.commit {
         printer.result(commit)?;

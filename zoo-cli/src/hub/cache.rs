@@ -14,9 +14,9 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::checksum::Checksum;
-use super::repo::is_hex;
 use super::tree::{self, Entry};
 use super::{HubError, RepoId, RepoKind, Revision};
+use crate::package::sums::is_hex;
 
 /// One repository's part of the cache.
 pub(super) struct RepoCache {

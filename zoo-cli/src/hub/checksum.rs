@@ -7,8 +7,7 @@ use std::path::Path;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-use super::repo::is_hex;
-use crate::package::sums::digest;
+use crate::package::sums::{digest, is_hex};
 
 /// What the bytes of a file must hash to. Its digits are also the file's ETag and its name among
 /// the blobs of the cache.

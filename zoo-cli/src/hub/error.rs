@@ -118,17 +118,6 @@ pub enum HubError {
         /// Its size.
         mebibytes: u64,
     },
-    /// A directory that is no sound model.
-    #[error(transparent)]
-    Model(#[from] models::model_dir::ModelDirError),
-    /// A file of a model directory that does not hold what it should.
-    #[error("`{}` {problem}", path.display())]
-    BadFile {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it and what to do.
-        problem: String,
-    },
     /// An output directory that holds something already.
     #[error("`{}` is not empty; choose another directory, or add `--overwrite`", .0.display())]
     NotEmpty(PathBuf),

@@ -1,4 +1,4 @@
-//! The Hugging Face Hub: downloads that can be trusted, uploads, and model cards.
+//! The Hugging Face Hub: downloads that can be trusted, and uploads.
 //!
 //! [`Settings::resolve`] reads flags, environment and files once; [`download`] fetches a model or
 //! a dataset into the cache that Python's `huggingface_hub` uses too, with the hash of every file
@@ -28,11 +28,10 @@ use std::path::PathBuf;
 
 pub use error::HubError;
 pub use progress::{Progress, Silent};
-pub(crate) use repo::is_hex;
 pub use repo::{RepoId, RepoKind, Revision};
 pub use settings::{Overrides, Retry, Settings, Token};
 #[cfg(feature = "hub")]
-pub use upload::{PlannedFile, Target, UploadPlan, Uploaded, upload};
+pub use upload::{Target, Uploaded, upload};
 
 /// What to fetch from one repository.
 #[derive(Clone, Debug)]

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::HubError;
+use crate::package::sums::is_hex;
 
 /// The kind of a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,14 +138,6 @@ impl fmt::Display for Revision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
-}
-
-/// Whether `text` is exactly `digits` lower-case hexadecimal digits.
-pub(crate) fn is_hex(text: &str, digits: usize) -> bool {
-    text.len() == digits
-        && text
-            .bytes()
-            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::checksum::Checksum;
 use super::client::Client;
-use super::repo::is_hex;
 use super::{HubError, RepoId, RepoKind, Revision};
+use crate::package::sums::is_hex;
 
 /// More files than any repository that this program has a use for.
 const MAX_FILES: usize = 100_000;

@@ -1,62 +1,19 @@
-//! Uploads: a checked model directory becomes one commit of a repository.
+//! Uploads: the contents of a model become one commit of a repository.
 
-use std::fs;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use hf_hub::progress::{Progress as Watch, ProgressEvent, ProgressHandler, UploadEvent};
 use hf_hub::repository::CommitOperation;
 use hf_hub::{HFClientBuilder, HFClientSync, HFError, RepoTypeModel};
-use models::model_dir;
 use serde::Deserialize;
 use serde_json::json;
-use sha2::{Digest, Sha256};
 
 use super::client::Client;
 use super::{HubError, Progress, RepoId, Revision, Settings};
-use crate::field::PICTURE;
-use crate::package::card::{self, Training};
-use crate::package::{ModelFiles, examples, sums};
-use crate::train::run_dir::{CARD, CURVES, METRICS_CSV, METRICS_JSONL, TRAINING};
+use crate::package::{Contents, PackedFile, Source};
 
 /// Larger files go through Xet or not at all: without it they would travel as base64 in the commit.
 const MAX_INLINE_BYTES: u64 = 8 << 20;
-
-/// What of a model is uploaded when it is there; anything else stays at home.
-const FILES: [&str; 9] = [
-    model_dir::CONFIG,
-    model_dir::WEIGHTS,
-    model_dir::PREPROCESSOR,
-    TRAINING,
-    METRICS_CSV,
-    METRICS_JSONL,
-    CURVES,
-    PICTURE,
-    "LICENSE",
-];
-
-/// A model directory that passed all checks, ready to go.
-#[derive(Debug)]
-pub struct UploadPlan {
-    files: Vec<PlannedFile>,
-    left_out: Vec<String>,
-}
-
-/// One file of a plan.
-#[derive(Debug)]
-pub struct PlannedFile {
-    /// In the repository.
-    pub path: String,
-    /// In bytes.
-    pub size: u64,
-    source: Source,
-}
-
-#[derive(Debug)]
-enum Source {
-    File(PathBuf),
-    Made(Vec<u8>),
-}
 
 /// Where and how to upload.
 #[derive(Clone, Debug)]
@@ -82,120 +39,13 @@ pub struct Uploaded {
     pub commit: Option<String>,
 }
 
-impl UploadPlan {
-    /// Checks the model as strictly as loading does, and adds what a repository needs: the
-    /// model card (unless the owner wrote one), example outputs, the network in Python, and the hash
-    /// of every file.
-    ///
-    /// `license` is an identifier of the Hub for a card that is written here; without it the present card's stays.
-    ///
-    /// # Errors
-    ///
-    /// [`HubError::Model`] when the files are no sound model, [`HubError::Io`] when a file
-    /// can't be read.
-    pub fn new(
-        source: &ModelFiles,
-        repo: &RepoId,
-        license: Option<&str>,
-    ) -> Result<Self, HubError> {
-        let model = source.load()?;
-        let mut files = Vec::new();
-        for name in FILES {
-            files.extend(PlannedFile::found(source, name)?);
-        }
-        let text = match card::owned(source)? {
-            Some(text) => text,
-            None => {
-                let license = license.map(str::to_owned).or_else(|| card::license(source));
-                let license = license.as_deref().unwrap_or(card::NO_LICENSE);
-                card::render(&model, &Training::read(source)?, license, Some(repo))
-            }
-        };
-        files.push(PlannedFile::made(CARD, text.into_bytes()));
-        files.push(PlannedFile::made(
-            "modeling_gmnm.py",
-            models::PYTHON_SOURCE.as_bytes().to_vec(),
-        ));
-        let place = source.path(examples::FILE);
-        let bytes = match source.read(examples::FILE).map_err(HubError::io(&place))? {
-            Some(bytes) => {
-                examples::check(&model, &bytes).map_err(|problem| HubError::BadFile {
-                    path: place,
-                    problem: format!("{problem}; delete it to have it made anew"),
-                })?;
-                bytes
-            }
-            None => examples::make(&model).map_err(|error| HubError::BadFile {
-                path: source.path(""),
-                problem: format!("holds a network that can't be computed ({error})"),
-            })?,
-        };
-        files.push(PlannedFile::made(examples::FILE, bytes));
-        files.sort_by(|a, b| a.path.cmp(&b.path));
-        let mut lines = Vec::new();
-        for file in &files {
-            let digest = match &file.source {
-                Source::File(path) => sums::sha256_of_file(path).map_err(HubError::io(path))?,
-                Source::Made(bytes) => sums::hexadecimal(&Sha256::digest(bytes)),
-            };
-            lines.push((file.path.clone(), digest));
-        }
-        files.push(PlannedFile::made(
-            sums::FILE,
-            sums::render(&lines).into_bytes(),
-        ));
-        let place = source.path("");
-        let mut left_out = source.names().map_err(HubError::io(&place))?;
-        left_out.retain(|name| files.iter().all(|file| file.path != *name));
-        Ok(Self { files, left_out })
-    }
-
-    /// What goes.
-    pub fn files(&self) -> &[PlannedFile] {
-        &self.files
-    }
-
-    /// What lies in the directory and does not go, sorted.
-    pub fn left_out(&self) -> &[String] {
-        &self.left_out
-    }
-}
-
-impl PlannedFile {
-    fn made(path: &str, bytes: Vec<u8>) -> Self {
-        Self {
-            path: path.to_owned(),
-            size: bytes.len() as u64,
-            source: Source::Made(bytes),
-        }
-    }
-
-    /// The file `name`, if it is there. One on disk is read when it is sent.
-    fn found(files: &ModelFiles, name: &str) -> Result<Option<Self>, HubError> {
-        let path = files.path(name);
-        if files.dir().is_none() {
-            let bytes = files.read(name).map_err(HubError::io(&path))?;
-            return Ok(bytes.map(|bytes| Self::made(name, bytes)));
-        }
-        let size = fs::metadata(&path)
-            .ok()
-            .filter(|meta| meta.is_file())
-            .map(|meta| meta.len());
-        Ok(size.map(|size| Self {
-            path: name.to_owned(),
-            size,
-            source: Source::File(path),
-        }))
-    }
-}
-
-/// Creates the repository and the branch where missing and commits the whole plan at once.
+/// Creates the repository and the branch where missing and commits the contents of a model at once.
 ///
 /// # Errors
 ///
 /// See [`HubError`]. The repository keeps its last commit unless all went well.
 pub fn upload(
-    plan: UploadPlan,
+    contents: Contents,
     target: &Target<'_>,
     settings: &Settings,
     progress: Arc<dyn Progress>,
@@ -206,9 +56,7 @@ pub fn upload(
     let failed = |error| refusal(&http, error, &repo);
 
     create(&client, &http, target)?;
-    if settings_need_xet(&plan) {
-        check_xet(&plan, &http, target)?;
-    }
+    check_xet(contents.files(), &http, target)?;
     let handle = client.model(target.repo.owner(), target.repo.name());
     if target.revision != &Revision::main() && !target.create_pr {
         let revision = target.revision.as_str();
@@ -218,7 +66,7 @@ pub fn upload(
             made.map_err(failed)?;
         }
     }
-    let operations = plan
+    let operations = contents
         .files
         .into_iter()
         .map(|file| match file.source {
@@ -314,31 +162,22 @@ fn create(client: &HFClientSync, http: &Client, target: &Target<'_>) -> Result<(
     }
 }
 
-fn settings_need_xet(plan: &UploadPlan) -> bool {
-    plan.files.iter().any(|file| file.size > MAX_INLINE_BYTES)
-}
-
 #[derive(Deserialize)]
 struct Batch {
     transfer: Option<String>,
 }
 
 /// Asks the server how it wants the large files, before any byte of them is sent.
-fn check_xet(plan: &UploadPlan, http: &Client, target: &Target<'_>) -> Result<(), HubError> {
-    let large = plan
-        .files
+fn check_xet(files: &[PackedFile], http: &Client, target: &Target<'_>) -> Result<(), HubError> {
+    let is_large = |file: &&PackedFile| file.size > MAX_INLINE_BYTES;
+    let large: Vec<_> = files.iter().filter(is_large).collect();
+    let Some(file) = large.last() else {
+        return Ok(());
+    };
+    let objects: Vec<_> = large
         .iter()
-        .filter(|file| file.size > MAX_INLINE_BYTES);
-    let mut objects = Vec::new();
-    let mut largest = None;
-    for file in large {
-        if let Source::File(path) = &file.source {
-            let oid = sums::sha256_of_file(path).map_err(HubError::io(path))?;
-            objects.push(json!({"oid": oid, "size": file.size}));
-            largest = Some(file);
-        }
-    }
-    let Some(file) = largest else { return Ok(()) };
+        .map(|file| json!({"oid": file.sha256, "size": file.size}))
+        .collect();
     let git = format!("{}.git", target.repo.name());
     let url = http.url(&[target.repo.owner(), &git, "info", "lfs", "objects", "batch"]);
     let body = json!({
@@ -357,7 +196,7 @@ fn check_xet(plan: &UploadPlan, http: &Client, target: &Target<'_>) -> Result<()
     match answer.transfer.as_deref() {
         Some("xet") => Ok(()),
         _ => Err(HubError::NoXet {
-            path: file.path.clone(),
+            path: file.name.clone(),
             mebibytes: file.size >> 20,
         }),
     }

@@ -11,10 +11,9 @@ use models::model_dir::ModelDir;
 use models::registry::{self, Task};
 use serde::Deserialize;
 
-use super::ModelFiles;
+use super::{ModelFiles, PackageError};
 use crate::field::Problem;
 use crate::field::minimize::Stop;
-use crate::hub::{HubError, RepoId};
 use crate::train::run_dir::{CARD, TRAINING};
 
 /// A card with this line is written anew on upload; a card without it is its owner's.
@@ -120,13 +119,13 @@ impl Training {
     ///
     /// # Errors
     ///
-    /// [`HubError::BadFile`] when it is not a training record, [`HubError::Io`] when it can't be
+    /// [`PackageError::BadFile`] when it is not a training record, [`PackageError::Read`] when it can't be
     /// read.
-    pub fn read(files: &ModelFiles) -> Result<Self, HubError> {
+    pub fn read(files: &ModelFiles) -> Result<Self, PackageError> {
         let path = files.path(TRAINING);
-        match files.read(TRAINING).map_err(HubError::io(&path))? {
+        match files.read(TRAINING)? {
             None => Ok(Self::default()),
-            Some(text) => serde_json::from_slice(&text).map_err(|error| HubError::BadFile {
+            Some(text) => serde_json::from_slice(&text).map_err(|error| PackageError::BadFile {
                 problem: format!("is not a training record ({error}); restore or delete it"),
                 path,
             }),
@@ -139,28 +138,28 @@ impl Training {
 ///
 /// # Errors
 ///
-/// [`HubError::BadFile`] when it has no front matter with a license, a library and a kind of task,
-/// [`HubError::Io`] when it can't be read.
-pub fn owned(files: &ModelFiles) -> Result<Option<String>, HubError> {
+/// [`PackageError::BadFile`] when it has no front matter with a license, a library and a kind of task,
+/// [`PackageError::Read`] when it can't be read.
+pub fn owned(files: &ModelFiles) -> Result<Option<String>, PackageError> {
     let path = files.path(CARD);
-    let Some(text) = files.read(CARD).map_err(HubError::io(&path))? else {
+    let Some(text) = files.read(CARD)? else {
         return Ok(None);
     };
     let Ok(text) = String::from_utf8(text) else {
         let problem = "is not UTF-8 text; write it anew".to_owned();
-        return Err(HubError::BadFile { path, problem });
+        return Err(PackageError::BadFile { path, problem });
     };
     if text.lines().any(|line| line == GENERATED) {
         return Ok(None);
     }
     match problem(&text) {
         None => Ok(Some(text)),
-        Some(problem) => Err(HubError::BadFile { path, problem }),
+        Some(problem) => Err(PackageError::BadFile { path, problem }),
     }
 }
 
 /// What a card lacks.
-pub(crate) fn problem(text: &str) -> Option<String> {
+pub(super) fn problem(text: &str) -> Option<String> {
     if text.lines().next() != Some("---") {
         return Some("has no YAML front matter; begin it with a line `---`".to_owned());
     }
@@ -171,8 +170,7 @@ pub(crate) fn problem(text: &str) -> Option<String> {
 }
 
 /// The licence on the card of a model, as it stands there.
-#[cfg(feature = "hub")]
-pub(crate) fn license(files: &ModelFiles) -> Option<String> {
+pub(super) fn license(files: &ModelFiles) -> Option<String> {
     let text = String::from_utf8(files.read(CARD).ok()??).ok()?;
     front_value(&text, "license").map(|value| value.trim_matches('"').to_owned())
 }
@@ -188,12 +186,7 @@ fn front_value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
 
 /// Writes the card of a model. `license` is an identifier of the Hub, as in `mit` or
 /// [`NO_LICENSE`]; the examples of use name `repo`, or the directory that the card lies in.
-pub fn render(
-    model: &ModelDir,
-    training: &Training,
-    license: &str,
-    repo: Option<&RepoId>,
-) -> String {
+pub fn render(model: &ModelDir, training: &Training, license: &str, repo: Option<&str>) -> String {
     let mut card = front_matter(model, training, license);
     // Writing to a string cannot fail.
     let _ = body(&mut card, model, training, repo);
@@ -297,7 +290,7 @@ fn body(
     card: &mut String,
     model: &ModelDir,
     training: &Training,
-    repo: Option<&RepoId>,
+    repo: Option<&str>,
 ) -> std::fmt::Result {
     let name = &model.model;
     writeln!(card, "{GENERATED}\n\n# {name}\n")?;
@@ -385,7 +378,7 @@ fn origin(card: &mut String, model: &ModelDir, training: &Training) -> std::fmt:
     writeln!(card, "\n")
 }
 
-fn usage(card: &mut String, model: &ModelDir, repo: Option<&RepoId>) -> std::fmt::Result {
+fn usage(card: &mut String, model: &ModelDir, repo: Option<&str>) -> std::fmt::Result {
     let (command, take) = match architecture(model).as_str() {
         "classifier" => ("infer", " photo.jpg"),
         "generator" => ("generate", " photo.jpg"),
@@ -394,7 +387,7 @@ fn usage(card: &mut String, model: &ModelDir, repo: Option<&RepoId>) -> std::fmt
     };
     let (place, dir, fetched) = match repo {
         Some(repo) => (
-            repo.to_string(),
+            repo.to_owned(),
             "model",
             format!(", after `zoo download {repo} --out model`"),
         ),

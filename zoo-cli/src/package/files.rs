@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use models::{ModelDir, model_dir};
 use sha2::{Digest, Sha256};
 
-use super::sums;
-use crate::hub::HubError;
+use super::{PackageError, sums};
 use crate::train::run_dir::TRAINING;
 
 /// A text of a model directory is never longer, in bytes.
@@ -49,11 +48,16 @@ impl ModelFiles {
     ///
     /// # Errors
     /// When the directory cannot be read.
-    pub fn names(&self) -> io::Result<Vec<String>> {
+    pub fn names(&self) -> Result<Vec<String>, PackageError> {
         let mut names = match self {
-            Self::Directory(dir) => std::fs::read_dir(dir)?
-                .map(|item| Ok(item?.file_name().to_string_lossy().into_owned()))
-                .collect::<io::Result<Vec<_>>>()?,
+            Self::Directory(dir) => std::fs::read_dir(dir)
+                .and_then(|items| {
+                    let name = |item: io::Result<std::fs::DirEntry>| {
+                        Ok(item?.file_name().to_string_lossy().into_owned())
+                    };
+                    items.map(name).collect::<io::Result<Vec<_>>>()
+                })
+                .map_err(PackageError::read(dir))?,
             Self::Embedded(_, files) => files.iter().map(|file| file.name.to_owned()).collect(),
         };
         names.sort();
@@ -64,29 +68,17 @@ impl ModelFiles {
     ///
     /// # Errors
     /// When it is no plain file of at most 64 MiB, or the system refuses.
-    pub fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
-        let dir = match self {
-            Self::Directory(dir) => dir,
+    pub fn read(&self, name: &str) -> Result<Option<Vec<u8>>, PackageError> {
+        match self {
+            Self::Directory(dir) => {
+                let path = dir.join(name);
+                read(&path).map_err(PackageError::read(&path))
+            }
             Self::Embedded(_, files) => {
                 let found = files.iter().find(|file| file.name == name);
-                return Ok(found.map(|file| file.bytes.to_vec()));
+                Ok(found.map(|file| file.bytes.to_vec()))
             }
-        };
-        let path = dir.join(name);
-        // Asked before it is opened: opening a pipe would wait for its writer.
-        let metadata = match std::fs::metadata(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            other => other?,
-        };
-        if !metadata.is_file() || metadata.len() > MAX_TEXT {
-            let what = format!("it is no plain file of at most {} MiB", MAX_TEXT >> 20);
-            return Err(io::Error::other(what));
         }
-        let mut bytes = Vec::new();
-        std::fs::File::open(&path)?
-            .take(MAX_TEXT)
-            .read_to_end(&mut bytes)?;
-        Ok(Some(bytes))
     }
 
     /// The text of `training.json`, if there is one that can be read.
@@ -98,15 +90,15 @@ impl ModelFiles {
     /// The network with its parameters. Embedded files are held against the manifest first.
     ///
     /// # Errors
-    /// [`HubError::Model`] when the files are no sound model, [`HubError::BadFile`] when an embedded one is not what
+    /// [`PackageError::Model`] when the files are no sound model, [`PackageError::BadFile`] when an embedded one is not what
     /// the manifest says.
-    pub fn load(&self) -> Result<ModelDir, HubError> {
+    pub fn load(&self) -> Result<ModelDir, PackageError> {
         let files = match self {
             Self::Directory(dir) => return Ok(model_dir::load(dir)?),
             Self::Embedded(_, files) => files,
         };
         if let Some(problem) = damaged(files).into_iter().next() {
-            return Err(HubError::BadFile {
+            return Err(PackageError::BadFile {
                 path: self.path(""),
                 problem: format!("is damaged inside this binary: {problem}; install it again"),
             });
@@ -127,13 +119,31 @@ impl ModelFiles {
     /// a sentence each; `None` when there is no list.
     ///
     /// # Errors
-    /// [`HubError::Io`] when a file cannot be read.
-    pub fn check_hashes(&self) -> Result<Option<Vec<String>>, HubError> {
+    /// [`PackageError::Read`] when a file cannot be read.
+    pub fn check_hashes(&self) -> Result<Option<Vec<String>>, PackageError> {
         match self {
             Self::Directory(dir) => sums::check(dir),
             Self::Embedded(_, files) => Ok(Some(damaged(files))),
         }
     }
+}
+
+/// The content of a plain file; `None` when there is none.
+fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    // Asked before it is opened: opening a pipe would wait for its writer.
+    let metadata = match std::fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        other => other?,
+    };
+    if !metadata.is_file() || metadata.len() > MAX_TEXT {
+        let what = format!("it is no plain file of at most {} MiB", MAX_TEXT >> 20);
+        return Err(io::Error::other(what));
+    }
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?
+        .take(MAX_TEXT)
+        .read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
 }
 
 /// The embedded files that are not what the manifest says.

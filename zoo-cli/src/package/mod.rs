@@ -3,9 +3,13 @@
 pub mod card;
 pub mod examples;
 
+mod contents;
+mod error;
 mod files;
 pub(crate) mod sums;
 mod verify;
 
+pub use contents::{Contents, PackedFile, Source};
+pub use error::PackageError;
 pub use files::ModelFiles;
 pub use verify::{Check, CheckOutcome, verify};

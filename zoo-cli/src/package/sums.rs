@@ -6,13 +6,13 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use crate::hub::{HubError, is_hex};
+use super::PackageError;
 
 /// The name of the list.
-pub(crate) const FILE: &str = "SHA256SUMS";
+pub(super) const FILE: &str = "SHA256SUMS";
 
 /// The digits of the SHA-256 of a file.
-pub(crate) fn sha256_of_file(path: &Path) -> io::Result<String> {
+pub(super) fn sha256_of_file(path: &Path) -> io::Result<String> {
     digest(&mut File::open(path)?, Sha256::new())
 }
 
@@ -34,11 +34,17 @@ pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Whether `text` is exactly `digits` lower-case hexadecimal digits.
+pub(crate) fn is_hex(text: &str, digits: usize) -> bool {
+    text.len() == digits
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
 /// The list, one `DIGITS  NAME` a line.
-#[cfg(feature = "hub")]
-pub(crate) fn render(files: &[(String, String)]) -> String {
+pub(super) fn render<'a>(files: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     files
-        .iter()
         .map(|(name, digits)| format!("{digits}  {name}\n"))
         .collect()
 }
@@ -48,13 +54,13 @@ pub(crate) fn render(files: &[(String, String)]) -> String {
 ///
 /// # Errors
 ///
-/// [`HubError::Io`] when a file can't be read.
-pub(crate) fn check(dir: &Path) -> Result<Option<Vec<String>>, HubError> {
+/// [`PackageError::Read`] when a file can't be read.
+pub(super) fn check(dir: &Path) -> Result<Option<Vec<String>>, PackageError> {
     let path = dir.join(FILE);
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(HubError::io(&path)(error)),
+        Err(error) => return Err(PackageError::read(&path)(error)),
     };
     let mut problems = Vec::new();
     for (number, line) in text.lines().enumerate() {
@@ -74,7 +80,7 @@ pub(crate) fn check(dir: &Path) -> Result<Option<Vec<String>>, HubError> {
         let file = dir.join(name);
         if !file.is_file() {
             problems.push(format!("`{name}` is in `{FILE}`, but not in the directory"));
-        } else if sha256_of_file(&file).map_err(HubError::io(&file))? != digits {
+        } else if sha256_of_file(&file).map_err(PackageError::read(&file))? != digits {
             problems.push(format!("`{name}` is not what `{FILE}` says it is"));
         }
     }

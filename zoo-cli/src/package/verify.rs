@@ -1,7 +1,6 @@
 //! Whether the files of a model are what they claim to be.
 
-use super::{ModelFiles, card, examples};
-use crate::hub::HubError;
+use super::{ModelFiles, PackageError, card, examples};
 use crate::train::run_dir::CARD;
 
 /// One thing that was looked at.
@@ -31,10 +30,9 @@ use CheckOutcome::{Failed, Passed, Skipped};
 ///
 /// # Errors
 ///
-/// [`HubError::Io`] when a directory can't be read at all.
-pub fn verify(files: &ModelFiles) -> Result<Vec<Check>, HubError> {
-    let place = files.path("");
-    files.names().map_err(HubError::io(&place))?;
+/// [`PackageError::Read`] when a directory can't be read at all.
+pub fn verify(files: &ModelFiles) -> Result<Vec<Check>, PackageError> {
+    files.names()?;
     let check = |name, outcome| Check { name, outcome };
     let hashes = match files.check_hashes() {
         Ok(None) => Skipped("there is no `SHA256SUMS`".to_owned()),
@@ -61,11 +59,11 @@ pub fn verify(files: &ModelFiles) -> Result<Vec<Check>, HubError> {
             Some(problem) => failed(CARD, &problem),
         },
         Ok(None) => Skipped(format!("there is no `{CARD}`")),
-        Err(error) => failed(CARD, &format!("cannot be read: {error}")),
+        Err(error) => Failed(error.to_string()),
     };
     let outputs = match (files.read(examples::FILE), &model) {
         (Ok(None), _) => Skipped(format!("there is no `{}`", examples::FILE)),
-        (Err(error), _) => failed(examples::FILE, &format!("cannot be read: {error}")),
+        (Err(error), _) => Failed(error.to_string()),
         (_, Err(_)) => Skipped("the network can't be loaded".to_owned()),
         (Ok(Some(bytes)), Ok(model)) => match examples::check(model, &bytes) {
             Ok(difference) => Passed(format!(
