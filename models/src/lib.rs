@@ -17,6 +17,7 @@ pub mod layers;
 pub mod model_dir;
 pub mod preprocessor;
 pub mod registry;
+pub mod write;
 
 pub use config::ModelConfig;
 pub use model_dir::ModelDir;

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
@@ -13,6 +13,7 @@ use gmnm_core::ParamStore;
 
 use crate::config::{ConfigError, ModelConfig};
 use crate::preprocessor::{Preprocessor, PreprocessorError};
+use crate::write::replace_file;
 
 mod weights;
 
@@ -239,24 +240,6 @@ pub fn save(dir: &Path, model: &ModelDir, storage: Storage) -> Result<(), ModelD
         })?;
     }
     Ok(())
-}
-
-/// Puts `bytes` at `path` in one step: written under a temporary name beside it, synced, renamed.
-///
-/// # Errors
-/// When the system refuses; what stood at `path` is then unchanged.
-pub fn replace_file(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let temporary = path.with_file_name(name);
-    let written = File::create(&temporary)
-        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
-        .and_then(|()| std::fs::rename(&temporary, path));
-    if written.is_err() {
-        // The first error is the one that matters.
-        let _ = std::fs::remove_file(&temporary);
-    }
-    written
 }
 
 /// The contents of a plain file of at most `limit` bytes.

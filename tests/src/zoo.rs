@@ -165,6 +165,20 @@ impl Workspace {
         assert!(!self.path(out).join("model.safetensors").exists());
     }
 
+    /// Writes a series that the pretrained forecaster takes: a load every hour of January 2024, as CSV.
+    ///
+    /// # Panics
+    /// When the workspace cannot be written.
+    pub fn write_hours(&self, name: &str) {
+        let mut text = String::from("ts,y\n");
+        for hour in 0..744 {
+            let load = 2000.0 + 400.0 * (std::f64::consts::TAU * f64::from(hour) / 24.0).sin();
+            let (day, hour) = (1 + hour / 24, hour % 24);
+            text += &format!("2024-01-{day:02} {hour:02}:00:00,{load}\n");
+        }
+        fs::write(self.path(name), text).expect("the workspace is writable");
+    }
+
     /// Writes a small dataset of two easy classes in IDX files: `train` and `test` images of 8×8 grey pixels, bright on
     /// the left (0) or on the right (1), with noise.
     ///

@@ -1,7 +1,6 @@
 //! Pretrained models by name, offline, and folders that are a test part alone.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 use std::fs;
 
 use end_to_end::zoo::{TINY, Workspace};
@@ -83,24 +82,13 @@ fn a_folder_of_classes_is_a_test_part_unless_the_model_learned_from_it() {
     }
 }
 
-/// 31 days of hourly rows with a daily cycle in one column of the name that the pretrained forecaster knows.
-fn write_hours(zoo: &Workspace, name: &str) {
-    let mut text = String::from("ts,y\n");
-    for hour in 0..744 {
-        let load = 2000.0 + 400.0 * (std::f64::consts::TAU * f64::from(hour) / 24.0).sin();
-        let (day, hour) = (1 + hour / 24, hour % 24);
-        writeln!(text, "2024-01-{day:02} {hour:02}:00:00,{load}").unwrap();
-    }
-    fs::write(zoo.path(name), text).unwrap();
-}
-
 #[test]
 fn every_pretrained_model_passes_its_checks_and_does_its_work() {
     let home = TempDir::new().unwrap();
     let zoo = Workspace::new(home.path());
     let photo = image::RgbImage::from_fn(48, 40, |x, y| image::Rgb([x as u8, y as u8, 90]));
     photo.save(zoo.path("photo.png")).unwrap();
-    write_hours(&zoo, "hours.csv");
+    zoo.write_hours("hours.csv");
     let mut tasks = BTreeSet::new();
     for entry in json(&zoo, &["list"]).as_array().unwrap() {
         let (model, task) = (entry["model"].as_str().unwrap(), entry["task"].as_str());

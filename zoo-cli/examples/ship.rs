@@ -17,7 +17,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
-use models::model_dir::{self, Storage, replace_file};
+use models::model_dir::{self, Storage};
+use models::write::replace_file;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 use zoo::package::card::{self, Training};

@@ -310,6 +310,9 @@ pub struct ForecastArgs {
     /// Where to draw past, forecast and, where it is known, truth.
     #[arg(long, value_name = "F.svg")]
     pub plot: Option<PathBuf>,
+    /// Replaces the files that are there.
+    #[arg(long)]
+    pub overwrite: bool,
     /// Only this column; can be given more than once (left out: all).
     #[arg(long, value_name = "NAME")]
     pub column: Vec<String>,
@@ -430,6 +433,9 @@ pub struct BenchArgs {
     /// Instead writes a figure of the cost against batch size and width, as SVG.
     #[arg(long, value_name = "FILE", conflicts_with = "works")]
     pub plot: Option<PathBuf>,
+    /// Replaces the file that is there.
+    #[arg(long, requires = "plot")]
+    pub overwrite: bool,
     /// Where to compute.
     #[command(flatten)]
     pub device: DeviceArgs,

@@ -11,6 +11,7 @@ pub mod forecast;
 pub mod generate;
 pub mod hub;
 pub mod infer;
+pub mod output;
 pub mod package;
 pub mod plot;
 pub mod report;

@@ -1,16 +1,15 @@
 //! `zoo bench`: this machine's numbers for the paths that matter.
 
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Context;
-use models::model_dir::replace_file;
 
 use super::{Outcome, open_device};
 use crate::bench::{Timing, Work, measure, scaling, scaling_works, standard};
 use crate::cli::{BenchArgs, BenchFormat};
 use crate::device::Opened;
+use crate::output::Output;
 use crate::report::{Printer, Table};
 
 /// Measures the named works, or all; or draws how the cost grows.
@@ -18,9 +17,13 @@ use crate::report::{Printer, Table};
 /// # Errors
 /// When a name is unknown, a work fails, or the figure cannot be written.
 pub(super) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<Outcome> {
+    let figure = match &args.plot {
+        Some(path) => Some(Output::new("--plot", path, args.overwrite)?),
+        None => None,
+    };
     let opened = open_device(&args.device, printer)?;
-    if let Some(path) = &args.plot {
-        return plot(path, args.seconds, &opened, printer);
+    if let Some(figure) = figure {
+        return plot(&figure, args.seconds, &opened, printer);
     }
     let works = if args.works.is_empty() {
         standard()
@@ -68,15 +71,21 @@ pub(super) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<Outcome
     Ok(Outcome::Done)
 }
 
-fn plot(path: &Path, seconds: f64, opened: &Opened, printer: &Printer) -> anyhow::Result<Outcome> {
+fn plot(
+    figure: &Output,
+    seconds: f64,
+    opened: &Opened,
+    printer: &Printer,
+) -> anyhow::Result<Outcome> {
     let progress = printer.progress("bench", scaling_works() as u64, "works");
     let svg = scaling(Duration::from_secs_f64(seconds), opened, || {
         progress.advance(1)
     })?;
     drop(progress);
-    replace_file(path, svg.as_bytes())
-        .with_context(|| format!("cannot write `{}`", path.display()))?;
-    printer.result(&path.display().to_string())?;
+    figure.write(svg.as_bytes(), printer)?;
+    if !figure.is_stdout() {
+        printer.result(&figure.path().display().to_string())?;
+    }
     Ok(Outcome::Done)
 }
 

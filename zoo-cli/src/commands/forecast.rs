@@ -1,12 +1,14 @@
 //! `zoo forecast`.
 
-use anyhow::Context;
-use models::model_dir::replace_file;
+use std::path::Path;
 
-use super::{Outcome, hub_settings, open_device, warn_about_data};
+use anyhow::Context;
+
+use super::{Outcome, hub_settings, keep_model, open_device, warn_about_data};
 use crate::cli::ForecastArgs;
 use crate::data::series::{Series, SeriesOptions};
 use crate::forecast::forecast;
+use crate::output::Output;
 use crate::report::{Printer, Transfer};
 use crate::resolve::{ESSENTIAL, locate};
 use crate::train::record::TrainingRecord;
@@ -17,10 +19,24 @@ use crate::train::tasks::forecasting::settings;
 /// # Errors
 /// When model and series cannot be had or do not fit each other, or a file cannot be written.
 pub(super) fn run(args: &ForecastArgs, printer: &Printer) -> anyhow::Result<Outcome> {
+    let out = match &args.out {
+        Some(path) => Output::new("--out", path, args.overwrite)?,
+        None => Output::stdout("the forecast without `--out`"),
+    };
+    let plot = args.plot.as_deref();
+    let plot = plot.map(|path| Output::new("--plot", path, args.overwrite));
+    let plot = plot.transpose()?;
+    if let Some(plot) = &plot {
+        out.differ(plot)?;
+    }
     let opened = open_device(&args.device, printer)?;
     let hub = hub_settings(&args.hub)?;
     let transfer = Transfer::new(printer, "downloading");
     let files = locate(&args.model, ESSENTIAL, &hub, &transfer)?;
+    for output in [Some(&out), plot.as_ref()].into_iter().flatten() {
+        output.keep(Path::new(&args.series))?;
+        keep_model(output, &files)?;
+    }
     let model = files.load()?;
     settings(&model.config).with_context(|| format!("cannot forecast with `{}`", args.model))?;
     let record = files.training();
@@ -34,23 +50,18 @@ pub(super) fn run(args: &ForecastArgs, printer: &Printer) -> anyhow::Result<Outc
     let series = Series::open(Some(&args.series), &args.series, &options)?;
     warn_about_data(printer, series.source.notice.as_deref(), &[]);
     let forecast = forecast(&model, &series, args.back, &args.column, &opened.device)?;
-    if let Some(path) = &args.plot {
+    if let Some(plot) = plot {
         let title = format!("{} on {}", model.model, series.source.name);
-        replace_file(path, forecast.svg(&title).as_bytes())
-            .with_context(|| format!("cannot write `{}`", path.display()))?;
-        printer.info(&format!("drawn into `{}`", path.display()));
+        plot.write(forecast.svg(&title).as_bytes(), printer)?;
+        printer.info(&format!("drawn into `{}`", plot.path().display()));
     }
-    match &args.out {
-        Some(path) => {
-            replace_file(path, forecast.csv().as_bytes())
-                .with_context(|| format!("cannot write `{}`", path.display()))?;
-            printer.info(&format!(
-                "{} steps written to `{}`",
-                forecast.dates.len(),
-                path.display()
-            ));
-        }
-        None => printer.result(forecast.csv().trim_end())?,
+    out.write(forecast.csv().as_bytes(), printer)?;
+    if let Some(path) = &args.out {
+        printer.info(&format!(
+            "{} steps written to `{}`",
+            forecast.dates.len(),
+            path.display()
+        ));
     }
     if let Some(errors) = forecast.errors() {
         let named = forecast.columns.iter().zip(errors);

@@ -1,17 +1,19 @@
 //! `zoo generate`.
 
-use anyhow::{Context, bail};
-use models::model_dir::replace_file;
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
 use models::{ModelDir, registry};
 use serde_json::json;
 
-use super::{Outcome, hub_settings, open_device, trained_on, warn_about_data};
+use super::{Outcome, hub_settings, keep_model, open_device, trained_on, warn_about_data};
 use crate::cli::{GenerateArgs, SummaryFormat};
 use crate::data::decode::preprocess;
 use crate::data::{OpenOptions, open_images};
 use crate::generate::{MAX_ORIGINALS, Painter};
 use crate::hub::Settings;
 use crate::infer::inputs;
+use crate::output::Output;
 use crate::report::{Printer, Table, Transfer};
 use crate::resolve::{ESSENTIAL, locate};
 use crate::train::record::TrainingRecord;
@@ -26,15 +28,19 @@ const FROM_DATASET: usize = 16;
 /// When model or images cannot be had, or the sheet cannot be written.
 pub(super) fn run(args: &GenerateArgs, printer: &Printer) -> anyhow::Result<Outcome> {
     let settings = hub_settings(&args.hub)?;
-    if args.out.exists() && !args.overwrite {
-        bail!(
-            "`{}` exists; replace it with `--overwrite`, or choose another file with `--out`",
-            args.out.display()
-        );
+    let sheet = Output::new("--out", &args.out, args.overwrite)?;
+    for input in args
+        .paths
+        .iter()
+        .map(PathBuf::as_path)
+        .chain(args.data.as_ref().map(Path::new))
+    {
+        sheet.keep(input)?;
     }
     let opened = open_device(&args.device, printer)?;
     let transfer = Transfer::new(printer, "downloading");
     let files = locate(&args.model, ESSENTIAL, &settings, &transfer)?;
+    keep_model(&sheet, &files)?;
     let model = files.load()?;
     let painter = Painter::new(&model, &opened.device)?;
     let (originals, failed) = if args.paths.is_empty() {
@@ -43,15 +49,15 @@ pub(super) fn run(args: &GenerateArgs, printer: &Printer) -> anyhow::Result<Outc
         let spec = args.data.as_deref();
         let trained_on = trained_on(&args.model, record.as_ref())?;
         let spec = spec.or(trained_on.as_deref());
+        sheet.keep(Path::new(spec.unwrap_or_default()))?;
         from_dataset(&model, spec, &settings, printer)?
     } else {
-        from_files(args, &painter, printer)?
+        from_files(args, &painter, &sheet, printer)?
     };
     let painted = painter.draw(&originals, args.samples as usize, args.seed)?;
-    replace_file(&args.out, &painted.png)
-        .with_context(|| format!("cannot write `{}`", args.out.display()))?;
+    sheet.write(&painted.png, printer)?;
     let quality = MEASURES.all.iter().zip(painted.quality.iter().flatten());
-    match args.format {
+    let summary = match args.format {
         SummaryFormat::Json => {
             let mut object = serde_json::Map::new();
             for (measure, value) in quality {
@@ -62,7 +68,7 @@ pub(super) fn run(args: &GenerateArgs, printer: &Printer) -> anyhow::Result<Outc
             object.insert("sheet".into(), json!(args.out));
             object.insert("originals".into(), json!(originals.len()));
             object.insert("samples".into(), json!(args.samples));
-            printer.result(&serde_json::Value::Object(object).to_string())?;
+            serde_json::Value::Object(object).to_string()
         }
         SummaryFormat::Table => {
             let mut table = vec![
@@ -73,8 +79,13 @@ pub(super) fn run(args: &GenerateArgs, printer: &Printer) -> anyhow::Result<Outc
                 table.push((measure.name.into(), measure.shown(*value)));
             }
             table.push(("samples".into(), args.samples.to_string()));
-            printer.result(&Table::of_one(table).to_string())?;
+            Table::of_one(table).to_string()
         }
+    };
+    // Beside a sheet on stdout nothing else may stand there.
+    match sheet.is_stdout() {
+        true => printer.info(&summary),
+        false => printer.result(&summary)?,
     }
     Ok(if failed {
         Outcome::SomeFailed
@@ -111,6 +122,7 @@ fn from_dataset(
 fn from_files(
     args: &GenerateArgs,
     painter: &Painter,
+    sheet: &Output,
     printer: &Printer,
 ) -> anyhow::Result<(Vec<Vec<u8>>, bool)> {
     let (mut originals, mut failed) = (Vec::new(), false);
@@ -118,6 +130,9 @@ fn from_files(
         if originals.len() == MAX_ORIGINALS {
             printer.warn(&format!("only the first {MAX_ORIGINALS} images are drawn"));
             break;
+        }
+        if let Ok(path) = &input {
+            sheet.keep(path)?;
         }
         let read = input
             .map_err(|(_, reason)| reason)

@@ -17,14 +17,18 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
+use models::model_dir::{CONFIG, PREPROCESSOR, WEIGHTS};
 
 use crate::cli::{Cli, Command, DeviceArgs, HubArgs};
 use crate::data::{SkippedFile, is_dataset_name};
 use crate::device::{DeviceError, Opened};
 use crate::hub::{HubError, Overrides, Settings, Token};
+use crate::output::{Output, OutputError};
+use crate::package::ModelFiles;
 use crate::report::Printer;
 use crate::train::RunDir;
 use crate::train::record::TrainingRecord;
+use crate::train::run_dir::TRAINING;
 
 /// How a command that could be carried out ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +93,16 @@ fn open_device(args: &DeviceArgs, printer: &Printer) -> Result<Opened, DeviceErr
         printer.warn(notice);
     }
     Ok(opened)
+}
+
+/// Refuses an output that would replace a file that the model is read from.
+fn keep_model(output: &Output, files: &ModelFiles) -> Result<(), OutputError> {
+    let read = [CONFIG, WEIGHTS, PREPROCESSOR, TRAINING];
+    let mut read = files
+        .dir()
+        .into_iter()
+        .flat_map(|dir| read.map(|name| dir.join(name)));
+    read.try_for_each(|file| output.keep(&file))
 }
 
 /// Says that what is fitted in f64 leaves the flag's GPU alone.

@@ -13,7 +13,7 @@ mod table;
 
 use std::path::{Path, PathBuf};
 
-use models::model_dir::replace_file;
+use models::write::replace_file;
 
 use crate::device::Opened;
 

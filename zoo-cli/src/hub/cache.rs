@@ -9,9 +9,10 @@
 //! ```
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Component, Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+
+use models::write::replace_file;
 
 use super::checksum::Checksum;
 use super::tree::{self, Entry};
@@ -94,7 +95,7 @@ impl RepoCache {
             return Ok(());
         }
         let path = self.dir().join("refs").join(revision.as_str());
-        write_atomically(&path, commit.as_bytes())
+        write_whole(&path, commit.as_bytes())
     }
 
     /// The file list of a commit, if this library or Python's left one that is sound.
@@ -105,7 +106,7 @@ impl RepoCache {
 
     /// Keeps the file list of a commit.
     pub(super) fn remember_tree(&self, commit: &str, entries: &[Entry]) -> Result<(), HubError> {
-        write_atomically(&self.tree_path(commit), &tree::to_cache(entries))
+        write_whole(&self.tree_path(commit), &tree::to_cache(entries))
     }
 
     fn tree_path(&self, commit: &str) -> PathBuf {
@@ -192,26 +193,14 @@ impl RepoCache {
     }
 }
 
-/// Writes beside the target, syncs and renames, so that no reader ever sees a part.
-pub(super) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), HubError> {
+/// Writes a whole file, so that no reader ever sees a part. A link that other software planted there is not followed.
+pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), HubError> {
     let parent = path.parent().unwrap_or(path);
     fs::create_dir_all(parent).map_err(HubError::io(parent))?;
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    // Neither another process nor another thread may share it.
-    static WRITES: AtomicU64 = AtomicU64::new(0);
-    let count = WRITES.fetch_add(1, Ordering::Relaxed);
-    name.push(format!(".{}-{count}.tmp", std::process::id()));
-    let temporary = parent.join(name);
-    let written = File::create(&temporary).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)
-    });
-    written.map_err(|error| {
-        // The write failed already; that the remains stay too would be the lesser news.
-        let _ = fs::remove_file(&temporary);
-        HubError::io(path)(error)
-    })
+    if path.is_symlink() {
+        fs::remove_file(path).map_err(HubError::io(path))?;
+    }
+    replace_file(path, bytes).map_err(HubError::io(path))
 }
 
 #[cfg(unix)]

@@ -67,11 +67,11 @@ pub fn upload(
         }
     }
     let operations = contents
-        .files
+        .into_files()
         .into_iter()
         .map(|file| match file.source {
-            Source::File(path) => CommitOperation::add_file(file.path, path),
-            Source::Made(bytes) => CommitOperation::add_bytes(file.path, bytes),
+            Source::File(path) => CommitOperation::add_file(file.name, path),
+            Source::Made(bytes) => CommitOperation::add_bytes(file.name, bytes),
         })
         .collect();
     let commit = handle

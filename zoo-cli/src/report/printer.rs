@@ -52,11 +52,14 @@ impl Printer {
         &self,
         write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     ) -> io::Result<()> {
-        self.bars.suspend(|| {
-            let mut out = io::BufWriter::new(io::stdout().lock());
-            write(&mut out)?;
-            out.flush()
-        })
+        self.bars
+            .suspend(|| {
+                let mut out = io::BufWriter::new(io::stdout().lock());
+                write(&mut out).and_then(|()| out.flush())
+            })
+            .map_err(|error| {
+                io::Error::new(error.kind(), format!("cannot write to stdout: {error}"))
+            })
     }
 
     /// Logs a line to stderr, unless quiet.

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use models::model_dir::{self, replace_file};
+use models::model_dir;
+use models::write::replace_file;
 
 use super::TrainError;
 
