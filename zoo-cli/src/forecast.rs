@@ -8,9 +8,9 @@ use gmnm_core::on_worker;
 use models::ModelDir;
 
 use crate::data::series::{Series, date};
+use crate::families::forecasting::{format, load, settings};
 use crate::plot::{Figure, LineChart, Style};
 use crate::train::metrics::csv_field;
-use crate::train::tasks::forecasting::{format, load, settings};
 
 /// Steps of the past that a plot shows, as a multiple of the horizon, and at least so many.
 const SHOWN: (usize, usize) = (2, 48);

@@ -11,7 +11,7 @@ use models::{ModelDir, Preprocessor};
 
 use crate::data::ImageShape;
 use crate::data::normalise::Normaliser;
-use crate::train::tasks::reconstruction::{self, quality};
+use crate::families::reconstruction::{self, quality};
 
 /// Images side by side.
 const COLUMNS: usize = 8;

@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use crate::data::decode::preprocess;
 use crate::data::normalise::Normaliser;
 use crate::data::walk_images;
-use crate::train::tasks::classification;
+use crate::families::classification;
 
 /// Decoded batches that wait for the network: with the one that is decoded and the one that is computed, all that is
 /// in memory.

@@ -6,6 +6,7 @@ pub mod commands;
 pub mod compare;
 pub mod data;
 pub mod device;
+pub mod families;
 pub mod field;
 pub mod forecast;
 pub mod generate;

@@ -7,11 +7,11 @@ use candle_nn::VarBuilder;
 use gmnm_core::ops::{self, Activation, BatchNormConfig, Conv2dConfig, LstmWeights};
 use gmnm_core::rng::Philox;
 use gmnm_core::{Aggregation, ParamStore, Precision};
-use models::classifier::Classifier;
 use models::layers::{BatchNorm, Conv2d, Linear};
-use models::{ModelConfig, registry};
+use models::registry;
 
 use super::BenchError;
+use crate::families;
 use crate::train::optimizer::{Optimizer, OptimizerConfig};
 
 /// The works that `zoo bench` measures when none is named.
@@ -126,12 +126,11 @@ impl Work {
             Kind::Lstm(sizes) => lstm(sizes, device),
             Kind::ClassifierTrain(name) => {
                 let entry = registry::find(name).map_err(candle_core::Error::wrap)?;
-                let ModelConfig::Classifier(config) = entry.config() else {
-                    candle_core::bail!("`{name}` is not a classifier");
-                };
+                let config = entry.config();
                 let store = ParamStore::new(0, DType::F32, device);
-                let network = Classifier::new(&config, store.var_builder())?;
-                train(&store, Precision::F32, move |x| network.forward(x, true))
+                let network = families::of(&config).network(&config, store.var_builder());
+                let network = network.map_err(|e| candle_core::Error::Msg(e.to_string()))?;
+                train(&store, Precision::F32, move |x| network(x, true))
             }
         }
     }

@@ -9,11 +9,11 @@ use serde_json::json;
 use super::{Outcome, hub_settings, open_device, trained_on, warn_about_data};
 use crate::cli::{EvalArgs, SummaryFormat};
 use crate::data::{OpenOptions, is_dataset_name};
+use crate::families;
 use crate::report::{Printer, Table, TrainingReport, Transfer, thousands};
 use crate::resolve::{ESSENTIAL, locate};
-use crate::train::recipe::Recipe;
+use crate::train::Wanted;
 use crate::train::record::TrainingRecord;
-use crate::train::tasks::kind;
 
 /// Measures a model on the test part of a dataset.
 ///
@@ -29,36 +29,36 @@ pub(super) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<Outcome>
         return super::field::eval(args, &model, record.as_deref(), printer);
     }
     let opened = open_device(&args.device, printer)?;
-    let record: Option<TrainingRecord> = record.and_then(|text| serde_json::from_str(&text).ok());
+    let record = record.and_then(|text| TrainingRecord::parse(&text).ok());
     let trained_on = trained_on(&args.model, record.as_ref())?;
     let trained_on = trained_on.as_deref();
-    let default = registry::find(&model.model).map_or("cifar10", |entry| entry.default_data);
+    let family = families::of(&model.config);
+    // The recipe of the training, so that its own evaluation gave the same bits.
+    let (recipe, seed) = match record {
+        Some(record) => (record.recipe, record.seed),
+        None => (family.schema().default_recipe()?, 0),
+    };
     let options = OpenOptions {
+        preprocessor: model.preprocessor.clone(),
         hub: Some(&settings),
         progress: Some(&transfer),
         unseen: is_unseen(args.data.as_deref(), trained_on),
-        series: record.as_ref().map_or_else(
-            || Recipe::default().series_options(),
-            |r| r.recipe.series_options(),
-        ),
         ..OpenOptions::default()
     };
-    let kind = kind::open_trained(
-        &model,
-        args.data.as_deref().or(trained_on),
-        default,
-        options,
-    )?;
-    let source = kind.source().clone();
+    let problem = family.open(&Wanted {
+        config: &model.config,
+        recipe: &recipe,
+        seed,
+        data: args.data.as_deref().or(trained_on),
+        default: registry::find(&model.model).map_or("cifar10", |entry| entry.default_data),
+        options: &options,
+    })?;
+    let source = problem.source().clone();
     warn_about_data(printer, source.notice.as_deref(), &source.skipped);
-    let (examples, unit, measures) = (kind.examples().1, kind.unit(), kind.measures());
-    // The batch size of the training's own evaluation, so that both give the same bits.
-    let batch_size = record.map_or(Recipe::default().evaluation_batch_size, |record| {
-        record.recipe.evaluation_batch_size
-    });
+    let (examples, unit, measures) = (problem.examples().1, family.unit(), family.measures());
     let started = Instant::now();
     let report = TrainingReport::new(printer, measures.all);
-    let measured = kind.evaluate(&model, batch_size, &opened.device, &report)?;
+    let measured = problem.evaluate(&model, &opened.device, &report)?;
     drop(report);
     let seconds = started.elapsed().as_secs_f64();
     let rate = examples as f64 / seconds.max(1e-9);

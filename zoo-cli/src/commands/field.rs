@@ -12,10 +12,11 @@ use serde_json::{Map, Value};
 
 use super::Outcome;
 use crate::cli::{EvalArgs, SummaryFormat, TrainArgs};
-use crate::field::{self, FieldRecipe, Measures, Problem, RunOptions, RunRecord};
+use crate::families;
+use crate::field::{self, Measures, Problem, RunOptions, RunRecord};
 use crate::report::{Printer, Table};
 use crate::train::RunDir;
-use crate::train::recipe::{Overrides, Resolved};
+use crate::train::recipe::Overrides;
 use crate::train::run_dir::IfExists;
 
 /// The entry called `name`, if its network is over the plane.
@@ -53,7 +54,7 @@ pub(super) fn train(
         epochs: args.epochs,
         device: None,
     };
-    let Resolved { recipe, model } = FieldRecipe::resolve(entry, problem.name(), &overrides)?;
+    let (recipe, model) = families::resolve(entry, problem.name(), &overrides)?;
     let shapes = field::shapes(entry, &model)?;
     let dir = match &args.out {
         None => RunDir::numbered(Path::new("runs"), entry.name)?,
@@ -147,8 +148,8 @@ pub(super) fn eval(
                 Task::Poisson => "poisson-solver",
                 _ => "surface-fitter",
             })?;
-            let resolved = FieldRecipe::resolve(family, problem.name(), &Overrides::default())?;
-            (resolved.recipe, 0)
+            let (recipe, _) = families::resolve(family, problem.name(), &Overrides::default())?;
+            (recipe, 0)
         }
     };
     let conditions = problem.conditions(&recipe, seed);

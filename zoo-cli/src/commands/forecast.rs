@@ -7,12 +7,12 @@ use anyhow::Context;
 use super::{Outcome, hub_settings, keep_model, open_device, warn_about_data};
 use crate::cli::ForecastArgs;
 use crate::data::series::{Series, SeriesOptions};
+use crate::families::forecasting::{SeriesRecipe, settings};
 use crate::forecast::forecast;
 use crate::output::Output;
 use crate::report::{Printer, Transfer};
 use crate::resolve::{ESSENTIAL, locate};
 use crate::train::record::TrainingRecord;
-use crate::train::tasks::forecasting::settings;
 
 /// Forecasts the coming steps of a series.
 ///
@@ -40,8 +40,9 @@ pub(super) fn run(args: &ForecastArgs, printer: &Printer) -> anyhow::Result<Outc
     let model = files.load()?;
     settings(&model.config).with_context(|| format!("cannot forecast with `{}`", args.model))?;
     let record = files.training();
-    let record: Option<TrainingRecord> = record.and_then(|text| serde_json::from_str(&text).ok());
-    let trained = record.map(|record| record.recipe.series.missing);
+    let record = record.and_then(|text| TrainingRecord::parse(&text).ok());
+    let recipe = record.and_then(|record| record.recipe.section::<SeriesRecipe>().ok());
+    let trained = recipe.map(|recipe| recipe.missing);
     let options = SeriesOptions {
         columns: model.config.columns().to_vec(),
         missing: args.missing.map(Into::into).or(trained).unwrap_or_default(),

@@ -10,6 +10,7 @@ use super::{Outcome, hub_settings, keep_model, open_device, trained_on, warn_abo
 use crate::cli::{GenerateArgs, SummaryFormat};
 use crate::data::decode::preprocess;
 use crate::data::{OpenOptions, open_images};
+use crate::families;
 use crate::generate::{MAX_ORIGINALS, Painter};
 use crate::hub::Settings;
 use crate::infer::inputs;
@@ -17,7 +18,6 @@ use crate::output::Output;
 use crate::report::{Printer, Table, Transfer};
 use crate::resolve::{ESSENTIAL, locate};
 use crate::train::record::TrainingRecord;
-use crate::train::tasks::reconstruction::MEASURES;
 
 /// Originals that are drawn from a dataset.
 const FROM_DATASET: usize = 16;
@@ -45,7 +45,7 @@ pub(super) fn run(args: &GenerateArgs, printer: &Printer) -> anyhow::Result<Outc
     let painter = Painter::new(&model, &opened.device)?;
     let (originals, failed) = if args.paths.is_empty() {
         let record = files.training();
-        let record: Option<TrainingRecord> = record.and_then(|t| serde_json::from_str(&t).ok());
+        let record = record.and_then(|text| TrainingRecord::parse(&text).ok());
         let spec = args.data.as_deref();
         let trained_on = trained_on(&args.model, record.as_ref())?;
         let spec = spec.or(trained_on.as_deref());
@@ -56,7 +56,8 @@ pub(super) fn run(args: &GenerateArgs, printer: &Printer) -> anyhow::Result<Outc
     };
     let painted = painter.draw(&originals, args.samples as usize, args.seed)?;
     sheet.write(&painted.png, printer)?;
-    let quality = MEASURES.all.iter().zip(painted.quality.iter().flatten());
+    let measures = families::of(&model.config).measures().all;
+    let quality = measures.iter().zip(painted.quality.iter().flatten());
     let summary = match args.format {
         SummaryFormat::Json => {
             let mut object = serde_json::Map::new();

@@ -6,11 +6,13 @@ use serde_json::json;
 use super::{Outcome, hub_settings, open_device, warn_about_data};
 use crate::cli::{SummaryFormat, TrainArgs};
 use crate::data::OpenOptions;
+use crate::families;
+use crate::package;
 use crate::report::{Printer, Table, TrainingReport, Transfer, thousands};
-use crate::train::PrecisionChoice;
 use crate::train::recipe::Overrides;
 use crate::train::run_dir::IfExists;
 use crate::train::session::{Output, Request, Session, SessionEnd, Summary};
+use crate::train::{Place, PrecisionChoice};
 
 /// Trains a model, or goes on with a run that was stopped.
 ///
@@ -31,7 +33,7 @@ pub(super) fn run(args: &TrainArgs, printer: &Printer) -> anyhow::Result<Outcome
         "training `{}` ({} parameters) in {} on `{}` ({} training and {} test examples), seed {}, on {}, into `{}`",
         record.model,
         thousands(record.config.parameter_count()?),
-        record.recipe.precision.name(),
+        record.recipe.descent()?.precision.name(),
         record.data.name,
         thousands(train),
         thousands(test),
@@ -41,7 +43,7 @@ pub(super) fn run(args: &TrainArgs, printer: &Printer) -> anyhow::Result<Outcome
     ));
     let stop = super::stop_on_ctrl_c()?;
     let report = TrainingReport::new(printer, session.measures().all);
-    let ended = session.train(&opened.device, &report, stop)?;
+    let ended = session.train(&opened.device, &report, stop, package::write)?;
     drop(report);
     match ended {
         SessionEnd::Finished(summary) => {
@@ -52,7 +54,7 @@ pub(super) fn run(args: &TrainArgs, printer: &Printer) -> anyhow::Result<Outcome
                 Outcome::Done
             })
         }
-        SessionEnd::Interrupted(epoch, step) => {
+        SessionEnd::Interrupted(Place { epoch, step }) => {
             printer.warn(&format!(
                 "stopped in epoch {epoch} after {step} steps, everything is saved; go on with `zoo train --resume {}`",
                 dir.display()
@@ -76,6 +78,7 @@ fn open(args: &TrainArgs, device: &Device, printer: &Printer) -> anyhow::Result<
             args.model.as_deref(),
             args.data.as_deref(),
             &options,
+            families::trainable,
         );
     }
     let output = match &args.out {
@@ -97,7 +100,7 @@ fn open(args: &TrainArgs, device: &Device, printer: &Printer) -> anyhow::Result<
         },
         output,
     };
-    Session::new(&request, &options)
+    Session::new(&request, &options, families::trainable)
 }
 
 fn print(

@@ -79,16 +79,16 @@ impl FieldPlan {
             set,
             ..Overrides::default()
         };
-        let resolve = |entry| FieldRecipe::resolve(entry, "", &overrides);
+        let resolve = |entry| crate::families::resolve(entry, "", &overrides);
         let models = (registry::entries().iter())
             .filter(|entry| entry.task == task)
-            .map(|entry| Ok((entry, resolve(entry)?.model)))
+            .map(|entry| Ok((entry, resolve(entry)?.1)))
             .collect::<Result<Vec<_>, RecipeError>>()?;
         let shapes = (models.iter())
             .map(|(entry, model)| Ok((entry.name, shapes(entry, model)?)))
             .collect::<Result<_, RunError>>()
             .map_err(Box::new)?;
-        let recipe = resolve(registry::find(family)?)?.recipe;
+        let (recipe, _) = resolve(registry::find(family)?)?;
         Ok(Self {
             task,
             problems,

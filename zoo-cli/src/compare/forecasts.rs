@@ -12,24 +12,20 @@ use models::registry::{self, Task};
 use super::{Case, Contrast, Measure, Plan, Results, RunOutcome, mean, with_device};
 use crate::data::OpenOptions;
 use crate::device::Opened;
+use crate::families::forecasting::{NAIVE, SEASONAL};
 use crate::plot::{Figure, LineChart, Style};
-use crate::train::Watch;
 use crate::train::metrics::Row;
 use crate::train::recipe::{self, Overrides, Recipe, Resolved};
 use crate::train::run_dir::IfExists;
 use crate::train::session::{Output, Request, Session, SessionEnd};
-use crate::train::tasks::forecasting::{Windows, settings};
+use crate::train::{Wanted, Watch};
+use crate::{families, package};
 
 /// The horizons of the literature's tables.
 pub const HORIZONS: [usize; 4] = [96, 192, 336, 720];
 
 /// The model that the others are held against.
 const OURS: &str = "series-forecaster";
-/// The forecast that repeats the last value.
-const NAIVE: &str = "naive";
-/// The forecast that repeats the last season: a day of hours, a week of days, a year of months.
-const SEASONAL: &str = "seasonal-naive";
-
 const MEASURES: &[Measure] = &[error("mse"), error("mae")];
 
 const fn error(name: &'static str) -> Measure {
@@ -99,7 +95,7 @@ impl ForecastPlan {
     }
 
     /// What the forecasts that only repeat measure.
-    fn repeat(&self, horizon: usize, seasonal: bool) -> anyhow::Result<RunOutcome> {
+    fn repeat(&self, horizon: usize, name: &str) -> anyhow::Result<RunOutcome> {
         let resolved = resolve(
             OURS,
             self.data.as_deref(),
@@ -107,14 +103,19 @@ impl ForecastPlan {
             horizon,
             &self.opened.device,
         )?;
-        let config = settings(&resolved.model)?;
-        let options = resolved.recipe.series_options();
-        let windows = Windows::open(config, self.data.as_deref(), "sample", &options)?;
-        let season = if seasonal { windows.season() } else { 1 };
+        let family = families::of(&resolved.model);
+        let windows = family.open(&Wanted {
+            config: &resolved.model,
+            recipe: &resolved.recipe,
+            seed: 0,
+            data: self.data.as_deref(),
+            default: "sample",
+            options: &OpenOptions::default(),
+        })?;
         Ok(RunOutcome {
             parameters: 0,
             step_ms: 0.0,
-            values: windows.repeat(config, season)?,
+            values: windows.naive(name)?,
         })
     }
 }
@@ -142,12 +143,9 @@ fn resolve(
         ..Overrides::default()
     };
     let data = data.unwrap_or("sample");
-    Ok(recipe::resolve(
-        entry.recipe,
-        data,
-        entry.config(),
-        &overrides,
-    )?)
+    let config = entry.config();
+    let family = families::of(&config);
+    Ok(recipe::resolve(family, entry, data, &config, &overrides)?)
 }
 
 /// Passes the part of a run that is done on to the comparison, and its wish to stop on to the run.
@@ -224,7 +222,7 @@ impl Plan for ForecastPlan {
             .find(|&h| Self::case(h, "").problem == case.problem)
             .unwrap_or(HORIZONS[0]);
         if [NAIVE, SEASONAL].contains(&case.model.as_str()) {
-            return self.repeat(horizon, case.model == SEASONAL).map(Some);
+            return self.repeat(horizon, &case.model).map(Some);
         }
         let set = with_horizon(&self.set, horizon);
         let request = Request {
@@ -238,14 +236,14 @@ impl Plan for ForecastPlan {
             },
             output: Output::At(dir.to_path_buf(), IfExists::Overwrite),
         };
-        let session = Session::new(&request, &OpenOptions::default())?;
+        let session = Session::new(&request, &OpenOptions::default(), families::trainable)?;
         let stop = AtomicBool::new(false);
         let follow = Follow {
             progress: std::cell::RefCell::new(progress),
             epochs: std::cell::Cell::new((1, 1, 1, 0)),
             stop: &stop,
         };
-        let summary = match session.train(&self.opened.device, &follow, &stop)? {
+        let summary = match session.train(&self.opened.device, &follow, &stop, package::write)? {
             SessionEnd::Interrupted(..) => return Ok(None),
             SessionEnd::Finished(summary) => summary,
         };

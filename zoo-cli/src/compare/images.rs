@@ -14,11 +14,12 @@ use crate::data::{OpenOptions, public_name};
 use crate::device::Opened;
 use crate::hub::Settings;
 use crate::plot::{Figure, LineChart, Scale};
-use crate::train::recipe::{self, Overrides, Recipe};
+use crate::train::recipe::{self, Descent, Overrides};
 use crate::train::record::TrainingRecord;
 use crate::train::run_dir::{IfExists, METRICS_CSV};
 use crate::train::session::{Output, Request, Session, SessionEnd};
 use crate::train::{RunDir, Watch};
+use crate::{families, package};
 
 /// Which models are compared, and on what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,7 +146,7 @@ pub struct ImagePlan {
     hub: Settings,
     opened: Opened,
     /// The recipe of each dataset; all models of a task share it.
-    recipes: Vec<Recipe>,
+    recipes: Vec<Descent>,
     /// The networks' settings on each dataset, before its images say how many classes and channels there are.
     networks: Vec<BTreeMap<&'static str, ModelConfig>>,
 }
@@ -179,15 +180,17 @@ impl ImagePlan {
             networks: Vec::new(),
         };
         for dataset in &plan.datasets {
-            let mut shared: Option<Recipe> = None;
+            let mut shared: Option<Descent> = None;
             let mut networks = BTreeMap::new();
             for model in task.models() {
                 let entry = registry::find(model)?;
                 let overrides = plan.overrides();
                 let data = &dataset.argument;
-                let resolved = recipe::resolve(entry.recipe, data, entry.config(), &overrides)?;
+                let config = entry.config();
+                let family = families::of(&config);
+                let resolved = recipe::resolve(family, entry, data, &config, &overrides)?;
                 networks.insert(*model, resolved.model);
-                shared.get_or_insert(resolved.recipe);
+                shared.get_or_insert(resolved.recipe.descent()?.clone());
             }
             plan.recipes.extend(shared);
             plan.networks.push(networks);
@@ -216,7 +219,8 @@ impl ImagePlan {
         };
         let record = TrainingRecord::read(&RunDir::existing(dir));
         if record.is_ok_and(|r| r.model == case.model && r.seed == seed) {
-            return Session::resume(dir.to_path_buf(), Some(&case.model), data, &options);
+            let dir = dir.to_path_buf();
+            return Session::resume(dir, Some(&case.model), data, &options, families::trainable);
         }
         let request = Request {
             model: &case.model,
@@ -225,7 +229,7 @@ impl ImagePlan {
             overrides: self.overrides(),
             output: Output::At(dir.to_path_buf(), IfExists::Overwrite),
         };
-        Session::new(&request, &options)
+        Session::new(&request, &options, families::trainable)
     }
 }
 
@@ -319,7 +323,12 @@ impl Plan for ImagePlan {
             at: Cell::new((0, 1, 0, 1)),
         };
         let session = self.session(case, seed, dir)?;
-        let summary = match session.train(&self.opened.device, &follower, &follower.stop)? {
+        let summary = match session.train(
+            &self.opened.device,
+            &follower,
+            &follower.stop,
+            package::write,
+        )? {
             SessionEnd::Interrupted(..) => return Ok(None),
             SessionEnd::Finished(summary) => summary,
         };

@@ -8,7 +8,6 @@ use super::{
     DataError, ImageDataset, Images, cifar, fit, folder, idx, parquet,
     remote::{self, Known},
     sample,
-    series::SeriesOptions,
     store::Store,
 };
 use crate::hub::{HubError, Progress, Settings};
@@ -32,8 +31,6 @@ pub struct OpenOptions<'a> {
     /// Take a dataset without a test part for a test part as a whole, instead of holding images out: no model has
     /// learned from it.
     pub unseen: bool,
-    /// How a series is read.
-    pub series: SeriesOptions,
     /// Where named datasets come from. Without it, what the environment says.
     pub hub: Option<&'a Settings>,
     /// Watches a download.
@@ -48,7 +45,6 @@ impl Default for OpenOptions<'_> {
             held_out: 0.1,
             split_seed: 0,
             unseen: false,
-            series: SeriesOptions::default(),
             hub: None,
             progress: None,
         }

@@ -187,7 +187,7 @@ mod tests {
             ..Overrides::default()
         };
         let entry = registry::find("poisson-solver").unwrap();
-        FieldRecipe::resolve(entry, "", &overrides).unwrap().recipe
+        crate::families::resolve(entry, "", &overrides).unwrap().0
     }
 
     /// Trains until `last` iterations are made.

@@ -216,12 +216,12 @@ mod tests {
             ..Overrides::default()
         };
         let entry = registry::find("surface-fitter").unwrap();
-        let resolved = FieldRecipe::resolve(entry, "peak", &overrides).unwrap();
+        let (recipe, model) = crate::families::resolve(entry, "peak", &overrides).unwrap();
         RunOptions {
             entry,
-            model: resolved.model,
+            model,
             problem: Problem::find(Task::Fitting, "peak").unwrap(),
-            recipe: resolved.recipe,
+            recipe,
             seed: 1,
             dir: RunDir::create(dir, IfExists::Refuse).unwrap(),
         }

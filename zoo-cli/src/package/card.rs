@@ -12,6 +12,7 @@ use models::registry::{self, Task};
 use serde::Deserialize;
 
 use super::{ModelFiles, PackageError};
+use crate::families::{self, Usage};
 use crate::field::Problem;
 use crate::field::minimize::Stop;
 use crate::train::run_dir::{CARD, TRAINING};
@@ -193,20 +194,6 @@ pub fn render(model: &ModelDir, training: &Training, license: &str, repo: Option
     card
 }
 
-/// Architectures and the kinds of their tasks, by their names on the Hub.
-pub const PIPELINE_TAGS: [(&str, &str); 5] = [
-    ("classifier", "image-classification"),
-    ("generator", "unconditional-image-generation"),
-    ("forecaster", "time-series-forecasting"),
-    ("surface", "tabular-regression"),
-    ("poisson", "other"),
-];
-
-fn pipeline_tag(architecture: &str) -> &'static str {
-    let found = PIPELINE_TAGS.iter().find(|(name, _)| *name == architecture);
-    found.map_or("other", |(_, tag)| tag)
-}
-
 /// The architecture as `config.json` names it.
 fn architecture(model: &ModelDir) -> String {
     serde_json::to_value(&model.config)
@@ -227,7 +214,7 @@ fn hub_dataset(name: &str) -> Option<&'static str> {
 }
 
 fn front_matter(model: &ModelDir, training: &Training, license: &str) -> String {
-    let tag = pipeline_tag(&architecture(model));
+    let tag = families::of(&model.config).pipeline_tag();
     let mut lines = vec![
         "---".to_owned(),
         format!("license: {}", quoted(license)),
@@ -379,12 +366,7 @@ fn origin(card: &mut String, model: &ModelDir, training: &Training) -> std::fmt:
 }
 
 fn usage(card: &mut String, model: &ModelDir, repo: Option<&str>) -> std::fmt::Result {
-    let (command, take) = match architecture(model).as_str() {
-        "classifier" => ("infer", " photo.jpg"),
-        "generator" => ("generate", " photo.jpg"),
-        "forecaster" => ("forecast", " series.csv"),
-        _ => ("eval", ""),
-    };
+    let Usage { command, argument } = families::of(&model.config).usage();
     let (place, dir, fetched) = match repo {
         Some(repo) => (
             repo.to_owned(),
@@ -397,7 +379,7 @@ fn usage(card: &mut String, model: &ModelDir, repo: Option<&str>) -> std::fmt::R
         card,
         "## Use\n\n\
          On the command line:\n\n\
-         ```\nzoo {command} {place}{take}\n```\n\n\
+         ```\nzoo {command} {place}{argument}\n```\n\n\
          In Rust, with the crate `models` of the zoo{fetched}:\n\n\
          ```rust\n\
          let model = models::model_dir::load(std::path::Path::new(\"{dir}\"))?;\n\

@@ -3,15 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{DType, Device, Module, Tensor};
+use candle_core::{DType, Device, Tensor};
 use gmnm_core::rng::Philox;
-use models::ModelConfig;
-use models::classifier::Classifier;
-use models::field::Field;
-use models::forecaster::Forecaster;
-use models::generator::Generator;
 use models::model_dir::ModelDir;
 use safetensors::{Dtype, SafeTensors};
+
+use crate::families;
 
 /// The file of a model directory.
 pub const FILE: &str = "examples.safetensors";
@@ -29,7 +26,8 @@ const OUTPUT: &str = "output";
 ///
 /// When the network can't be computed.
 pub fn make(model: &ModelDir) -> candle_core::Result<Vec<u8>> {
-    let shape = input_shape(model);
+    let family = families::of(&model.config);
+    let shape = family.example_shape(model).map_err(refused)?;
     let mut rng = Philox::named(0, "examples");
     let count = shape.iter().product();
     let values: Vec<f32> = (0..count).map(|_| rng.normal() as f32).collect();
@@ -98,33 +96,13 @@ fn tensor(file: &SafeTensors<'_>, name: &str) -> Result<Tensor, String> {
         .map_err(|error| format!("has a damaged `{name}` ({error})"))
 }
 
-/// A batch of two.
-fn input_shape(model: &ModelDir) -> Vec<usize> {
-    match &model.config {
-        ModelConfig::Classifier(config) => {
-            let (height, width) = match &model.preprocessor {
-                Some(preprocessor) => (preprocessor.height, preprocessor.width),
-                None => (32, 32),
-            };
-            vec![2, height, width, config.channels]
-        }
-        ModelConfig::Generator(config) => vec![2, config.height, config.width, config.channels],
-        ModelConfig::Forecaster(config) => vec![2, config.look_back, config.channels],
-        ModelConfig::Surface(_) | ModelConfig::Poisson(_) => vec![2, 2],
-    }
+fn forward(model: &ModelDir, input: &Tensor) -> candle_core::Result<Tensor> {
+    let weights = model.store(DType::F32, &Device::Cpu)?.detached();
+    let family = families::of(&model.config);
+    let network = family.network(&model.config, weights.var_builder());
+    network.map_err(refused)?(input, false)
 }
 
-fn forward(model: &ModelDir, input: &Tensor) -> candle_core::Result<Tensor> {
-    let weights = model
-        .store(DType::F32, &Device::Cpu)?
-        .detached()
-        .var_builder();
-    match &model.config {
-        ModelConfig::Classifier(config) => Classifier::new(config, weights)?.forward(input, false),
-        ModelConfig::Generator(config) => Generator::new(config, weights)?.forward(input, false),
-        ModelConfig::Forecaster(config) => Forecaster::new(config, weights)?.forward(input),
-        ModelConfig::Surface(config) | ModelConfig::Poisson(config) => {
-            Field::new(config, weights)?.forward(input)
-        }
-    }
+fn refused(error: anyhow::Error) -> candle_core::Error {
+    candle_core::Error::Msg(format!("{error:#}"))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Printer, Progress, thousands};
 use crate::train::Watch;
 use crate::train::metrics::Row;
-use crate::train::tasks::{Measure, Part};
+use crate::train::{Measure, Part};
 
 /// A bar for each epoch and one line for its end.
 #[derive(Debug)]

@@ -9,6 +9,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::metrics::Row;
@@ -39,16 +40,16 @@ pub struct Position {
     pub stopped: bool,
 }
 
-/// A run's state.
+/// A run's state. `P` says where it stands: that of the training loop, or that of a solver.
 #[derive(Debug, Clone, Default)]
-pub struct Checkpoint {
+pub struct Checkpoint<P = Position> {
     /// Where it stands.
-    pub position: Position,
+    pub position: P,
     /// Tensors by set (`weights`, `average`, `moments`, `best`) and name.
     pub tensors: BTreeMap<String, BTreeMap<String, Tensor>>,
 }
 
-impl Checkpoint {
+impl<P: Serialize + DeserializeOwned> Checkpoint<P> {
     /// A set of tensors.
     ///
     /// # Errors
@@ -60,11 +61,11 @@ impl Checkpoint {
         }
     }
 
-    /// Writes the state into `dir` and removes older ones. Returns where it is.
+    /// Writes the state after `steps` steps into `dir` and removes older ones. Returns where it is.
     ///
     /// # Errors
     /// When the system refuses; the older checkpoint is then still there.
-    pub fn save(&self, dir: &RunDir) -> Result<PathBuf, TrainError> {
+    pub fn save(&self, dir: &RunDir, steps: u64) -> Result<PathBuf, TrainError> {
         let parent = dir.join(CHECKPOINTS);
         let unfinished = parent.join(UNFINISHED);
         if unfinished.exists() {
@@ -87,7 +88,7 @@ impl Checkpoint {
             .map_err(|e| TrainError::io("write", &path)(std::io::Error::other(e)))?;
         write_synced(&path, state.as_bytes())?;
         sync_directory(&unfinished)?;
-        let finished = parent.join(format!("{PREFIX}{:010}", self.position.total_steps));
+        let finished = parent.join(format!("{PREFIX}{steps:010}"));
         if finished.exists() {
             fs::remove_dir_all(&finished).map_err(TrainError::io("remove", &finished))?;
         }
@@ -133,19 +134,19 @@ impl Checkpoint {
         }
         Ok(Some(Self { position, tensors }))
     }
+}
 
-    /// Removes all states of a finished run.
-    ///
-    /// # Errors
-    /// When the system refuses.
-    pub fn remove_all(dir: &RunDir) -> Result<(), TrainError> {
-        let path = dir.join(CHECKPOINTS);
-        match fs::remove_dir_all(&path) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                Err(TrainError::io("remove", &path)(e))
-            }
-            _ => Ok(()),
+/// Removes all states of a finished run.
+///
+/// # Errors
+/// When the system refuses.
+pub fn remove_all(dir: &RunDir) -> Result<(), TrainError> {
+    let path = dir.join(CHECKPOINTS);
+    match fs::remove_dir_all(&path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(TrainError::io("remove", &path)(e))
         }
+        _ => Ok(()),
     }
 }
 
@@ -215,14 +216,14 @@ mod tests {
     fn the_newest_complete_state_is_read_back_exactly() {
         let dir = tempfile::tempdir().unwrap();
         let run = RunDir::create(dir.path(), IfExists::Refuse).unwrap();
-        assert!(Checkpoint::latest(&run).unwrap().is_none());
-        checkpoint(9).save(&run).unwrap();
-        checkpoint(10).save(&run).unwrap();
+        assert!(Checkpoint::<Position>::latest(&run).unwrap().is_none());
+        checkpoint(9).save(&run, 9).unwrap();
+        checkpoint(10).save(&run, 10).unwrap();
         // A state that a kill left half-written is not seen.
         let unfinished = run.join(CHECKPOINTS).join(UNFINISHED);
         fs::create_dir(&unfinished).unwrap();
         fs::write(unfinished.join(STATE), "{").unwrap();
-        let read = Checkpoint::latest(&run).unwrap().unwrap();
+        let read = Checkpoint::<Position>::latest(&run).unwrap().unwrap();
         assert_eq!(read.position, checkpoint(10).position);
         let values: Vec<f32> = read.set("weights").unwrap()["a.weight"].to_vec1().unwrap();
         assert_eq!(values, [0.1, 0.2]);
@@ -234,9 +235,11 @@ mod tests {
     fn a_damaged_state_is_an_error_that_says_so() {
         let dir = tempfile::tempdir().unwrap();
         let run = RunDir::create(dir.path(), IfExists::Refuse).unwrap();
-        let path = checkpoint(1).save(&run).unwrap();
+        let path = checkpoint(1).save(&run, 1).unwrap();
         fs::write(path.join("weights.safetensors"), "short").unwrap();
-        let error = Checkpoint::latest(&run).unwrap_err().to_string();
+        let error = Checkpoint::<Position>::latest(&run)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("`weights` is damaged"), "{error}");
     }
 }

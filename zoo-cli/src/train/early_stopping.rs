@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::measure::Better;
+
 /// Stops when the measure of the held-out examples has not improved for some epochs; the best weights are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -10,15 +12,6 @@ pub struct EarlyStopping {
     pub patience: usize,
     /// The least change that counts as an improvement.
     pub min_delta: f64,
-}
-
-/// Which way a measure improves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Better {
-    /// As an accuracy.
-    Higher,
-    /// As an error.
-    Lower,
 }
 
 /// What a measure after an epoch means for the run.

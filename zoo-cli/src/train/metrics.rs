@@ -1,15 +1,14 @@
-//! What a run measured, epoch by epoch: `metrics.csv`, `metrics.jsonl` and `curves.svg`.
+//! What a run measured, epoch by epoch: `metrics.csv` and `metrics.jsonl`.
 //!
 //! Nothing in them depends on the clock, so that a repeated run writes the same bytes.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::early_stopping::Better;
-use super::run_dir::{CURVES, METRICS_CSV, METRICS_JSONL};
-use super::tasks::Measure;
+use super::measure::Measure;
+use super::record::DataRecord;
+use super::run_dir::{METRICS_CSV, METRICS_JSONL};
 use super::{RunDir, TrainError};
-use crate::plot::{Figure, LineChart};
 
 /// One epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,29 +27,18 @@ pub struct Row {
     pub test: Option<Vec<f64>>,
 }
 
-/// What the metrics say about the data.
-#[derive(Debug, Clone, Default)]
-pub struct DataNote {
-    /// The dataset's name.
-    pub name: String,
-    /// Why it is not the one that was to be expected, if so.
-    pub notice: Option<String>,
-}
-
-/// Writes all three files.
+/// Writes both files.
 ///
 /// # Errors
 /// When one cannot be written.
 pub fn write(
     dir: &RunDir,
-    title: &str,
     measures: &[Measure],
-    data: &DataNote,
+    data: &DataRecord,
     rows: &[Row],
 ) -> Result<(), TrainError> {
     dir.write(METRICS_CSV, csv(measures, data, rows).as_bytes())?;
-    dir.write(METRICS_JSONL, jsonl(measures, data, rows).as_bytes())?;
-    dir.write(CURVES, curves(title, measures, data, rows).as_bytes())
+    dir.write(METRICS_JSONL, jsonl(measures, data, rows).as_bytes())
 }
 
 fn parts(row: &Row) -> [(&'static str, Option<&Vec<f64>>); 3] {
@@ -61,7 +49,7 @@ fn parts(row: &Row) -> [(&'static str, Option<&Vec<f64>>); 3] {
     ]
 }
 
-fn csv(measures: &[Measure], data: &DataNote, rows: &[Row]) -> String {
+fn csv(measures: &[Measure], data: &DataRecord, rows: &[Row]) -> String {
     let mut text = String::from("epoch,step,learning_rate");
     for part in ["train", "validation", "test"] {
         for measure in measures {
@@ -93,7 +81,7 @@ pub fn csv_field(text: &str) -> String {
     }
 }
 
-fn jsonl(measures: &[Measure], data: &DataNote, rows: &[Row]) -> String {
+fn jsonl(measures: &[Measure], data: &DataRecord, rows: &[Row]) -> String {
     let mut text = String::new();
     for row in rows {
         let mut object = Map::new();
@@ -115,50 +103,14 @@ fn jsonl(measures: &[Measure], data: &DataNote, rows: &[Row]) -> String {
     text
 }
 
-fn curves(title: &str, measures: &[Measure], data: &DataNote, rows: &[Row]) -> String {
-    let mut figure = Figure::new(format!("{title} on {}", data.name), measures.len());
-    for (i, measure) in measures.iter().enumerate() {
-        let line = |values: fn(&Row) -> Option<&Vec<f64>>| -> Vec<(f64, f64)> {
-            rows.iter()
-                .filter_map(|row| Some((row.epoch as f64, *values(row)?.get(i)?)))
-                .collect()
-        };
-        let arrow = match measure.better {
-            Better::Higher => "higher is better",
-            Better::Lower => "lower is better",
-        };
-        let mut chart = LineChart::new(format!("{} ({arrow})", measure.name))
-            .x_label("epoch")
-            .y_label(measure.name)
-            .line("training", line(|row| Some(&row.train)));
-        for (name, points) in [
-            ("validation", line(|row| row.validation.as_ref())),
-            ("test", line(|row| row.test.as_ref())),
-        ] {
-            if !points.is_empty() {
-                chart = chart.line(name, points);
-            }
-        }
-        figure = figure.panel(chart);
-    }
-    figure.svg()
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::measure::{Contrast, Digits};
     use super::*;
 
     const MEASURES: &[Measure] = &[
-        Measure {
-            name: "loss",
-            better: Better::Lower,
-            decimals: 4,
-        },
-        Measure {
-            name: "accuracy",
-            better: Better::Higher,
-            decimals: 4,
-        },
+        Measure::lower("loss", Contrast::Difference, Digits::Fixed(4)),
+        Measure::higher("accuracy", Digits::Fixed(4)),
     ];
 
     fn rows() -> Vec<Row> {
@@ -175,9 +127,10 @@ mod tests {
 
     #[test]
     fn csv_and_jsonl_say_the_same() {
-        let data = DataNote {
+        let data = DataRecord {
             name: "a, b".into(),
             notice: Some("the sample".into()),
+            ..Default::default()
         };
         assert_eq!(
             csv(MEASURES, &data, &rows()),
@@ -190,11 +143,5 @@ mod tests {
         assert_eq!(last["notice"], "the sample");
         assert_eq!(last["train_loss"], 1.25);
         assert!(last.get("validation_loss").is_none());
-    }
-
-    #[test]
-    fn curves_show_every_part_that_was_measured() {
-        let svg = curves("m", MEASURES, &DataNote::default(), &rows());
-        assert!(svg.contains("training") && svg.contains("test") && !svg.contains("validation"));
     }
 }

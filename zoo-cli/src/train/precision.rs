@@ -1,9 +1,7 @@
 //! Which numbers a run computes in.
 
-use candle_core::Device;
 use clap::ValueEnum;
 use gmnm_core::Precision;
-use models::ModelConfig;
 use serde::{Deserialize, Serialize};
 
 /// The recipe's key `precision`. Weights, their gradients, moments, averages and every evaluation are in f32 under each.
@@ -28,13 +26,13 @@ impl PrecisionChoice {
         Self::F32
     }
 
-    /// The choice for `model` on `device`, so that a run that is resumed elsewhere goes on as it began.
-    pub fn settled(self, model: &ModelConfig, device: &Device) -> Self {
-        match (self, model) {
-            (Self::Auto, ModelConfig::Classifier(_)) if Precision::multiplies_bf16(device) => {
-                Self::Bf16
-            }
-            (Self::Auto, _) => Self::F32,
+    /// The choice where `fastest` is what `auto` stands for, so that a run that is resumed elsewhere goes on as it
+    /// began.
+    pub fn settled(self, fastest: Precision) -> Self {
+        match (self, fastest) {
+            (Self::Auto, Precision::F32) => Self::F32,
+            (Self::Auto, Precision::Bf16) => Self::Bf16,
+            (Self::Auto, Precision::Bf16x3) => Self::Bf16x3,
             _ => self,
         }
     }

@@ -1,154 +1,173 @@
 //! How a model is trained: every default in an embedded TOML file, every key open to an override.
 //!
 //! Layers, later ones over earlier ones: the model's embedded recipe; its section `[datasets.NAME]` for the dataset
-//! at hand; the file of `--recipe` with a section of its own; each `--set key=value`. A key that no recipe knows is an
-//! error that suggests the nearest.
+//! at hand; the file of `--recipe` with a section of its own; each `--set key=value`. A key that no recipe of the
+//! family knows is an error that suggests the nearest.
 
+mod descent;
+mod error;
 mod layers;
-mod series;
 
 use std::path::Path;
 
 use candle_core::Device;
 use models::ModelConfig;
+use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Serialize};
+use toml::Table;
 
-use super::early_stopping::EarlyStopping;
-use super::ema::EmaConfig;
-use super::optimizer::OptimizerConfig;
-use super::precision::PrecisionChoice;
-use super::schedule::Schedule;
-use crate::data::augment::Augmentation;
-
-pub(crate) use layers::Layers;
+pub use descent::{CheckpointConfig, Descent, Validation};
+pub use error::{RecipeError, require, require_part, require_positive};
 pub use layers::resolve;
-pub use series::{SeriesLoss, SeriesRecipe};
 
 /// Every setting of a training run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Table")]
 pub struct Recipe {
-    /// Passes over the training examples, at least 1.
-    pub epochs: usize,
-    /// Examples a step, at least 1. An epoch drops the rest that does not fill a batch (another rest every epoch).
-    pub batch_size: usize,
-    /// Examples a forward pass of an evaluation, at least 1.
-    pub evaluation_batch_size: usize,
-    /// Which numbers a step is computed in.
-    #[serde(default = "PrecisionChoice::unrecorded")]
-    pub precision: PrecisionChoice,
-    /// Share of the target distribution that is spread over all classes, in 0..1.
-    pub label_smoothing: f64,
-    /// Epochs in which the bias of a whitening stem is trained; 0 for all.
-    #[serde(default)]
-    pub stem_epochs: usize,
-    /// The update rule and its rates.
-    pub optimizer: OptimizerConfig,
-    /// The learning rate over the run.
-    pub schedule: Schedule,
-    /// The moving average of the weights.
-    pub ema: EmaConfig,
-    /// Random changes to training images.
-    pub augment: Augmentation,
-    /// Reading and sampling of series.
-    pub series: SeriesRecipe,
-    /// Training examples that are held out to watch the run.
-    pub validation: Validation,
-    /// When to stop before the last epoch.
-    pub early_stopping: EarlyStopping,
-    /// How often the state is saved.
-    pub checkpoint: CheckpointConfig,
+    /// The keys of all families that are trained in epochs; none where a family takes steps of its own.
+    #[serde(flatten)]
+    descent: Option<Descent>,
+    /// The keys of the family, in a section under its name.
+    #[serde(flatten)]
+    section: Table,
 }
 
-impl Default for Recipe {
-    fn default() -> Self {
-        Self {
-            epochs: 10,
-            batch_size: 128,
-            evaluation_batch_size: 256,
-            precision: PrecisionChoice::Auto,
-            label_smoothing: 0.0,
-            stem_epochs: 0,
-            optimizer: OptimizerConfig::default(),
-            schedule: Schedule::default(),
-            ema: EmaConfig::default(),
-            augment: Augmentation::default(),
-            series: SeriesRecipe::default(),
-            validation: Validation::default(),
-            early_stopping: EarlyStopping::default(),
-            checkpoint: CheckpointConfig::default(),
-        }
+/// The keys of one family: the section of its recipes.
+pub trait Section: Default + Serialize + DeserializeOwned {
+    /// Its name.
+    const NAME: &'static str;
+
+    /// Checks every range.
+    ///
+    /// # Errors
+    /// Names the first key whose value cannot be used.
+    fn validate(&self) -> Result<(), RecipeError> {
+        Ok(())
     }
 }
 
-/// The part of the training examples that is measured after every epoch and never trained on.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Validation {
-    /// Their share, in 0..1; 0 trains on everything and measures only at the end.
-    pub fraction: f64,
+impl Recipe {
+    /// A recipe of a family.
+    ///
+    /// # Errors
+    /// When the section cannot be written as TOML.
+    pub fn new<S: Section>(descent: Option<Descent>, section: &S) -> Result<Self, RecipeError> {
+        let table = Table::try_from(section).map_err(|e| RecipeError::invalid(S::NAME, e))?;
+        Ok(Self {
+            descent,
+            section: Table::from_iter([(S::NAME.to_string(), table.into())]),
+        })
+    }
+
+    /// The keys of all families that are trained in epochs.
+    ///
+    /// # Errors
+    /// When the family is none of them.
+    pub fn descent(&self) -> Result<&Descent, RecipeError> {
+        self.descent.as_ref().ok_or_else(no_epochs)
+    }
+
+    /// The same, to be changed.
+    ///
+    /// # Errors
+    /// When the family is none of them.
+    pub fn descent_mut(&mut self) -> Result<&mut Descent, RecipeError> {
+        self.descent.as_mut().ok_or_else(no_epochs)
+    }
+
+    /// The keys of its family.
+    ///
+    /// # Errors
+    /// When it is a recipe of another family.
+    pub fn section<S: Section>(&self) -> Result<S, RecipeError> {
+        self.read()
+            .map_err(|problem| RecipeError::invalid(format!("[{}]", S::NAME), problem))
+    }
+
+    fn read<S: Section>(&self) -> Result<S, String> {
+        let section = self.section.get(S::NAME).cloned();
+        let section = section.ok_or("there is no such section")?;
+        section.try_into().map_err(|e| e.message().to_string())
+    }
+
+    /// Puts other keys into the section of its family.
+    ///
+    /// # Errors
+    /// When the section cannot be written as TOML.
+    pub fn set_section<S: Section>(&mut self, section: &S) -> Result<(), RecipeError> {
+        *self = Self::new(self.descent.take(), section)?;
+        Ok(())
+    }
 }
 
-/// How often the state is saved, besides the end of every epoch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CheckpointConfig {
-    /// Steps between two checkpoints within an epoch; 0 for none within.
-    pub every_steps: u64,
+fn no_epochs() -> RecipeError {
+    RecipeError::invalid("the recipe", "this network is not trained in epochs")
 }
 
-/// Why a recipe cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum RecipeError {
-    /// The file of `--recipe` cannot be read.
-    #[error("cannot read recipe `{path}`: {source}")]
-    Read {
-        /// The file.
-        path: String,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// A recipe is not TOML.
-    #[error("{origin} is not valid TOML: {problem}")]
-    Syntax {
-        /// The recipe.
-        origin: String,
-        /// The parser's complaint, on one line.
-        problem: String,
-    },
-    /// `--set` without a `=`.
-    #[error("`--set {0}` has no value, write `--set key=value`")]
-    NoValue(String),
-    /// A key that does not exist.
-    #[error("{origin}: there is no key `{key}`, did you mean `{nearest}`?")]
-    UnknownKey {
-        /// The recipe or flag.
-        origin: String,
-        /// The dotted key.
-        key: String,
-        /// The existing key nearest to it.
-        nearest: String,
-    },
-    /// A value of another type than the key's.
-    #[error("{origin}: `{key}` needs {expected}, not {found}")]
-    WrongType {
-        /// The recipe or flag.
-        origin: String,
-        /// The dotted key.
-        key: String,
-        /// The type that would be right.
-        expected: &'static str,
-        /// What was given.
-        found: String,
-    },
-    /// A value of the right type that cannot be used.
-    #[error("{origin}: {problem}")]
-    Invalid {
-        /// The recipe, flag or key.
-        origin: String,
-        /// What is wrong, and what would be right.
-        problem: String,
-    },
+impl TryFrom<Table> for Recipe {
+    type Error = toml::de::Error;
+
+    fn try_from(mut section: Table) -> Result<Self, Self::Error> {
+        let shared = Table::try_from(Descent::default()).map_err(Self::Error::custom)?;
+        let shared = shared.keys().filter_map(|key| section.remove_entry(key));
+        let descent: Table = shared.collect();
+        if section.len() != 1 {
+            let names: Vec<&str> = section.keys().map(String::as_str).collect();
+            let problem = format!("one family's section is needed, not {names:?}");
+            return Err(Self::Error::custom(problem));
+        }
+        Ok(Self {
+            descent: match descent.is_empty() {
+                true => None,
+                false => Some(descent.try_into()?),
+            },
+            section,
+        })
+    }
+}
+
+/// What the recipes of a family may hold.
+#[derive(Debug, Clone, Copy)]
+pub struct Schema {
+    /// The name of its section.
+    name: &'static str,
+    default: fn() -> Result<Recipe, RecipeError>,
+    /// Checks the type of every value.
+    parse: fn(&Recipe) -> Result<(), String>,
+    /// Checks the range of every value.
+    validate: fn(&Recipe) -> Result<(), RecipeError>,
+}
+
+impl Schema {
+    /// Of a family that is trained in epochs, with the section `S`.
+    pub fn in_epochs<S: Section>() -> Self {
+        Self {
+            default: || Recipe::new(Some(Descent::default()), &S::default()),
+            validate: |recipe| {
+                recipe.descent()?.validate()?;
+                recipe.section::<S>()?.validate()
+            },
+            ..Self::own_steps::<S>()
+        }
+    }
+
+    /// Of a family that takes steps of its own: all of its keys stand in the section `S`.
+    pub fn own_steps<S: Section>() -> Self {
+        Self {
+            name: S::NAME,
+            default: || Recipe::new(None, &S::default()),
+            parse: |recipe| recipe.read::<S>().map(drop),
+            validate: |recipe| recipe.section::<S>()?.validate(),
+        }
+    }
+
+    /// The recipe of a network whose own is not known.
+    ///
+    /// # Errors
+    /// When the defaults cannot be written as TOML.
+    pub fn default_recipe(&self) -> Result<Recipe, RecipeError> {
+        (self.default)()
+    }
 }
 
 /// Where overrides come from.
@@ -166,80 +185,11 @@ pub struct Overrides<'a> {
 
 /// A recipe with the network that it trains.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Resolved<R = Recipe> {
+pub struct Resolved {
     /// The training.
-    pub recipe: R,
+    pub recipe: Recipe,
     /// The network, `model.*` overrides applied.
     pub model: ModelConfig,
-}
-
-impl Recipe {
-    /// Checks every range.
-    ///
-    /// # Errors
-    /// Names the first key whose value cannot be used.
-    pub fn validate(&self) -> Result<(), RecipeError> {
-        let at_least_one = |key, value: usize| check(key, value >= 1, value, "at least 1");
-        at_least_one("epochs", self.epochs)?;
-        at_least_one("batch_size", self.batch_size)?;
-        at_least_one("evaluation_batch_size", self.evaluation_batch_size)?;
-        let part = |key, value: f64| {
-            let fits = (0.0..1.0).contains(&value);
-            check(key, fits, value, "at least 0 and below 1")
-        };
-        let positive = |key, value: f64| {
-            let fits = value.is_finite() && value > 0.0;
-            check(key, fits, value, "a number above 0")
-        };
-        let not_negative = |key, value: f64| {
-            let fits = value.is_finite() && value >= 0.0;
-            check(key, fits, value, "a number of at least 0")
-        };
-        part("label_smoothing", self.label_smoothing)?;
-        let optimizer = &self.optimizer;
-        positive("optimizer.learning_rate", optimizer.learning_rate)?;
-        part("optimizer.momentum", optimizer.momentum)?;
-        part("optimizer.betas", optimizer.betas[0])?;
-        part("optimizer.betas", optimizer.betas[1])?;
-        positive("optimizer.epsilon", optimizer.epsilon)?;
-        not_negative("optimizer.weight_decay", optimizer.weight_decay)?;
-        positive("optimizer.mixture_rate", optimizer.mixture_rate)?;
-        positive("optimizer.bias_rate", optimizer.bias_rate)?;
-        positive("optimizer.norm_bias_rate", optimizer.norm_bias_rate)?;
-        not_negative("optimizer.clip_norm", optimizer.clip_norm)?;
-        part("schedule.warmup", self.schedule.warmup)?;
-        let factor = |key, value: f64| {
-            let fits = (0.0..=1.0).contains(&value);
-            check(key, fits, value, "between 0 and 1")
-        };
-        factor("schedule.initial_factor", self.schedule.initial_factor)?;
-        factor("schedule.final_factor", self.schedule.final_factor)?;
-        part("ema.decay", self.ema.decay)?;
-        part("validation.fraction", self.validation.fraction)?;
-        if self.early_stopping.patience > 0 && self.validation.fraction == 0.0 {
-            return Err(RecipeError::Invalid {
-                origin: "early_stopping.patience".into(),
-                problem: "stopping early needs held-out examples, set validation.fraction too"
-                    .into(),
-            });
-        }
-        Ok(())
-    }
-}
-
-fn check(
-    key: &str,
-    fits: bool,
-    value: impl std::fmt::Display,
-    expected: &str,
-) -> Result<(), RecipeError> {
-    if fits {
-        return Ok(());
-    }
-    Err(RecipeError::Invalid {
-        origin: format!("`{key}`"),
-        problem: format!("{value} cannot be used, it must be {expected}"),
-    })
 }
 
 #[cfg(test)]

@@ -4,19 +4,20 @@ use std::fs;
 
 use models::ModelConfig;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::recipe::Recipe;
 use super::run_dir::TRAINING;
 use super::{RunDir, TrainError};
 
 /// The data that a run learned from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct DataRecord {
     /// `--data` as it was given.
     pub argument: Option<String>,
     /// The dataset's name.
     pub name: String,
-    /// SHA-256 over shapes, pixels and labels.
+    /// SHA-256 over all that is learned from or measured on.
     pub fingerprint: String,
     /// Why it is not the dataset that was to be expected, if so.
     pub notice: Option<String>,
@@ -34,6 +35,9 @@ pub struct ResultRecord {
 /// Everything that a run's bytes depend on, besides the machine.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TrainingRecord {
+    /// The exact command, where model, data, epochs and seed do not tell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
     /// The registry's name.
     pub model: String,
     /// The version of the program.
@@ -62,6 +66,16 @@ impl TrainingRecord {
         dir.write(TRAINING, text.as_bytes())
     }
 
+    /// The record that `text` holds in JSON, of this version or of one before it.
+    ///
+    /// # Errors
+    /// When it is no such record.
+    pub fn parse(text: &str) -> serde_json::Result<Self> {
+        let mut record: Value = serde_json::from_str(text)?;
+        sort_into_sections(&mut record);
+        serde_json::from_value(record)
+    }
+
     /// Reads the record of the run in `dir`.
     ///
     /// # Errors
@@ -76,7 +90,71 @@ impl TrainingRecord {
                 "it holds no run, `{TRAINING}` cannot be read ({e})"
             ))
         })?;
-        serde_json::from_str(&text)
-            .map_err(|e| cannot(format!("`{TRAINING}` is not a run's record ({e})")))
+        Self::parse(&text).map_err(|e| cannot(format!("`{TRAINING}` is not a run's record ({e})")))
+    }
+}
+
+/// Brings a recipe up to date that was written before every family had a section: it held the keys of all.
+fn sort_into_sections(record: &mut Value) {
+    let architecture = record["config"]["architecture"].as_str().map(str::to_owned);
+    let Some(recipe) = record.get_mut("recipe").and_then(Value::as_object_mut) else {
+        return;
+    };
+    let Some(label_smoothing) = recipe.remove("label_smoothing") else {
+        return;
+    };
+    let stem_epochs = recipe.remove("stem_epochs").unwrap_or_else(|| json!(0));
+    let augment = recipe.remove("augment");
+    let series = recipe.remove("series");
+    let (name, section) = match architecture.as_deref() {
+        Some("classifier") => (
+            "classification",
+            json!({"label_smoothing": label_smoothing, "stem_epochs": stem_epochs, "augment": augment}),
+        ),
+        Some("generator") => ("reconstruction", json!({"augment": augment})),
+        _ => ("series", series.unwrap_or_default()),
+    };
+    recipe.insert(name.to_owned(), section);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_all_families_become_the_section_of_one() {
+        let former = |architecture: &str| {
+            let mut record = json!({
+                "config": {"architecture": architecture},
+                "recipe": {
+                    "epochs": 3,
+                    "label_smoothing": 0.1,
+                    "augment": {"flip": "random"},
+                    "series": {"missing": "refuse"},
+                },
+            });
+            sort_into_sections(&mut record);
+            record["recipe"].take()
+        };
+        let augment = json!({"flip": "random"});
+        assert_eq!(
+            former("classifier"),
+            json!({
+                "epochs": 3,
+                "classification": {"label_smoothing": 0.1, "stem_epochs": 0, "augment": augment},
+            })
+        );
+        assert_eq!(
+            former("generator"),
+            json!({"epochs": 3, "reconstruction": {"augment": augment}})
+        );
+        let mut series = json!({"recipe": former("forecaster")});
+        assert_eq!(
+            series["recipe"],
+            json!({"epochs": 3, "series": {"missing": "refuse"}})
+        );
+        let as_it_is = series.clone();
+        sort_into_sections(&mut series);
+        assert_eq!(series, as_it_is);
     }
 }

@@ -1,24 +1,27 @@
 //! From a request to a trained model directory: everything of `zoo train` but the printing.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
 use anyhow::bail;
 use candle_core::Device;
-use models::ModelDir;
-use models::model_dir::{self, Storage};
-use models::registry;
+use models::registry::{self, Entry};
+use models::{ModelConfig, ModelDir};
 
-use super::checkpoint::Checkpoint;
-use super::metrics::DataNote;
+use super::checkpoint;
+use super::measure::{Measure, Measures};
+use super::problem::{Ending, Finished, Place, Problem, Trainable, Wanted};
 use super::recipe::{self, Overrides};
 use super::record::{DataRecord, ResultRecord, TrainingRecord};
-use super::run_dir::{CARD, DATA_PATH, IfExists};
-use super::tasks::kind::{self, Ending, Finished, Kind};
-use super::tasks::{Measure, Measures};
+use super::run_dir::{DATA_PATH, IfExists};
 use super::{Run, RunDir, Watch};
 use crate::data::{OpenOptions, SkippedFile, is_dataset_name, public_name};
-use crate::package::card::{self, Training};
+
+/// The family of a network.
+pub type FamilyOf = fn(&ModelConfig) -> &'static dyn Trainable;
+
+/// Writes a trained network and the record of its training as a model directory.
+pub type WriteModel = fn(&Path, &ModelDir, &TrainingRecord) -> anyhow::Result<()>;
 
 /// Where a new run goes.
 #[derive(Debug, Clone)]
@@ -48,7 +51,8 @@ pub struct Request<'a> {
 pub struct Session {
     dir: RunDir,
     record: TrainingRecord,
-    kind: Box<dyn Kind>,
+    family: &'static dyn Trainable,
+    problem: Box<dyn Problem>,
     finished: bool,
 }
 
@@ -82,8 +86,8 @@ pub struct Summary {
 pub enum SessionEnd {
     /// With a model.
     Finished(Summary),
-    /// On request, in this epoch (from 1) after so many of its steps.
-    Interrupted(usize, u64),
+    /// On request.
+    Interrupted(Place),
 }
 
 impl Session {
@@ -92,36 +96,38 @@ impl Session {
     ///
     /// # Errors
     /// One sentence that names what is wrong.
-    pub fn new(request: &Request<'_>, options: &OpenOptions<'_>) -> anyhow::Result<Self> {
+    pub fn new(
+        request: &Request<'_>,
+        options: &OpenOptions<'_>,
+        family_of: FamilyOf,
+    ) -> anyhow::Result<Self> {
         let entry = registry::find(request.model)?;
+        let family = family_of(&entry.config());
+        let resolve = |data: &str, model: &ModelConfig| {
+            recipe::resolve(family, entry, data, model, &request.overrides)
+        };
         // Mistakes in the recipe need no data to be found, and data may be slow to come.
-        let expected = recipe::resolve(
-            entry.recipe,
-            request.data.unwrap_or(entry.default_data),
-            entry.config(),
-            &request.overrides,
-        )?;
+        let data = request.data.unwrap_or(entry.default_data);
+        let expected = resolve(data, &entry.config())?;
         if let Output::At(path, IfExists::Refuse) = &request.output {
             RunDir::check_free(path)?;
         }
-        let options = OpenOptions {
-            series: expected.recipe.series_options(),
-            ..options.clone()
-        };
-        let kind = kind::open(&expected.model, request.data, entry.default_data, &options)?;
-        let source = kind.source();
+        let problem = family.open(&Wanted {
+            config: &expected.model,
+            recipe: &expected.recipe,
+            seed: request.seed,
+            data: request.data,
+            default: entry.default_data,
+            options,
+        })?;
+        let source = problem.source();
         let name = public_name(&source.name);
         let dataset = if source.is_sample { "sample" } else { &name };
-        let config = kind.fit(entry.config())?;
-        let resolved = recipe::resolve(entry.recipe, dataset, config, &request.overrides)?;
-        kind.check(&resolved.model)?;
-        let dir = match &request.output {
-            Output::Numbered => {
-                RunDir::numbered(std::path::Path::new("runs"), &entry.name.replace('.', "-"))?
-            }
-            Output::At(path, if_exists) => RunDir::create(path, *if_exists)?,
-        };
+        let resolved = resolve(dataset, &problem.adapt(entry.config())?)?;
+        problem.check(&resolved.model)?;
+        let dir = request.output.create(entry)?;
         let record = TrainingRecord {
+            command: None,
             model: entry.name.to_string(),
             version: env!("CARGO_PKG_VERSION").to_string(),
             seed: request.seed,
@@ -142,7 +148,8 @@ impl Session {
         Ok(Self {
             dir,
             record,
-            kind,
+            family,
+            problem,
             finished: false,
         })
     }
@@ -156,6 +163,7 @@ impl Session {
         model: Option<&str>,
         data: Option<&str>,
         options: &OpenOptions<'_>,
+        family_of: FamilyOf,
     ) -> anyhow::Result<Self> {
         let dir = RunDir::open(&dir)?;
         let record = TrainingRecord::read(&dir)?;
@@ -168,26 +176,29 @@ impl Session {
                 record.model
             );
         }
-        let entry = registry::find(&record.model)?;
+        let family = family_of(&record.config);
         let path = dir.data_path()?;
-        let argument = data.or(path.as_deref()).or(record.data.argument.as_deref());
-        let options = OpenOptions {
-            series: record.recipe.series_options(),
-            ..options.clone()
-        };
-        let kind = kind::open(&record.config, argument, entry.default_data, &options)?;
-        if kind.source().fingerprint != record.data.fingerprint {
+        let problem = family.open(&Wanted {
+            config: &record.config,
+            recipe: &record.recipe,
+            seed: record.seed,
+            data: data.or(path.as_deref()).or(record.data.argument.as_deref()),
+            default: registry::find(&record.model)?.default_data,
+            options,
+        })?;
+        if problem.source().fingerprint != record.data.fingerprint {
             bail!(
                 "the data of the run in `{}` was `{}` with another content; give the same data with `--data`",
                 dir.path().display(),
                 record.data.name
             );
         }
-        let finished = record.result.is_some() && Checkpoint::latest(&dir)?.is_none();
+        let finished = record.result.is_some() && checkpoint::latest_path(&dir)?.is_none();
         Ok(Self {
             dir,
             record,
-            kind,
+            family,
+            problem,
             finished,
         })
     }
@@ -204,20 +215,20 @@ impl Session {
 
     /// Files of the dataset that could not be read.
     pub fn skipped(&self) -> &[SkippedFile] {
-        &self.kind.source().skipped
+        &self.problem.source().skipped
     }
 
     /// Training examples, the held-out ones among them, and test examples.
     pub fn examples(&self) -> (usize, usize) {
-        self.kind.examples()
+        self.problem.examples()
     }
 
     /// What is measured.
     pub fn measures(&self) -> Measures {
-        self.kind.measures()
+        self.family.measures()
     }
 
-    /// Trains to the end and writes the model directory, or until `stop` is set.
+    /// Trains to the end and lets `write` make the model directory, or until `stop` is set.
     ///
     /// # Errors
     /// When training diverges or files cannot be written.
@@ -226,55 +237,52 @@ impl Session {
         device: &Device,
         watch: &dyn Watch,
         stop: &AtomicBool,
+        write: WriteModel,
     ) -> anyhow::Result<SessionEnd> {
         let Self {
             dir,
             mut record,
-            kind,
+            family,
+            problem,
             finished,
         } = self;
         let mut summary = Summary {
             model: record.model.clone(),
             data: record.data.name.clone(),
-            examples: kind.examples().0,
+            examples: problem.examples().0,
             parameters: record.config.parameter_count()?,
             test: Vec::new(),
             seconds: 0.0,
             steps: 0,
             examples_per_second: 0.0,
-            unit: kind.unit(),
+            unit: family.unit(),
             dir: dir.path().to_path_buf(),
         };
-        let measures = kind.measures();
+        let measures = family.measures();
         if !finished {
-            let note = DataNote {
-                name: record.data.name.clone(),
-                notice: record.data.notice.clone(),
-            };
             let run = Run {
                 recipe: &record.recipe,
                 seed: record.seed,
                 device,
                 dir: &dir,
-                title: &record.model,
-                data: &note,
+                model: &record.model,
+                data: &record.data,
                 watch,
                 stop,
             };
-            let finished = match kind.train(&record.config, &run)? {
-                Ending::Interrupted { epoch, step } => {
-                    return Ok(SessionEnd::Interrupted(epoch, step));
-                }
+            let finished = match problem.train(&record.config, &run)? {
+                Ending::Interrupted(place) => return Ok(SessionEnd::Interrupted(place)),
                 Ending::Finished(finished) => *finished,
             };
-            let trained = &finished.trained;
+            let effort = finished.effort;
             summary.examples = finished.examples.0;
-            summary.seconds = trained.training_time.as_secs_f64();
-            summary.steps = trained.steps;
+            summary.seconds = effort.time.as_secs_f64();
+            summary.steps = effort.steps;
             if summary.seconds > 0.0 {
-                summary.examples_per_second = trained.examples_seen as f64 / summary.seconds;
+                summary.examples_per_second = effort.examples as f64 / summary.seconds;
             }
-            export(&dir, &mut record, measures, finished)?;
+            end(&dir, &mut record, measures, finished, write)?;
+            summary.parameters = record.config.parameter_count()?;
         }
         let result = record.result.as_ref();
         summary.test = measures
@@ -288,30 +296,31 @@ impl Session {
     }
 }
 
+impl Output {
+    fn create(&self, entry: &Entry) -> anyhow::Result<RunDir> {
+        Ok(match self {
+            Self::Numbered => RunDir::numbered(Path::new("runs"), &entry.name.replace('.', "-"))?,
+            Self::At(path, if_exists) => RunDir::create(path, *if_exists)?,
+        })
+    }
+}
+
 /// Writes the model directory, then drops the checkpoints: a run that is killed in between is finished again.
-fn export(
+fn end(
     dir: &RunDir,
     record: &mut TrainingRecord,
     measures: Measures,
     finished: Finished,
+    write: WriteModel,
 ) -> anyhow::Result<()> {
-    let model = ModelDir {
-        model: record.model.clone(),
-        config: record.config.clone(),
-        labels: finished.labels,
-        preprocessor: finished.preprocessor,
-        tensors: finished.tensors,
-    };
     let named = measures.all.iter().map(|m| m.name.to_string());
+    record.config = finished.model.config.clone();
     record.result = Some(ResultRecord {
         examples: finished.examples.1,
-        test: named.zip(finished.trained.test).collect(),
+        test: named.zip(finished.test).collect(),
     });
-    model_dir::save(dir.path(), &model, Storage::Full)?;
-    let training: Training = serde_json::from_value(serde_json::to_value(&*record)?)?;
-    let text = card::render(&model, &training, card::NO_LICENSE, None);
-    dir.write(CARD, text.as_bytes())?;
+    write(dir.path(), &finished.model, record)?;
     record.write(dir)?;
-    Checkpoint::remove_all(dir)?;
+    checkpoint::remove_all(dir)?;
     Ok(())
 }

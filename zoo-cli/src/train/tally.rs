@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Result, Tensor};
 
-use super::tasks::{Loss, Sums};
+use super::task::{Loss, Sums};
 
 /// Steps between two reads on a device that works while the program goes on.
 const READ_EVERY: usize = 50;
@@ -70,7 +70,7 @@ impl Tally {
 ///
 /// # Errors
 /// When the device has failed.
-pub(super) fn values(batches: &[Sums]) -> Result<Vec<Vec<f64>>> {
+pub fn values(batches: &[Sums]) -> Result<Vec<Vec<f64>>> {
     let queued: Vec<Tensor> = batches
         .iter()
         .flat_map(|sums| match sums {

@@ -9,13 +9,14 @@ use gmnm_core::{ParamStore, on_worker};
 
 use super::checkpoint::{Checkpoint, Position};
 use super::ema::Ema;
-use super::metrics::{self, DataNote, Row};
+use super::metrics::{self, Row};
 use super::optimizer::Optimizer;
 use super::recipe::Recipe;
-use super::run_dir::RunDir;
+use super::record::DataRecord;
+use super::run_dir::{CURVES, RunDir};
 use super::tally::{self, Measured, Tally};
-use super::tasks::{Measures, Part, Task};
-use super::{TrainError, checkpoint};
+use super::task::{Part, Task};
+use super::{Descent, Effort, Measures, Place, TrainError, checkpoint};
 
 /// Follows a run.
 pub trait Watch {
@@ -58,10 +59,10 @@ pub struct Run<'a> {
     pub device: &'a Device,
     /// Where checkpoints and metrics go.
     pub dir: &'a RunDir,
-    /// The title of its learning curves.
-    pub title: &'a str,
+    /// The registry's name of the network.
+    pub model: &'a str,
     /// What its metrics say about the data.
-    pub data: &'a DataNote,
+    pub data: &'a DataRecord,
     /// Who follows it.
     pub watch: &'a dyn Watch,
     /// Set to end the run after the current step, with its state saved.
@@ -77,12 +78,8 @@ pub struct Trained {
     pub test: Vec<f64>,
     /// Every epoch.
     pub history: Vec<Row>,
-    /// Time in training steps, in this process.
-    pub training_time: Duration,
-    /// Steps taken, in this process.
-    pub steps: u64,
-    /// Examples trained on, in this process.
-    pub examples_seen: u64,
+    /// The work of this process.
+    pub effort: Effort,
 }
 
 /// How a run ended.
@@ -91,12 +88,7 @@ pub enum Ended {
     /// With its last epoch.
     Finished(Box<Trained>),
     /// On request, its state saved.
-    Interrupted {
-        /// The epoch, from 1.
-        epoch: usize,
-        /// Steps done in it.
-        step: u64,
-    },
+    Interrupted(Place),
 }
 
 /// Trains the network of `task` from the newest checkpoint in the run's directory, or from the start.
@@ -157,6 +149,7 @@ fn add(sums: &mut [f64], batch: &[f64]) {
 struct Training<'a, T: Task> {
     task: &'a T,
     run: &'a Run<'a>,
+    recipe: &'a Descent,
     store: ParamStore,
     model: T::Model,
     /// The parameters that `model` does not train.
@@ -167,22 +160,21 @@ struct Training<'a, T: Task> {
     position: Position,
     tally: Tally,
     steps_per_epoch: u64,
-    training_time: Duration,
-    steps: u64,
-    examples_seen: u64,
+    effort: Effort,
 }
 
 impl<'a, T: Task> Training<'a, T> {
     fn start(task: &'a T, run: &'a Run<'a>) -> Result<Self, TrainError> {
+        let recipe = run.recipe.descent()?;
         let store = ParamStore::new(run.seed, DType::F32, run.device);
         let model = task.build(store.var_builder())?;
-        let saved = Checkpoint::latest(run.dir)?;
+        let saved = Checkpoint::<Position>::latest(run.dir)?;
         if saved.is_none() {
             task.initialize(&store)?;
         }
-        let mut optimizer = Optimizer::new(&store, run.recipe.optimizer.clone())?;
-        let mut ema = (run.recipe.ema.decay > 0.0)
-            .then(|| Ema::new(&store, run.recipe.ema))
+        let mut optimizer = Optimizer::new(&store, recipe.optimizer.clone())?;
+        let mut ema = (recipe.ema.decay > 0.0)
+            .then(|| Ema::new(&store, recipe.ema))
             .transpose()?;
         let mut best = None;
         let mut position = Position {
@@ -201,6 +193,7 @@ impl<'a, T: Task> Training<'a, T> {
         Ok(Self {
             task,
             run,
+            recipe,
             store,
             model,
             frozen: BTreeSet::new(),
@@ -210,20 +203,17 @@ impl<'a, T: Task> Training<'a, T> {
             position,
             tally: Tally::new(run.device),
             steps_per_epoch: task.steps().max(1),
-            training_time: Duration::ZERO,
-            steps: 0,
-            examples_seen: 0,
+            effort: Effort::default(),
         })
     }
 
     fn is_over(&self) -> bool {
-        self.position.stopped || self.position.epoch >= self.run.recipe.epochs
+        self.position.stopped || self.position.epoch >= self.recipe.epochs
     }
 
     fn learning_rate(&self, total_step: u64) -> f64 {
-        let total = self.steps_per_epoch * self.run.recipe.epochs as u64;
-        let recipe = self.run.recipe;
-        recipe.optimizer.learning_rate * recipe.schedule.factor(total_step, total)
+        let total = self.steps_per_epoch * self.recipe.epochs as u64;
+        self.recipe.optimizer.learning_rate * self.recipe.schedule.factor(total_step, total)
     }
 
     /// The rest of the current epoch; gives how the run ended where it was told to stop.
@@ -237,12 +227,12 @@ impl<'a, T: Task> Training<'a, T> {
         }
         run.watch.epoch_begins(
             epoch + 1,
-            run.recipe.epochs,
+            self.recipe.epochs,
             self.steps_per_epoch,
             self.position.step,
         );
-        let (seen_before, started) = (self.examples_seen, Instant::now());
-        let every = run.recipe.checkpoint.every_steps;
+        let (seen_before, started) = (self.effort.examples, Instant::now());
+        let every = self.recipe.checkpoint.every_steps;
         for batch in self.task.training_batches(epoch, self.position.step) {
             self.step(&batch?)?;
             let within = self.position.step < self.steps_per_epoch;
@@ -256,8 +246,8 @@ impl<'a, T: Task> Training<'a, T> {
         }
         self.read()?;
         let elapsed = started.elapsed();
-        self.training_time += elapsed;
-        self.end_epoch(self.examples_seen - seen_before, elapsed)?;
+        self.effort.time += elapsed;
+        self.end_epoch(self.effort.examples - seen_before, elapsed)?;
         if run.stop.load(Ordering::Relaxed) && !self.is_over() {
             return Ok(Some(self.interrupted()));
         }
@@ -265,14 +255,14 @@ impl<'a, T: Task> Training<'a, T> {
     }
 
     fn interrupted(&self) -> Ended {
-        Ended::Interrupted {
+        Ended::Interrupted(Place {
             epoch: self.position.epoch + 1,
             step: self.position.step,
-        }
+        })
     }
 
     fn step(&mut self, batch: &T::Batch) -> Result<(), TrainError> {
-        let precision = self.run.recipe.precision.precision();
+        let precision = self.recipe.precision.precision();
         let (task, model) = (self.task, &self.model);
         let loss = on_worker(|| {
             let _guard = precision.enter();
@@ -291,13 +281,13 @@ impl<'a, T: Task> Training<'a, T> {
         self.optimizer.step(&gradients, rate)?;
         self.position.step += 1;
         self.position.total_steps += 1;
-        self.steps += 1;
+        self.effort.steps += 1;
         if let Some(ema) = &mut self.ema {
             ema.update(&self.store, self.position.total_steps)?;
         }
         let examples = self.task.batch_len(batch) as u64;
         self.position.seen += examples;
-        self.examples_seen += examples;
+        self.effort.examples += examples;
         Ok(())
     }
 
@@ -331,7 +321,7 @@ impl<'a, T: Task> Training<'a, T> {
         };
         run.watch.epoch_ends(&row, examples, elapsed);
         self.position.history.push(row);
-        let rule = run.recipe.early_stopping;
+        let rule = self.recipe.early_stopping;
         if rule.patience > 0 {
             let Measures { all, objective } = self.task.measures();
             let measured: Vec<f64> = self
@@ -361,7 +351,7 @@ impl<'a, T: Task> Training<'a, T> {
 
     fn evaluate(&self, part: Part) -> Result<Vec<f64>, TrainError> {
         let model = self.task.build(self.kept().detached().var_builder())?;
-        let batch_size = self.run.recipe.evaluation_batch_size;
+        let batch_size = self.recipe.evaluation_batch_size;
         evaluate(self.task, &model, part, batch_size, self.run.watch)
     }
 
@@ -387,17 +377,17 @@ impl<'a, T: Task> Training<'a, T> {
             position: self.position.clone(),
             tensors,
         };
-        state.save(self.run.dir).map(drop)
+        state
+            .save(self.run.dir, self.position.total_steps)
+            .map(drop)
     }
 
     fn write_metrics(&self) -> Result<(), TrainError> {
-        metrics::write(
-            self.run.dir,
-            self.run.title,
-            self.task.measures().all,
-            self.run.data,
-            &self.position.history,
-        )
+        let Run { dir, data, .. } = self.run;
+        let history = &self.position.history;
+        metrics::write(dir, self.task.measures().all, data, history)?;
+        let title = format!("{} on {}", self.run.model, data.name);
+        dir.write(CURVES, self.task.curves(&title, history).as_bytes())
     }
 
     fn finish(mut self) -> Result<Ended, TrainError> {
@@ -414,9 +404,7 @@ impl<'a, T: Task> Training<'a, T> {
             store: self.kept().clone(),
             test,
             history: self.position.history,
-            training_time: self.training_time,
-            steps: self.steps,
-            examples_seen: self.examples_seen,
+            effort: self.effort,
         })))
     }
 
@@ -424,7 +412,7 @@ impl<'a, T: Task> Training<'a, T> {
     ///
     /// [`EmaConfig::norm_batches`]: super::ema::EmaConfig::norm_batches
     fn renew_statistics(&self) -> Result<(), TrainError> {
-        let recipe = self.run.recipe;
+        let recipe = self.recipe;
         let Some(ema) = self.ema.as_ref().filter(|_| recipe.ema.norm_batches > 0) else {
             return Ok(());
         };
@@ -446,7 +434,7 @@ impl<'a, T: Task> Training<'a, T> {
             what,
             epoch: self.position.epoch + 1,
             step,
-            suggested_rate: self.run.recipe.optimizer.learning_rate / 10.0,
+            suggested_rate: self.recipe.optimizer.learning_rate / 10.0,
             kept,
         }
     }

@@ -1,93 +1,73 @@
 //! Laying recipes over each other, key by key.
 
-use std::marker::PhantomData;
-
 use candle_core::Device;
 use models::ModelConfig;
-use models::registry::edit_distance;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use models::registry::{Entry, edit_distance};
 use serde_json::Value as Json;
 use toml::{Table, Value};
 
-use super::{Overrides, Recipe, RecipeError, Resolved};
+use super::error::one_line;
+use super::{Overrides, Recipe, RecipeError, Resolved, Schema};
 use crate::data::public_name;
+use crate::train::Trainable;
 
-/// The embedded recipes by name.
-const EMBEDDED: &[(&str, &str)] = &[
-    (
-        "cifar-classifier",
-        include_str!("../../recipes/cifar-classifier.toml"),
-    ),
-    (
-        "cifar-classifier.fast",
-        include_str!("../../recipes/cifar-classifier-fast.toml"),
-    ),
-    (
-        "image-generator",
-        include_str!("../../recipes/image-generator.toml"),
-    ),
-    (
-        "series-forecaster",
-        include_str!("../../recipes/series-forecaster.toml"),
-    ),
-];
-
-/// The recipe called `name` for `data`, a dataset's name or a path whose last part is taken for one, with `overrides`
-/// over it, and the network `model` with their `model.*` keys.
+/// The recipe of `entry`, a model of `family`, for `data`, a dataset's name or a path whose last part is taken for one,
+/// with `overrides` over it, and the network `model` with their `model.*` keys.
 ///
 /// # Errors
 /// When a key does not exist, a value has another type or is out of range, or the file cannot be read.
 pub fn resolve(
-    name: &str,
+    family: &dyn Trainable,
+    entry: &Entry,
     data: &str,
-    model: ModelConfig,
+    model: &ModelConfig,
     overrides: &Overrides<'_>,
 ) -> Result<Resolved, RecipeError> {
     let dataset = &public_name(data);
-    let mut layers = Layers::new(&Recipe::default(), &model)?;
-    if let Some((_, text)) = EMBEDDED.iter().find(|(key, _)| *key == name) {
+    let mut layers = Layers::new(family.schema(), model)?;
+    if let Some((name, text)) = family
+        .recipes()
+        .iter()
+        .find(|(name, _)| *name == entry.recipe)
+    {
         layers.file(&format!("recipe `{name}`"), text, dataset)?;
     }
     layers.overrides(overrides, dataset)?;
-    if let Some(epochs) = overrides.epochs {
-        let epochs = i64::try_from(epochs).unwrap_or(i64::MAX);
-        layers.set("--epochs", &["epochs".into()], Value::Integer(epochs))?;
-    }
     let mut resolved = layers.finish()?;
-    resolved.recipe.validate()?;
-    let device = overrides.device.unwrap_or(&Device::Cpu);
-    resolved.recipe.precision = resolved.recipe.precision.settled(&resolved.model, device);
+    let recipe = &mut resolved.recipe;
+    if let Some(epochs) = overrides.epochs {
+        family.set_epochs(recipe, epochs)?;
+    }
+    (family.schema().validate)(recipe)?;
+    if let Ok(descent) = recipe.descent_mut() {
+        let fastest = family.precision(overrides.device.unwrap_or(&Device::Cpu));
+        descent.precision = descent.precision.settled(fastest);
+    }
     Ok(resolved)
 }
 
-/// A recipe of the type `R` under construction: every key is there from the start, with a value of its type.
-pub(crate) struct Layers<R> {
+/// A recipe under construction: every key is there from the start, with a value of its type.
+struct Layers {
+    schema: Schema,
     recipe: Table,
     model: Json,
-    kind: PhantomData<R>,
 }
 
-impl<R: Serialize + DeserializeOwned> Layers<R> {
+impl Layers {
     /// The lowest layer.
-    pub(crate) fn new(recipe: &R, model: &ModelConfig) -> Result<Self, RecipeError> {
-        let internal = |problem: String| RecipeError::Invalid {
-            origin: "the default recipe".into(),
-            problem,
-        };
+    fn new(schema: Schema, model: &ModelConfig) -> Result<Self, RecipeError> {
+        let internal =
+            |problem: &dyn std::fmt::Display| RecipeError::invalid("the default recipe", problem);
+        let recipe = schema.default_recipe()?;
         Ok(Self {
-            recipe: Table::try_from(recipe).map_err(|e| internal(e.to_string()))?,
-            model: serde_json::to_value(model).map_err(|e| internal(e.to_string()))?,
-            kind: PhantomData,
+            schema,
+            recipe: Table::try_from(recipe).map_err(|e| internal(&e))?,
+            model: serde_json::to_value(model).map_err(|e| internal(&e))?,
         })
     }
 
     /// Lays the file of `--recipe` over what is there, with its section for `dataset`, then each `--set`.
-    pub(crate) fn overrides(
-        &mut self,
-        overrides: &Overrides<'_>,
-        dataset: &str,
-    ) -> Result<(), RecipeError> {
+    fn overrides(&mut self, overrides: &Overrides<'_>, dataset: &str) -> Result<(), RecipeError> {
         if let Some(path) = overrides.file {
             let shown = path.display().to_string();
             let text = std::fs::read_to_string(path).map_err(|source| RecipeError::Read {
@@ -137,26 +117,34 @@ impl<R: Serialize + DeserializeOwned> Layers<R> {
     ) -> Result<(), RecipeError> {
         for (key, value) in table {
             path.push(key);
+            let full = self.full(path);
             match value {
-                Value::Table(inner)
-                    if path[0] != "model" || is_table(self.at_model(&path[1..])) =>
-                {
-                    if path[0] != "model" && !is_toml_table(self.at(path)) {
-                        return Err(match self.at(path) {
-                            None => self.unknown(origin, path),
-                            Some(there) => {
-                                let inner = Value::Table(inner);
-                                wrong_type(origin, &path.join("."), expected(there), &inner)
-                            }
-                        });
+                Value::Table(inner) if path[0] == "model" => match self.at_model(&path[1..]) {
+                    Some(Json::Object(_)) => self.table(origin, path, inner)?,
+                    _ => self.set(origin, path, Value::Table(inner))?,
+                },
+                Value::Table(inner) => match self.at(&full) {
+                    Some(Value::Table(_)) => self.table(origin, path, inner)?,
+                    Some(there) => {
+                        let inner = Value::Table(inner);
+                        return Err(wrong_type(origin, &path.join("."), expected(there), &inner));
                     }
-                    self.table(origin, path, inner)?;
-                }
+                    None => return Err(self.unknown(origin, path)),
+                },
                 value => self.set(origin, path, value)?,
             }
             path.pop();
         }
         Ok(())
+    }
+
+    /// The whole path of a key that may be written without the name of its section.
+    fn full(&self, path: &[String]) -> Vec<String> {
+        let within = [&[self.schema.name.to_string()], path].concat();
+        match self.at(path).is_none() && self.at(&within).is_some() {
+            true => within,
+            false => path.to_vec(),
+        }
     }
 
     /// One `key=value` of `--set`. A value that is not TOML is a string, so that names need no quotes.
@@ -183,7 +171,8 @@ impl<R: Serialize + DeserializeOwned> Layers<R> {
         if path.first().is_some_and(|first| first == "model") && path.len() > 1 {
             return self.set_model(origin, &path[1..], &key, value);
         }
-        let Some(there) = self.at(path) else {
+        let full = self.full(path);
+        let Some(there) = self.at(&full) else {
             return Err(self.unknown(origin, path));
         };
         let value = match (there, value) {
@@ -201,16 +190,13 @@ impl<R: Serialize + DeserializeOwned> Layers<R> {
             }
             (there, value) => return Err(wrong_type(origin, &key, expected(there), &value)),
         };
-        if let Some(there) = at_mut(&mut self.recipe, path) {
+        if let Some(there) = at_mut(&mut self.recipe, &full) {
             *there = value;
         }
-        // Deserialised at once, so that a refused value is blamed on its own key.
-        let all: Result<R, _> = self.recipe.clone().try_into();
-        all.map(drop)
-            .map_err(|e: toml::de::Error| RecipeError::Invalid {
-                origin: origin.to_string(),
-                problem: format!("`{key}`: {}", one_line(e.message())),
-            })
+        // Read at once, so that a refused value is blamed on its own key.
+        let refused = |problem: &str| RecipeError::invalid(origin, format!("`{key}`: {problem}"));
+        let recipe = Recipe::try_from(self.recipe.clone()).map_err(|e| refused(e.message()))?;
+        (self.schema.parse)(&recipe).map_err(|problem| refused(&problem))
     }
 
     fn set_model(
@@ -220,10 +206,7 @@ impl<R: Serialize + DeserializeOwned> Layers<R> {
         key: &str,
         value: Value,
     ) -> Result<(), RecipeError> {
-        let invalid = |problem: String| RecipeError::Invalid {
-            origin: origin.to_string(),
-            problem: format!("`{key}`: {}", one_line(&problem)),
-        };
+        let invalid = |problem: String| RecipeError::invalid(origin, format!("`{key}`: {problem}"));
         let json = serde_json::to_value(&value).map_err(|e| invalid(e.to_string()))?;
         let mut changed = self.model.clone();
         let mut there = &mut changed;
@@ -272,18 +255,13 @@ impl<R: Serialize + DeserializeOwned> Layers<R> {
     }
 
     /// The recipe and the network, whose settings have been checked.
-    pub(crate) fn finish(self) -> Result<Resolved<R>, RecipeError> {
-        let invalid = |origin: &str, problem: &str| RecipeError::Invalid {
-            origin: origin.to_string(),
-            problem: one_line(problem),
-        };
-        let recipe: R = (self.recipe.try_into())
-            .map_err(|e: toml::de::Error| invalid("the recipe", e.message()))?;
-        let model: ModelConfig = serde_json::from_value(self.model)
-            .map_err(|e| invalid("the model's settings", &e.to_string()))?;
-        model
-            .validate()
-            .map_err(|e| invalid("the model's settings", &e.to_string()))?;
+    fn finish(self) -> Result<Resolved, RecipeError> {
+        let unusable =
+            |problem: &dyn std::fmt::Display| RecipeError::invalid("the model's settings", problem);
+        let model: ModelConfig = serde_json::from_value(self.model).map_err(|e| unusable(&e))?;
+        model.validate().map_err(|e| unusable(&e))?;
+        let recipe = Recipe::try_from(self.recipe);
+        let recipe = recipe.map_err(|e| RecipeError::invalid("the recipe", e.message()))?;
         Ok(Resolved { recipe, model })
     }
 
@@ -306,6 +284,11 @@ impl<R: Serialize + DeserializeOwned> Layers<R> {
             String::new(),
             &mut known,
         );
+        // A key may be written without the name of its section.
+        let section = format!("{}.", self.schema.name);
+        let short = known.iter().filter_map(|key| key.strip_prefix(&section));
+        let short: Vec<String> = short.map(str::to_string).collect();
+        known.extend(short);
         flatten_json(&self.model, "model".to_string(), &mut known);
         // A last part that is right but stands in no section is nearer than any misspelling.
         let nearest = known
@@ -322,14 +305,6 @@ impl<R: Serialize + DeserializeOwned> Layers<R> {
             nearest,
         }
     }
-}
-
-fn is_table(value: Option<&Json>) -> bool {
-    matches!(value, Some(Json::Object(_)))
-}
-
-fn is_toml_table(value: Option<&Value>) -> bool {
-    matches!(value, Some(Value::Table(_)))
 }
 
 fn at_mut<'a>(table: &'a mut Table, path: &[String]) -> Option<&'a mut Value> {
@@ -411,8 +386,4 @@ fn wrong_type(origin: &str, key: &str, expected: &'static str, found: &Value) ->
             other => format!("`{}`", one_line(&other.to_string())),
         },
     }
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

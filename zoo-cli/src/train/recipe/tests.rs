@@ -1,17 +1,37 @@
+use models::registry;
+
 use super::*;
 use crate::data::augment::Flip;
+use crate::families;
+use crate::families::classification::ClassificationRecipe;
 
-fn plain() -> ModelConfig {
-    models::registry::find("cifar-classifier").unwrap().config()
+fn of(name: &str, data: &str, overrides: &Overrides<'_>) -> Result<Resolved, RecipeError> {
+    let entry = registry::find(name).unwrap();
+    let config = entry.config();
+    resolve(
+        families::trainable(&config),
+        entry,
+        data,
+        &config,
+        overrides,
+    )
 }
 
-fn with(set: &[&str]) -> Result<Resolved, RecipeError> {
+fn set(name: &str, set: &[&str]) -> Result<Resolved, RecipeError> {
     let set: Vec<String> = set.iter().map(|s| s.to_string()).collect();
     let overrides = Overrides {
         set: &set,
         ..Default::default()
     };
-    resolve("cifar-classifier", "sample", plain(), &overrides)
+    of(name, "sample", &overrides)
+}
+
+fn with(keys: &[&str]) -> Result<Resolved, RecipeError> {
+    set("cifar-classifier", keys)
+}
+
+fn descent(resolved: &Resolved) -> &Descent {
+    resolved.recipe.descent().unwrap()
 }
 
 fn message(set: &[&str]) -> String {
@@ -28,17 +48,19 @@ fn set_overrides_one_key_and_leaves_the_rest() {
         "model.widths=[8, 16, 32]",
     ])
     .unwrap();
-    assert_eq!(after.recipe.optimizer.learning_rate, 1.0);
+    let (recipe, unchanged) = (descent(&after), descent(&before));
+    assert_eq!(recipe.optimizer.learning_rate, 1.0);
     assert_eq!(
-        after.recipe.schedule.shape,
+        recipe.schedule.shape,
         super::super::schedule::Shape::Constant
     );
-    assert_eq!(after.recipe.augment.flip, Flip::None);
+    let section: ClassificationRecipe = after.recipe.section().unwrap();
+    assert_eq!(section.augment.flip, Flip::None);
     let ModelConfig::Classifier(config) = &after.model else {
         panic!("{:?}", after.model)
     };
     assert_eq!(config.widths, [8, 16, 32]);
-    assert_eq!(after.recipe.optimizer.rule, before.recipe.optimizer.rule);
+    assert_eq!(recipe.optimizer.rule, unchanged.optimizer.rule);
 }
 
 #[test]
@@ -114,23 +136,23 @@ fn a_file_lies_under_set_and_its_dataset_section_over_its_top_level() {
         epochs: None,
         device: None,
     };
-    let resolved = resolve("cifar-classifier", "sample", plain(), &overrides).unwrap();
-    assert_eq!(resolved.recipe.epochs, 4);
-    assert_eq!(resolved.recipe.batch_size, 8);
-    assert_eq!(resolved.recipe.optimizer.momentum, 0.5);
+    let resolved = of("cifar-classifier", "sample", &overrides).unwrap();
+    let recipe = descent(&resolved);
+    assert_eq!((recipe.epochs, recipe.batch_size), (4, 8));
+    assert_eq!(recipe.optimizer.momentum, 0.5);
     let overrides = Overrides {
         epochs: Some(2),
         device: None,
         ..overrides
     };
-    let resolved = resolve("cifar-classifier", "elsewhere", plain(), &overrides).unwrap();
-    assert_eq!(resolved.recipe.epochs, 2);
+    let resolved = of("cifar-classifier", "elsewhere", &overrides).unwrap();
+    assert_eq!(descent(&resolved).epochs, 2);
 
     std::fs::write(&path, "epochs = 3\n[optimiser]\nmomentum = 0.5\n").unwrap();
-    let error = resolve("cifar-classifier", "sample", plain(), &overrides).unwrap_err();
+    let error = of("cifar-classifier", "sample", &overrides).unwrap_err();
     assert!(error.to_string().contains("there is no key `optimiser`"));
     std::fs::write(&path, "epochs = 3\nbatch_size = = 4\n").unwrap();
-    let error = resolve("cifar-classifier", "sample", plain(), &overrides).unwrap_err();
+    let error = of("cifar-classifier", "sample", &overrides).unwrap_err();
     assert!(error.to_string().contains("line 2"), "{error}");
 }
 
@@ -138,7 +160,6 @@ fn a_file_lies_under_set_and_its_dataset_section_over_its_top_level() {
 fn a_recorded_recipe_without_newer_keys_still_reads() {
     let mut json = serde_json::to_value(with(&[]).unwrap().recipe).unwrap();
     let recipe = json.as_object_mut().unwrap();
-    recipe.remove("stem_epochs").unwrap();
     for (section, key) in [
         ("optimizer", "norm_bias_rate"),
         ("schedule", "initial_factor"),
@@ -155,7 +176,7 @@ fn every_model_s_recipe_resolves() {
     for entry in models::registry::entries() {
         let overrides = Overrides::default();
         for dataset in ["sample", entry.default_data] {
-            resolve(entry.recipe, dataset, entry.config(), &overrides).unwrap();
+            of(entry.name, dataset, &overrides).unwrap();
         }
     }
 }
@@ -168,21 +189,79 @@ fn a_precision_is_settled_before_the_run_and_absent_from_older_records() {
         true => Bf16,
         false => F32,
     };
-    assert_eq!(with(&[]).unwrap().recipe.precision, fastest);
+    assert_eq!(descent(&with(&[]).unwrap()).precision, fastest);
     let chosen = with(&["precision=bf16x3"]).unwrap().recipe;
-    assert_eq!(chosen.precision.name(), "bf16x3");
+    assert_eq!(chosen.descent().unwrap().precision.name(), "bf16x3");
     assert!(message(&["precision=fp8"]).contains("`precision`"));
-    let generator = models::registry::find("image-generator").unwrap().config();
-    let resolved = resolve(
-        "image-generator",
-        "sample",
-        generator,
-        &Overrides::default(),
-    );
-    assert_eq!(resolved.unwrap().recipe.precision, F32);
+    let generator = set("image-generator", &[]).unwrap();
+    assert_eq!(descent(&generator).precision, F32);
 
     let mut older = serde_json::to_value(chosen).unwrap();
     assert!(older.as_object_mut().unwrap().remove("precision").is_some());
     let older: Recipe = serde_json::from_value(older).unwrap();
-    assert_eq!(older.precision, F32);
+    assert_eq!(older.descent().unwrap().precision, F32);
+}
+
+#[test]
+fn a_key_of_the_family_may_stand_outside_its_section_and_one_of_another_nowhere() {
+    let section =
+        |keys: &[&str]| -> ClassificationRecipe { with(keys).unwrap().recipe.section().unwrap() };
+    let short = section(&["label_smoothing=0.3", "augment.cutout=2"]);
+    let long = [
+        "classification.label_smoothing=0.3",
+        "classification.augment.cutout=2",
+    ];
+    assert_eq!(short, section(&long));
+    assert_eq!((short.label_smoothing, short.augment.cutout), (0.3, 2));
+    for (model, key, nearest) in [
+        ("image-generator", "label_smoothing=0.3", "batch_size"),
+        (
+            "image-generator",
+            "series.missing=forward",
+            "model.features",
+        ),
+        (
+            "image-generator",
+            "classification.augment.flip=none",
+            "reconstruction.augment.flip",
+        ),
+        ("series-forecaster", "augment.flip=none", ""),
+        (
+            "series-forecaster",
+            "series.mising=forward",
+            "series.missing",
+        ),
+        ("cifar-classifier", "field.points=3", ""),
+        ("surface-fitter", "epochs=3", ""),
+        ("surface-fitter", "precision=f32", ""),
+    ] {
+        let error = set(model, &[key]).unwrap_err().to_string();
+        let name = key.split('=').next().unwrap();
+        assert!(
+            error.contains(&format!("there is no key `{name}`, did you mean")),
+            "{error}"
+        );
+        assert!(error.contains(nearest), "{error}");
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("mine.toml");
+    let overrides = Overrides {
+        file: Some(&path),
+        ..Default::default()
+    };
+    std::fs::write(&path, "epochs = 3\n[series]\nloss = \"absolute\"\n").unwrap();
+    let error = of("cifar-classifier", "sample", &overrides)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("there is no key `series`"), "{error}");
+    std::fs::write(&path, "label_smoothing = 0.3\n[augment]\ncutout = 2\n").unwrap();
+    let resolved = of("cifar-classifier", "sample", &overrides).unwrap();
+    assert_eq!(
+        resolved
+            .recipe
+            .section::<ClassificationRecipe>()
+            .unwrap()
+            .label_smoothing,
+        0.3
+    );
 }

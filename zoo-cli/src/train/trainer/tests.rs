@@ -1,17 +1,17 @@
 use candle_core::{Result, Tensor};
 use candle_nn::{Init, VarBuilder};
 
-use super::super::early_stopping::Better;
+use super::super::recipe::Section;
 use super::super::run_dir::IfExists;
-use super::super::tasks::{Batches, Loss, Measure, Sums};
+use super::super::{Batches, Contrast, Digits, Loss, Measure, Sums};
 use super::*;
 
 const MEASURES: Measures = Measures {
-    all: &[Measure {
-        name: "error",
-        better: Better::Lower,
-        decimals: 4,
-    }],
+    all: &[Measure::lower(
+        "error",
+        Contrast::Difference,
+        Digits::Fixed(4),
+    )],
     objective: 0,
 };
 
@@ -70,6 +70,18 @@ impl Task for Line {
     fn measure(&self, model: &Tensor, batch: &f32) -> Result<Sums> {
         Ok(self.loss(model, batch)?.sums)
     }
+
+    fn curves(&self, _: &str, _: &[Row]) -> String {
+        String::new()
+    }
+}
+
+/// A family without keys of its own.
+#[derive(Default, serde::Serialize, serde::Deserialize)]
+struct Keyless {}
+
+impl Section for Keyless {
+    const NAME: &'static str = "line";
 }
 
 /// A run of three epochs that reads every so many steps, and what it was told of losses.
@@ -81,21 +93,22 @@ fn run(task: &Line, read_every: usize) -> (std::result::Result<Trained, TrainErr
         }
     }
     let root = tempfile::tempdir().unwrap();
-    let mut recipe = Recipe {
+    let mut recipe = Descent {
         epochs: 3,
-        ..Recipe::default()
+        ..Descent::default()
     };
     recipe.optimizer.clip_norm = 1.0;
     recipe.ema.decay = 0.9;
     recipe.checkpoint.every_steps = 4;
+    let recipe = Recipe::new(Some(recipe), &Keyless::default()).unwrap();
     let watch = Losses(Default::default());
     let run = Run {
         recipe: &recipe,
         seed: 0,
         device: &Device::Cpu,
         dir: &RunDir::create(root.path(), IfExists::Refuse).unwrap(),
-        title: "line",
-        data: &DataNote::default(),
+        model: "line",
+        data: &DataRecord::default(),
         watch: &watch,
         stop: &AtomicBool::new(false),
     };

@@ -14,11 +14,13 @@ fn config(look_back: usize, horizon: usize) -> ForecasterConfig {
 }
 
 fn sample(config: &ForecasterConfig) -> Windows {
-    let options = SeriesOptions {
-        held_out: 0.1,
-        ..SeriesOptions::default()
-    };
-    Windows::open(config, None, SAMPLE, &options).unwrap()
+    let series = Series::open(None, SAMPLE, &SeriesOptions::default()).unwrap();
+    Windows {
+        config: config.clone(),
+        split: series.split(0.1),
+        series,
+        evaluation_batch_size: 64,
+    }
 }
 
 fn task(config: &ForecasterConfig, settings: &SeriesRecipe) -> Forecasting {
@@ -166,14 +168,14 @@ fn repeating_is_measured_as_by_hand() {
                 }
             }
         }
-        let measured = windows.repeat(&config, season).unwrap();
+        let measured = windows.repeat(season).unwrap();
         assert!((measured[0] - squared / count).abs() < 1e-4, "{measured:?}");
         assert!(
             (measured[1] - absolute / count).abs() < 1e-4,
             "{measured:?}"
         );
     }
-    assert!(windows.repeat(&config, 49).is_err());
+    assert!(windows.repeat(49).is_err());
 }
 
 #[test]
@@ -196,7 +198,7 @@ fn a_series_that_is_too_short_is_named() {
 fn what_the_channels_stand_for_is_kept_with_the_model() {
     let config = config(48, 24);
     let windows = sample(&config);
-    let ModelConfig::Forecaster(fitted) = windows.fit(ModelConfig::Forecaster(config)).unwrap()
+    let ModelConfig::Forecaster(fitted) = windows.adapt(ModelConfig::Forecaster(config)).unwrap()
     else {
         panic!("a forecaster is none");
     };

@@ -1,5 +1,6 @@
 //! Forecasting of series: mean squared or absolute error of every step of the horizon, on scaled values.
 
+mod recipe;
 mod repeat;
 mod resident;
 
@@ -12,63 +13,116 @@ use gmnm_core::rng::Philox;
 use models::forecaster::{Forecaster, ForecasterConfig, SeriesFormat};
 use models::{ModelConfig, ModelDir};
 
-use super::kind::{Ending, Finished, Kind};
-use super::{Batches, Loss, Measure, Measures, Part, Sums, Task};
+use super::{Family, Forward, Usage, curves};
+use crate::data::Source;
 use crate::data::series::{Scale, Series, SeriesOptions, Split, date};
-use crate::data::{DataError, Source};
-use crate::train::early_stopping::Better;
-use crate::train::recipe::{SeriesLoss, SeriesRecipe};
-use crate::train::{Ended, Run, Watch, evaluate, train};
+use crate::train::metrics::Row;
+use crate::train::recipe::Schema;
+use crate::train::{
+    Batches, Contrast, Digits, Ended, Ending, Finished, Loss, Measure, Measures, Part, Problem,
+    Run, Sums, Task, Trainable, Wanted, Watch, evaluate, train,
+};
 
-use resident::ResidentRows;
+use self::resident::ResidentRows;
 
+pub use self::recipe::{SeriesLoss, SeriesRecipe};
+pub use self::repeat::{NAIVE, SEASONAL};
+
+/// Of one magnitude, and compared in the third digit.
 const MEASURES: Measures = Measures {
     all: &[
-        Measure {
-            name: "mse",
-            better: Better::Lower,
-            decimals: 4,
-        },
-        Measure {
-            name: "mae",
-            better: Better::Lower,
-            decimals: 4,
-        },
+        Measure::lower("mse", Contrast::Difference, Digits::Fixed(4)),
+        Measure::lower("mae", Contrast::Difference, Digits::Fixed(4)),
     ],
     objective: 0,
 };
 
-/// A series to forecast.
+/// The forecasters.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Forecasters;
+
+impl Trainable for Forecasters {
+    fn schema(&self) -> Schema {
+        Schema::in_epochs::<SeriesRecipe>()
+    }
+
+    fn recipes(&self) -> &'static [(&'static str, &'static str)] {
+        &[(
+            "series-forecaster",
+            include_str!("../recipes/series-forecaster.toml"),
+        )]
+    }
+
+    fn unit(&self) -> &'static str {
+        "windows"
+    }
+
+    fn measures(&self) -> Measures {
+        MEASURES
+    }
+
+    fn open(&self, wanted: &Wanted<'_>) -> anyhow::Result<Box<dyn Problem>> {
+        let config = settings(wanted.config)?;
+        let recipe: SeriesRecipe = wanted.recipe.section()?;
+        let descent = wanted.recipe.descent()?;
+        let options = SeriesOptions {
+            // Those of a trained network, which may be some of the file's.
+            columns: match &config.series {
+                Some(series) => series.columns.clone(),
+                None => recipe.columns,
+            },
+            missing: recipe.missing,
+            held_out: descent.validation.fraction,
+        };
+        let series = Series::open(wanted.data, wanted.default, &options)?;
+        Ok(Box::new(Windows {
+            split: series.split(options.held_out),
+            series,
+            config: config.clone(),
+            evaluation_batch_size: descent.evaluation_batch_size,
+        }))
+    }
+}
+
+impl Family for Forecasters {
+    fn pipeline_tag(&self) -> &'static str {
+        "time-series-forecasting"
+    }
+
+    fn usage(&self) -> Usage {
+        Usage {
+            command: "forecast",
+            argument: " series.csv",
+        }
+    }
+
+    fn example_shape(&self, model: &ModelDir) -> anyhow::Result<Vec<usize>> {
+        let config = settings(&model.config)?;
+        Ok(vec![2, config.look_back, config.channels])
+    }
+
+    fn network(&self, config: &ModelConfig, weights: VarBuilder) -> anyhow::Result<Forward> {
+        let network = Forecaster::new(settings(config)?, weights)?;
+        Ok(Box::new(move |past, _| network.forward(past)))
+    }
+
+    fn naive(&self) -> &'static [&'static str] {
+        &[SEASONAL, NAIVE]
+    }
+}
+
+/// Windows over a series.
 #[derive(Debug)]
-pub struct Windows {
+struct Windows {
+    config: ForecasterConfig,
     series: Series,
     split: Split,
-    look_back: usize,
-    horizon: usize,
+    evaluation_batch_size: usize,
 }
 
 impl Windows {
-    /// The series of `spec`, or of `default`, for networks of `config`'s look-back and horizon.
-    ///
-    /// # Errors
-    /// When it cannot be had.
-    pub fn open(
-        config: &ForecasterConfig,
-        spec: Option<&str>,
-        default: &str,
-        options: &SeriesOptions,
-    ) -> std::result::Result<Self, DataError> {
-        let series = Series::open(spec, default, options)?;
-        Ok(Self {
-            split: series.split(options.held_out),
-            series,
-            look_back: config.look_back,
-            horizon: config.horizon,
-        })
-    }
-
     fn count(&self, part: &std::ops::Range<usize>) -> usize {
-        Split::windows(part, self.look_back, self.horizon).len()
+        Split::windows(part, self.config.look_back, self.config.horizon).len()
     }
 
     /// The problem of forecasting this series, scaled by `scale`.
@@ -103,7 +157,7 @@ impl Windows {
     }
 }
 
-impl Kind for Windows {
+impl Problem for Windows {
     fn source(&self) -> &Source {
         &self.series.source
     }
@@ -113,15 +167,7 @@ impl Kind for Windows {
         (self.count(&before), self.count(&self.split.test))
     }
 
-    fn unit(&self) -> &'static str {
-        "windows"
-    }
-
-    fn measures(&self) -> Measures {
-        MEASURES
-    }
-
-    fn fit(&self, model: ModelConfig) -> anyhow::Result<ModelConfig> {
+    fn adapt(&self, model: ModelConfig) -> anyhow::Result<ModelConfig> {
         let mut config = settings(&model)?.clone();
         let Scale { mean, std } = self.series.scale(self.split.train.clone())?;
         self.series.scaled(&mean, &std)?;
@@ -157,8 +203,8 @@ impl Kind for Windows {
                 bail!(
                     "`{name}` is too short: no look-back of {} and horizon of {} rows fits its {} part ({} of {} \
                      rows); give a longer series, or smaller `model.look_back` and `model.horizon`",
-                    self.look_back,
-                    self.horizon,
+                    self.config.look_back,
+                    self.config.horizon,
                     part.name(),
                     rows.len(),
                     self.series.rows()
@@ -171,26 +217,31 @@ impl Kind for Windows {
     fn train(self: Box<Self>, model: &ModelConfig, run: &Run<'_>) -> anyhow::Result<Ending> {
         let config = settings(model)?;
         let scale = self.series.scale(self.split.train.clone())?;
-        let batch_size = run.recipe.batch_size.min(self.count(&self.split.train));
-        let recipe = (&run.recipe.series, batch_size.max(1), run.seed);
+        let batch_size = run.recipe.descent()?.batch_size;
+        let batch_size = batch_size.min(self.count(&self.split.train)).max(1);
+        let recipe = (&run.recipe.section()?, batch_size, run.seed);
         let task = self.task(config, &scale, Some(recipe), run.device)?;
         let trained = match train(&task, run)? {
-            Ended::Interrupted { epoch, step } => return Ok(Ending::Interrupted { epoch, step }),
+            Ended::Interrupted(place) => return Ok(Ending::Interrupted(place)),
             Ended::Finished(trained) => *trained,
         };
         Ok(Ending::Finished(Box::new(Finished {
+            model: ModelDir {
+                model: run.model.to_string(),
+                config: model.clone(),
+                labels: Vec::new(),
+                preprocessor: None,
+                tensors: trained.store.tensors(),
+            },
+            test: trained.test,
             examples: (task.examples(Part::Train), task.examples(Part::Test)),
-            tensors: trained.store.tensors(),
-            trained,
-            labels: Vec::new(),
-            preprocessor: None,
+            effort: trained.effort,
         })))
     }
 
     fn evaluate(
         self: Box<Self>,
         model: &ModelDir,
-        batch_size: usize,
         device: &Device,
         watch: &dyn Watch,
     ) -> anyhow::Result<Vec<f64>> {
@@ -203,7 +254,16 @@ impl Kind for Windows {
         };
         let task = self.task(config, &scale, None, device)?;
         let network = load(model, device)?;
+        let batch_size = self.evaluation_batch_size;
         Ok(evaluate(&task, &network, Part::Test, batch_size, watch)?)
+    }
+
+    fn naive(&self, name: &str) -> anyhow::Result<Vec<f64>> {
+        match name {
+            NAIVE => self.repeat(1),
+            SEASONAL => self.repeat(self.season()),
+            _ => bail!("there is no forecast `{name}`; take {NAIVE} or {SEASONAL}"),
+        }
     }
 }
 
@@ -254,7 +314,7 @@ pub fn load(model: &ModelDir, device: &Device) -> anyhow::Result<Forecaster> {
 
 /// Windows over one series.
 #[derive(Debug, Clone)]
-pub struct Forecasting {
+struct Forecasting {
     config: ForecasterConfig,
     /// Scaled, row after row.
     values: Arc<[f32]>,
@@ -270,13 +330,13 @@ pub struct Forecasting {
 
 /// Some windows.
 #[derive(Debug, Clone)]
-pub struct Batch {
+struct Batch {
     /// `[windows, look_back, columns]`
-    pub past: Tensor,
+    past: Tensor,
     /// `[windows, horizon, columns]`
-    pub future: Tensor,
+    future: Tensor,
     /// What a training step draws its dropout from.
-    pub noise: Option<Philox>,
+    noise: Option<Philox>,
 }
 
 impl Forecasting {
@@ -404,6 +464,10 @@ impl Task for Forecasting {
 
     fn measure(&self, model: &Forecaster, batch: &Batch) -> Result<Sums> {
         errors(&model.forward(&batch.past)?, &batch.future)
+    }
+
+    fn curves(&self, title: &str, history: &[Row]) -> String {
+        curves::svg(title, MEASURES.all, history)
     }
 }
 

@@ -1,9 +1,9 @@
-//! What only forecasters need to be told.
+//! `[series]` of a recipe.
 
 use serde::{Deserialize, Serialize};
 
-use super::Recipe;
-use crate::data::series::{Missing, SeriesOptions};
+use crate::data::series::Missing;
+use crate::train::Section;
 
 /// The error that training makes small.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -31,13 +31,6 @@ pub struct SeriesRecipe {
     pub epoch_windows: usize,
 }
 
-impl Recipe {
-    /// How the series of a run is read.
-    pub fn series_options(&self) -> SeriesOptions {
-        SeriesOptions {
-            columns: self.series.columns.clone(),
-            missing: self.series.missing,
-            held_out: self.validation.fraction,
-        }
-    }
+impl Section for SeriesRecipe {
+    const NAME: &'static str = "series";
 }

@@ -1,9 +1,9 @@
-//! The measures of [`super::image_quality`] by candle's ops: on a device that works while the program goes on, images
+//! The measures of [`super::quality`] by candle's ops: on a device that works while the program goes on, images
 //! need not come back for them.
 
 use candle_core::{Device, Result, Tensor};
 
-use super::image_quality::{C1, C2, LEAST_MSE, WINDOW, window};
+use super::quality::{C1, C2, LEAST_MSE, WINDOW, window};
 
 /// Mean squared error, PSNR and SSIM of pairs of images `[n, height, width, channels]`, normalised with `mean` and `std`
 /// for each channel, each a scalar on their device: the sum over the pairs.
@@ -78,7 +78,7 @@ fn band(window: &[f32], size: usize, device: &Device) -> Result<Tensor> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::reconstruction::quality;
+    use super::super::quality;
     use super::*;
     use gmnm_core::rng::Philox;
 

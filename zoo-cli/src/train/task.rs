@@ -1,14 +1,4 @@
-//! Kinds of problems: what a batch is, its loss, and what is measured.
-//!
-//! A new kind is a file here with a [`Task`] and a [`Kind`], and a line in [`kind::open`].
-
-pub mod classification;
-mod device_quality;
-pub mod forecasting;
-mod image_parts;
-pub mod image_quality;
-pub mod kind;
-pub mod reconstruction;
+//! What the trainer asks of a problem: what a batch is, its loss, and what is measured.
 
 use std::collections::BTreeSet;
 
@@ -16,9 +6,8 @@ use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 use gmnm_core::ParamStore;
 
-use super::early_stopping::Better;
-
-pub use kind::Kind;
+use super::measure::Measures;
+use super::metrics::Row;
 
 /// A part of the data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,43 +28,6 @@ impl Part {
             Self::Validation => "validation",
             Self::Test => "test",
         }
-    }
-}
-
-/// One quantity that a task measures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Measure {
-    /// Its name in metrics, as in `accuracy`.
-    pub name: &'static str,
-    /// Which way it improves.
-    pub better: Better,
-    /// Digits after the point where people read it.
-    pub decimals: usize,
-}
-
-impl Measure {
-    /// A value of this measure for people.
-    pub fn shown(&self, value: f64) -> String {
-        format!("{value:.*}", self.decimals)
-    }
-}
-
-/// What a task measures, and what it is judged by.
-#[derive(Debug, Clone, Copy)]
-pub struct Measures {
-    /// All, the loss first.
-    pub all: &'static [Measure],
-    /// The index of the one that early stopping judges by and that summaries show first.
-    pub objective: usize,
-}
-
-impl Measures {
-    /// The measures with their indices as summaries show them: the objective, then the others.
-    pub fn by_weight(self) -> impl Iterator<Item = (usize, &'static Measure)> {
-        let others = (0..self.all.len()).filter(move |&i| i != self.objective);
-        std::iter::once(self.objective)
-            .chain(others)
-            .filter_map(move |i| Some((i, self.all.get(i)?)))
     }
 }
 
@@ -159,4 +111,7 @@ pub trait Task: Sync {
     /// # Errors
     /// When shapes do not fit.
     fn measure(&self, model: &Self::Model, batch: &Self::Batch) -> Result<Sums>;
+
+    /// The learning curves of these epochs as SVG.
+    fn curves(&self, title: &str, history: &[Row]) -> String;
 }

@@ -5,64 +5,72 @@ use std::collections::BTreeSet;
 use anyhow::bail;
 use candle_core::{D, DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;
-use gmnm_core::ParamStore;
 use gmnm_core::ops::{cast, cross_entropy};
+use gmnm_core::{ParamStore, Precision};
 use models::classifier::{Classifier, ClassifierConfig};
-use models::preprocessor::{Interpolation, ResizeRule};
 use models::{ModelConfig, ModelDir, Preprocessor};
+use serde::{Deserialize, Serialize};
 
-use super::image_parts::ImageParts;
-use super::kind::{Ending, Finished, Kind};
-use super::{Batches, Loss, Measure, Measures, Part, Sums, Task};
+use super::image_parts::{ImageParts, check_channels, preprocessor};
+use super::{Family, Forward, Usage, curves};
+use crate::data::augment::Augmentation;
 use crate::data::loader::Batch;
-use crate::data::{DataError, ImageDataset, OpenOptions, Source, open_images};
-use crate::train::early_stopping::Better;
-use crate::train::{Ended, Run, Watch, evaluate, train};
+use crate::data::{ImageDataset, Source, open_images};
+use crate::train::metrics::Row;
+use crate::train::recipe::{RecipeError, Schema, require_part};
+use crate::train::{
+    Batches, Contrast, Digits, Ended, Ending, Finished, Loss, Measure, Measures, Part, Problem,
+    Run, Section, Sums, Task, Trainable, Wanted, Watch, evaluate, train,
+};
 
 const MEASURES: Measures = Measures {
     all: &[
-        Measure {
-            name: "loss",
-            better: Better::Lower,
-            decimals: 4,
-        },
-        Measure {
-            name: "accuracy",
-            better: Better::Higher,
-            decimals: 4,
-        },
+        Measure::lower("loss", Contrast::Difference, Digits::Fixed(4)),
+        Measure::higher("accuracy", Digits::Fixed(4)),
     ],
     objective: 1,
 };
 
-/// Training images that initial values may depend on.
-const INITIAL_IMAGES: usize = 2000;
+/// The image classifiers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Classifiers;
 
-/// Labelled images to train a classifier on.
-#[derive(Debug)]
-pub struct Labelled(ImageDataset);
+/// `[classification]` of a recipe.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClassificationRecipe {
+    /// Share of the target distribution that is spread over all classes, in 0..1.
+    pub label_smoothing: f64,
+    /// Epochs in which the bias of a whitening stem is trained; 0 for all.
+    pub stem_epochs: usize,
+    /// Random changes to training images.
+    pub augment: Augmentation,
+}
 
-impl Labelled {
-    /// The images of `spec`, or of `default`; see [`open_images`].
-    ///
-    /// # Errors
-    /// When they cannot be had.
-    pub fn open(
-        spec: Option<&str>,
-        default: &str,
-        options: &OpenOptions<'_>,
-    ) -> std::result::Result<Self, DataError> {
-        open_images(spec, default, options).map(Self)
+impl Section for ClassificationRecipe {
+    const NAME: &'static str = "classification";
+
+    fn validate(&self) -> std::result::Result<(), RecipeError> {
+        require_part("label_smoothing", self.label_smoothing)
     }
 }
 
-impl Kind for Labelled {
-    fn source(&self) -> &Source {
-        &self.0.source
+impl Trainable for Classifiers {
+    fn schema(&self) -> Schema {
+        Schema::in_epochs::<ClassificationRecipe>()
     }
 
-    fn examples(&self) -> (usize, usize) {
-        (self.0.train.len(), self.0.test.len())
+    fn recipes(&self) -> &'static [(&'static str, &'static str)] {
+        &[
+            (
+                "cifar-classifier",
+                include_str!("../recipes/cifar-classifier.toml"),
+            ),
+            (
+                "cifar-classifier.fast",
+                include_str!("../recipes/cifar-classifier-fast.toml"),
+            ),
+        ]
     }
 
     fn unit(&self) -> &'static str {
@@ -73,30 +81,85 @@ impl Kind for Labelled {
         MEASURES
     }
 
-    fn fit(&self, model: ModelConfig) -> anyhow::Result<ModelConfig> {
+    fn precision(&self, device: &Device) -> Precision {
+        match Precision::multiplies_bf16(device) {
+            true => Precision::Bf16,
+            false => Precision::F32,
+        }
+    }
+
+    fn open(&self, wanted: &Wanted<'_>) -> anyhow::Result<Box<dyn Problem>> {
+        Ok(Box::new(Labelled {
+            data: open_images(wanted.data, wanted.default, wanted.options)?,
+            evaluation_batch_size: wanted.recipe.descent()?.evaluation_batch_size,
+        }))
+    }
+}
+
+impl Family for Classifiers {
+    fn pipeline_tag(&self) -> &'static str {
+        "image-classification"
+    }
+
+    fn usage(&self) -> Usage {
+        Usage {
+            command: "infer",
+            argument: " photo.jpg",
+        }
+    }
+
+    fn example_shape(&self, model: &ModelDir) -> anyhow::Result<Vec<usize>> {
+        let channels = settings(&model.config)?.channels;
+        let size = |input: &Preprocessor| (input.height, input.width);
+        let (height, width) = model.preprocessor.as_ref().map_or((32, 32), size);
+        Ok(vec![2, height, width, channels])
+    }
+
+    fn network(&self, config: &ModelConfig, weights: VarBuilder) -> anyhow::Result<Forward> {
+        let network = Classifier::new(settings(config)?, weights)?;
+        Ok(Box::new(move |images, training| {
+            network.forward(images, training)
+        }))
+    }
+}
+
+/// Training images that initial values may depend on.
+const INITIAL_IMAGES: usize = 2000;
+
+/// Labelled images.
+#[derive(Debug)]
+struct Labelled {
+    data: ImageDataset,
+    evaluation_batch_size: usize,
+}
+
+impl Problem for Labelled {
+    fn source(&self) -> &Source {
+        &self.data.source
+    }
+
+    fn examples(&self) -> (usize, usize) {
+        (self.data.train.len(), self.data.test.len())
+    }
+
+    fn adapt(&self, model: ModelConfig) -> anyhow::Result<ModelConfig> {
         let mut config = settings(&model)?.clone();
-        config.channels = self.0.train.channels;
-        config.classes = self.0.label_names.len();
+        config.channels = self.data.train.channels;
+        config.classes = self.data.label_names.len();
         Ok(ModelConfig::Classifier(config))
     }
 
     fn check(&self, model: &ModelConfig) -> anyhow::Result<()> {
         let config = settings(model)?;
-        let (name, shape) = (&self.0.source.name, self.0.train.shape());
-        if config.classes != self.0.label_names.len() {
+        let (name, shape) = (&self.data.source.name, self.data.train.shape());
+        if config.classes != self.data.label_names.len() {
             bail!(
                 "`model.classes` is {}, `{name}` has {} classes; leave it out",
                 config.classes,
-                self.0.label_names.len()
+                self.data.label_names.len()
             );
         }
-        if config.channels != shape.channels {
-            bail!(
-                "`model.channels` is {}, the images of `{name}` have {}; leave it out",
-                config.channels,
-                shape.channels
-            );
-        }
+        check_channels(config.channels, &self.data)?;
         let least = config.min_image_size();
         if shape.height < least || shape.width < least {
             bail!(
@@ -112,60 +175,53 @@ impl Kind for Labelled {
 
     fn train(self: Box<Self>, model: &ModelConfig, run: &Run<'_>) -> anyhow::Result<Ending> {
         let config = settings(model)?;
-        let shape = self.0.test.shape();
-        let labels = self.0.label_names.clone();
-        let statistics = self.0.train.channel_statistics();
+        let recipe: ClassificationRecipe = run.recipe.section()?;
+        let descent = run.recipe.descent()?;
+        let shape = self.data.test.shape();
+        let labels = self.data.label_names.clone();
+        let statistics = self.data.train.channel_statistics();
         let task = Classification {
             config: config.clone(),
-            label_smoothing: run.recipe.label_smoothing,
-            activations: run.recipe.precision.precision().dtype(),
-            stem_epochs: run.recipe.stem_epochs,
-            parts: ImageParts::training(self.0, statistics, run.recipe, run.seed, run.device)?,
+            label_smoothing: recipe.label_smoothing,
+            activations: descent.precision.precision().dtype(),
+            stem_epochs: recipe.stem_epochs,
+            parts: ImageParts::training(self.data, statistics, recipe.augment, run)?,
         };
         let trained = match train(&task, run)? {
-            Ended::Interrupted { epoch, step } => return Ok(Ending::Interrupted { epoch, step }),
+            Ended::Interrupted(place) => return Ok(Ending::Interrupted(place)),
             Ended::Finished(trained) => *trained,
         };
-        let (mean, std) = task.parts.statistics();
         Ok(Ending::Finished(Box::new(Finished {
+            model: ModelDir {
+                model: run.model.to_string(),
+                config: model.clone(),
+                labels,
+                preprocessor: Some(preprocessor(shape, task.parts.statistics())),
+                tensors: trained.store.tensors(),
+            },
+            test: trained.test,
             examples: (task.examples(Part::Train), task.examples(Part::Test)),
-            tensors: trained.store.tensors(),
-            trained,
-            labels,
-            preprocessor: Some(Preprocessor {
-                height: shape.height,
-                width: shape.width,
-                channels: shape.channels,
-                mean: mean.to_vec(),
-                std: std.to_vec(),
-                interpolation: Interpolation::Bilinear,
-                resize: ResizeRule::Crop,
-            }),
+            effort: trained.effort,
         })))
     }
 
     fn evaluate(
         mut self: Box<Self>,
         model: &ModelDir,
-        batch_size: usize,
         device: &Device,
         watch: &dyn Watch,
     ) -> anyhow::Result<Vec<f64>> {
-        self.0.align_labels(&model.labels)?;
+        self.data.align_labels(&model.labels)?;
         let config = settings(&model.config)?;
-        let Some(input) = &model.preprocessor else {
-            bail!(
-                "the model has no `preprocessor_config.json`, which says how images are normalised"
-            );
-        };
         let task = Classification {
             config: config.clone(),
             label_smoothing: 0.0,
             activations: DType::F32,
             stem_epochs: 0,
-            parts: ImageParts::evaluation(self.0, (&input.mean, &input.std), device)?,
+            parts: ImageParts::evaluation(self.data, model, device)?,
         };
         let network = load(model, device)?;
+        let batch_size = self.evaluation_batch_size;
         Ok(evaluate(&task, &network, Part::Test, batch_size, watch)?)
     }
 }
@@ -275,6 +331,10 @@ impl Task for Classification {
         let logits = model.forward(&batch.images, false)?;
         let loss = cross_entropy(&logits, &batch.labels, 0.0)?;
         sums(&loss, &logits, &batch.labels)
+    }
+
+    fn curves(&self, title: &str, history: &[Row]) -> String {
+        curves::svg(title, MEASURES.all, history)
     }
 }
 

@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
+use anyhow::Context;
 use candle_core::{Device, Result, Tensor};
+use models::preprocessor::{Interpolation, ResizeRule};
+use models::{ModelDir, Preprocessor};
 
-use super::{Batches, Part};
+use crate::data::augment::Augmentation;
 use crate::data::loader::{Batch, Loader, LoaderOptions};
 use crate::data::resident::Resident;
 use crate::data::split::hold_out;
-use crate::data::{ImageDataset, Images};
-use crate::train::Recipe;
+use crate::data::{ImageDataset, ImageShape, Images};
+use crate::train::{Batches, Part, Run};
 
 /// Training images in their batches, the held-out ones among them, and test images, all normalised alike.
 #[derive(Debug, Clone)]
@@ -27,14 +30,15 @@ pub(super) struct ImageParts {
 }
 
 impl ImageParts {
-    /// The parts of `data` to train on as `recipe` says, its pixels normalised with `mean` and `std` for each channel.
+    /// The parts of `data` to train on as `run` says, its pixels normalised with `mean` and `std` for each channel.
     pub(super) fn training(
         data: ImageDataset,
         (mean, std): (Vec<f32>, Vec<f32>),
-        recipe: &Recipe,
-        seed: u64,
-        device: &Device,
-    ) -> Result<Self> {
+        augmentation: Augmentation,
+        run: &Run<'_>,
+    ) -> anyhow::Result<Self> {
+        let recipe = run.recipe.descent()?;
+        let (seed, device) = (run.seed, run.device);
         let (kept, held) = hold_out(&data.train.labels, recipe.validation.fraction, seed);
         let train = Arc::new(data.train);
         let options = LoaderOptions {
@@ -45,7 +49,7 @@ impl ImageParts {
             seed,
             shuffle: true,
             drop_last: true,
-            augmentation: recipe.augment,
+            augmentation,
         };
         Ok(Self {
             training: Loader::new(train.clone(), Some(kept.clone()), options)?,
@@ -60,12 +64,13 @@ impl ImageParts {
         })
     }
 
-    /// The test part of `data` alone.
+    /// The test part of `data` alone, normalised as `model` says.
     pub(super) fn evaluation(
         data: ImageDataset,
-        (mean, std): (&[f32], &[f32]),
+        model: &ModelDir,
         device: &Device,
-    ) -> Result<Self> {
+    ) -> anyhow::Result<Self> {
+        let Preprocessor { mean, std, .. } = input(model)?;
         let test = Arc::new(data.test);
         let none = LoaderOptions::evaluation(1, mean, std);
         Ok(Self {
@@ -75,8 +80,8 @@ impl ImageParts {
             kept: Vec::new(),
             held: Vec::new(),
             test,
-            mean: mean.to_vec(),
-            std: std.to_vec(),
+            mean: mean.clone(),
+            std: std.clone(),
             device: device.clone(),
         })
     }
@@ -145,4 +150,39 @@ impl ImageParts {
             Err(error) => Box::new(std::iter::once(Err(error))),
         }
     }
+}
+
+/// How images become inputs of a trained network.
+pub(super) fn input(model: &ModelDir) -> anyhow::Result<&Preprocessor> {
+    (model.preprocessor.as_ref()).with_context(|| {
+        format!(
+            "`{}` has no `preprocessor_config.json`, which says how images are normalised; add it",
+            model.model
+        )
+    })
+}
+
+/// How images become inputs of a network that learned from images of `shape`, normalised with these means and
+/// deviations.
+pub(super) fn preprocessor(shape: ImageShape, (mean, std): (&[f32], &[f32])) -> Preprocessor {
+    Preprocessor {
+        height: shape.height,
+        width: shape.width,
+        channels: shape.channels,
+        mean: mean.to_vec(),
+        std: std.to_vec(),
+        interpolation: Interpolation::Bilinear,
+        resize: ResizeRule::Crop,
+    }
+}
+
+/// Refuses a network for another number of channels than the images of a dataset have.
+pub(super) fn check_channels(channels: usize, data: &ImageDataset) -> anyhow::Result<()> {
+    let found = data.train.channels;
+    anyhow::ensure!(
+        channels == found,
+        "`model.channels` is {channels}, the images of `{}` have {found}; leave it out",
+        data.source.name
+    );
+    Ok(())
 }

@@ -2,28 +2,34 @@
 
 use anyhow::bail;
 use candle_core::{Device, Result, Tensor};
-use models::forecaster::{ForecasterConfig, Step};
+use models::forecaster::Step;
 
 use super::{MEASURES, Part, Task, Windows, errors};
 use crate::train::tally;
+
+/// The forecast that repeats the last value.
+pub const NAIVE: &str = "naive";
+/// The forecast that repeats the last season: a day of hours, a week of days, a year of months.
+pub const SEASONAL: &str = "seasonal-naive";
 
 impl Windows {
     /// The measures on the test part of repeating the last `season` steps of each look-back.
     ///
     /// # Errors
     /// When the look-back is shorter than a season, or a column cannot be scaled.
-    pub fn repeat(&self, config: &ForecasterConfig, season: usize) -> anyhow::Result<Vec<f64>> {
-        if !(1..=self.look_back).contains(&season) {
+    pub(super) fn repeat(&self, season: usize) -> anyhow::Result<Vec<f64>> {
+        let config = &self.config;
+        if !(1..=config.look_back).contains(&season) {
             bail!(
                 "a season of {season} steps does not fit into a look-back of {}",
-                self.look_back
+                config.look_back
             );
         }
         let scale = self.series.scale(self.split.train.clone())?;
         let task = self.task(config, &scale, None, &Device::Cpu)?;
         let repeat = Repeat {
             season,
-            horizon: self.horizon,
+            horizon: config.horizon,
         };
         let mut measured = Vec::new();
         for batch in task.batches(Part::Test, 256) {
@@ -41,7 +47,7 @@ impl Windows {
     }
 
     /// Rows of the cycle that a series of this step most likely has: a day, a week of days, or a year of months.
-    pub fn season(&self) -> usize {
+    pub(super) fn season(&self) -> usize {
         const DAY: u64 = 86_400;
         match self.series.step {
             Step::Months(months) if 12u32.is_multiple_of(months.max(1)) => {

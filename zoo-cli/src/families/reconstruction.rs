@@ -1,24 +1,32 @@
 //! Image reconstruction: mean squared error of pixels, PSNR and SSIM; then a Gaussian over the latent vectors.
 
+mod device_quality;
+pub mod quality;
+
+use std::collections::BTreeMap;
+
 use anyhow::bail;
 use candle_core::{DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;
 use gmnm_core::ops::cast;
 use models::generator::{Generator, GeneratorConfig};
 use models::latents::Latents;
-use models::preprocessor::{Interpolation, ResizeRule};
 use models::{ModelConfig, ModelDir, Preprocessor};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
-use super::device_quality;
-use super::image_parts::ImageParts;
-use super::image_quality::{psnr, ssim};
-use super::kind::{Ending, Finished, Kind};
-use super::{Batches, Loss, Measure, Measures, Part, Sums, Task};
+use self::quality::{psnr, ssim};
+use super::image_parts::{ImageParts, check_channels, input, preprocessor};
+use super::{Family, Forward, Usage, curves};
+use crate::data::augment::Augmentation;
 use crate::data::loader::Batch;
-use crate::data::{DataError, ImageDataset, OpenOptions, Source, open_images};
-use crate::train::early_stopping::Better;
-use crate::train::{Ended, Recipe, Run, Trained, Watch, evaluate, train};
+use crate::data::{ImageDataset, OpenOptions, Source, open_images};
+use crate::train::metrics::Row;
+use crate::train::recipe::Schema;
+use crate::train::{
+    Batches, Contrast, Digits, Ended, Ending, Finished, Loss, Measure, Measures, Part, Problem,
+    Run, Section, Sums, Task, Trainable, Trained, Wanted, Watch, evaluate, train,
+};
 
 /// Mean and deviation that pixels are normalised with, the same for all channels and datasets: the loss is then a
 /// multiple of the normalised difference, and every pixel counts alike.
@@ -27,57 +35,41 @@ const SCALE: f32 = 0.25;
 
 /// All of pixels in 0..=1, those of a reconstruction cut to this range as in the image that it becomes; PSNR and SSIM
 /// are means over the images.
-pub const MEASURES: Measures = Measures {
+const MEASURES: Measures = Measures {
     all: &[
-        Measure {
-            name: "mse",
-            better: Better::Lower,
-            decimals: 6,
-        },
-        Measure {
-            name: "psnr",
-            better: Better::Higher,
-            decimals: 2,
-        },
-        Measure {
-            name: "ssim",
-            better: Better::Higher,
-            decimals: 4,
-        },
+        Measure::lower("mse", Contrast::Ratio, Digits::Fixed(6)),
+        Measure::higher("psnr", Digits::Fixed(2)),
+        Measure::higher("ssim", Digits::Fixed(4)),
     ],
     objective: 0,
 };
 
-/// Images to train a generator on; their labels are not used.
-#[derive(Debug)]
-pub struct Pictures(ImageDataset);
+/// The image generators.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Generators;
 
-impl Pictures {
-    /// The images of `spec`, or of `default`, at the size of `config`; see [`open_images`].
-    ///
-    /// # Errors
-    /// When they cannot be had.
-    pub fn open(
-        config: &GeneratorConfig,
-        spec: Option<&str>,
-        default: &str,
-        options: &OpenOptions<'_>,
-    ) -> std::result::Result<Self, DataError> {
-        let options = OpenOptions {
-            size: Some((config.height, config.width)),
-            ..options.clone()
-        };
-        open_images(spec, default, &options).map(Self)
-    }
+/// `[reconstruction]` of a recipe.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReconstructionRecipe {
+    /// Random changes to training images.
+    pub augment: Augmentation,
 }
 
-impl Kind for Pictures {
-    fn source(&self) -> &Source {
-        &self.0.source
+impl Section for ReconstructionRecipe {
+    const NAME: &'static str = "reconstruction";
+}
+
+impl Trainable for Generators {
+    fn schema(&self) -> Schema {
+        Schema::in_epochs::<ReconstructionRecipe>()
     }
 
-    fn examples(&self) -> (usize, usize) {
-        (self.0.train.len(), self.0.test.len())
+    fn recipes(&self) -> &'static [(&'static str, &'static str)] {
+        &[(
+            "image-generator",
+            include_str!("../recipes/image-generator.toml"),
+        )]
     }
 
     fn unit(&self) -> &'static str {
@@ -88,22 +80,70 @@ impl Kind for Pictures {
         MEASURES
     }
 
-    fn fit(&self, model: ModelConfig) -> anyhow::Result<ModelConfig> {
+    fn open(&self, wanted: &Wanted<'_>) -> anyhow::Result<Box<dyn Problem>> {
+        let config = settings(wanted.config)?;
+        let options = OpenOptions {
+            size: Some((config.height, config.width)),
+            ..wanted.options.clone()
+        };
+        Ok(Box::new(Pictures {
+            data: open_images(wanted.data, wanted.default, &options)?,
+            evaluation_batch_size: wanted.recipe.descent()?.evaluation_batch_size,
+        }))
+    }
+}
+
+impl Family for Generators {
+    fn pipeline_tag(&self) -> &'static str {
+        "unconditional-image-generation"
+    }
+
+    fn usage(&self) -> Usage {
+        Usage {
+            command: "generate",
+            argument: " photo.jpg",
+        }
+    }
+
+    fn example_shape(&self, model: &ModelDir) -> anyhow::Result<Vec<usize>> {
+        let config = settings(&model.config)?;
+        Ok(vec![2, config.height, config.width, config.channels])
+    }
+
+    fn network(&self, config: &ModelConfig, weights: VarBuilder) -> anyhow::Result<Forward> {
+        let network = Generator::new(settings(config)?, weights)?;
+        Ok(Box::new(move |images, training| {
+            network.forward(images, training)
+        }))
+    }
+}
+
+/// Images at the size of a generator; their labels are not used.
+#[derive(Debug)]
+struct Pictures {
+    data: ImageDataset,
+    evaluation_batch_size: usize,
+}
+
+impl Problem for Pictures {
+    fn source(&self) -> &Source {
+        &self.data.source
+    }
+
+    fn examples(&self) -> (usize, usize) {
+        (self.data.train.len(), self.data.test.len())
+    }
+
+    fn adapt(&self, model: ModelConfig) -> anyhow::Result<ModelConfig> {
         let mut config = settings(&model)?.clone();
-        config.channels = self.0.train.channels;
+        config.channels = self.data.train.channels;
         Ok(ModelConfig::Generator(config))
     }
 
     fn check(&self, model: &ModelConfig) -> anyhow::Result<()> {
         let config = settings(model)?;
-        let (name, shape) = (&self.0.source.name, self.0.train.shape());
-        if config.channels != shape.channels {
-            bail!(
-                "`model.channels` is {}, the images of `{name}` have {}; leave it out",
-                config.channels,
-                shape.channels
-            );
-        }
+        let (name, shape) = (&self.data.source.name, self.data.train.shape());
+        check_channels(config.channels, &self.data)?;
         if (config.height, config.width) != (shape.height, shape.width) {
             bail!(
                 "`model.height` and `model.width` are {}×{}, the images of `{name}` were read as {}×{}; give the size \
@@ -119,45 +159,47 @@ impl Kind for Pictures {
 
     fn train(self: Box<Self>, model: &ModelConfig, run: &Run<'_>) -> anyhow::Result<Ending> {
         let config = settings(model)?;
-        let task = Reconstruction::training(config, self.0, run.recipe, run.seed, run.device)?;
+        let recipe: ReconstructionRecipe = run.recipe.section()?;
+        let shape = self.data.test.shape();
+        let statistics = (vec![CENTER; config.channels], vec![SCALE; config.channels]);
+        let task = Reconstruction {
+            config: config.clone(),
+            activations: run.recipe.descent()?.precision.precision().dtype(),
+            parts: ImageParts::training(self.data, statistics, recipe.augment, run)?,
+        };
         let trained = match train(&task, run)? {
-            Ended::Interrupted { epoch, step } => return Ok(Ending::Interrupted { epoch, step }),
+            Ended::Interrupted(place) => return Ok(Ending::Interrupted(place)),
             Ended::Finished(trained) => *trained,
         };
         let mut tensors = trained.store.tensors();
-        tensors.extend(task.fit_latents(&trained, run)?);
-        let (mean, std) = task.parts.statistics();
+        tensors.extend(task.latents(&trained, run)?);
         Ok(Ending::Finished(Box::new(Finished {
+            model: ModelDir {
+                model: run.model.to_string(),
+                config: model.clone(),
+                labels: Vec::new(),
+                preprocessor: Some(preprocessor(shape, task.parts.statistics())),
+                tensors,
+            },
+            test: trained.test,
             examples: (task.examples(Part::Train), task.examples(Part::Test)),
-            tensors,
-            trained,
-            labels: Vec::new(),
-            preprocessor: Some(Preprocessor {
-                height: config.height,
-                width: config.width,
-                channels: config.channels,
-                mean: mean.to_vec(),
-                std: std.to_vec(),
-                interpolation: Interpolation::Bilinear,
-                resize: ResizeRule::Crop,
-            }),
+            effort: trained.effort,
         })))
     }
 
     fn evaluate(
         self: Box<Self>,
         model: &ModelDir,
-        batch_size: usize,
         device: &Device,
         watch: &dyn Watch,
     ) -> anyhow::Result<Vec<f64>> {
-        let (network, input) = load(model, device)?;
-        let parts = ImageParts::evaluation(self.0, (&input.mean, &input.std), device)?;
+        let (network, _) = load(model, device)?;
         let task = Reconstruction {
             config: network.config().clone(),
             activations: DType::F32,
-            parts,
+            parts: ImageParts::evaluation(self.data, model, device)?,
         };
+        let batch_size = self.evaluation_batch_size;
         Ok(evaluate(&task, &network, Part::Test, batch_size, watch)?)
     }
 }
@@ -178,11 +220,7 @@ fn settings(config: &ModelConfig) -> anyhow::Result<&GeneratorConfig> {
 /// When the network is another one, or does not say how images are read, or not at its size.
 pub fn load(model: &ModelDir, device: &Device) -> anyhow::Result<(Generator, Preprocessor)> {
     let config = settings(&model.config)?;
-    let Some(input) = &model.preprocessor else {
-        bail!(
-            "the model has no `preprocessor_config.json`, which says how images are normalised; add it"
-        );
-    };
+    let input = input(model)?;
     if (input.height, input.width) != (config.height, config.width) {
         bail!(
             "the network takes images of {}×{}, `preprocessor_config.json` gives {}×{}; make them agree",
@@ -251,37 +289,23 @@ struct Reconstruction {
 }
 
 impl Reconstruction {
-    fn training(
-        config: &GeneratorConfig,
-        data: ImageDataset,
-        recipe: &Recipe,
-        seed: u64,
-        device: &Device,
-    ) -> Result<Self> {
-        let statistics = (vec![CENTER; config.channels], vec![SCALE; config.channels]);
-        Ok(Self {
-            config: config.clone(),
-            activations: recipe.precision.precision().dtype(),
-            parts: ImageParts::training(data, statistics, recipe, seed, device)?,
-        })
-    }
-
     /// The buffers of a Gaussian over the latent vectors of the training images, unchanged and not held out.
-    fn fit_latents(
+    fn latents(
         &self,
         trained: &Trained,
         run: &Run<'_>,
-    ) -> Result<std::collections::BTreeMap<String, Tensor>> {
+    ) -> anyhow::Result<BTreeMap<String, Tensor>> {
         let network = self.build(trained.store.detached().var_builder())?;
         let (total, mut done) = (self.examples(Part::Train), 0);
         let mut latents = Vec::new();
-        for batch in self.batches(Part::Train, run.recipe.evaluation_batch_size) {
+        let batch_size = run.recipe.descent()?.evaluation_batch_size;
+        for batch in self.batches(Part::Train, batch_size) {
             let batch = batch?;
             latents.push(network.encode(&batch.images, false)?);
             done += self.batch_len(&batch);
             run.watch.evaluated(Part::Train, done, total);
         }
-        Latents::fit(&Tensor::cat(&latents, 0)?)
+        Ok(Latents::fit(&Tensor::cat(&latents, 0)?)?)
     }
 
     /// The sums over a batch of what is measured, for normalised outputs.
@@ -346,6 +370,10 @@ impl Task for Reconstruction {
 
     fn measure(&self, model: &Generator, batch: &Batch) -> Result<Sums> {
         self.sums(&model.forward(&batch.images, false)?, batch)
+    }
+
+    fn curves(&self, title: &str, history: &[Row]) -> String {
+        curves::svg(title, MEASURES.all, history)
     }
 }
 

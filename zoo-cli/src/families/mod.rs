@@ -1,0 +1,78 @@
+//! The architecture families: one file each for all that depends on the architecture of a network. A new family is a
+//! file here and a line in [`of`].
+
+pub mod classification;
+mod curves;
+mod field;
+pub mod forecasting;
+mod image_parts;
+pub mod reconstruction;
+
+use candle_core::Tensor;
+use candle_nn::VarBuilder;
+use models::{ModelConfig, ModelDir};
+
+use crate::train::Trainable;
+use crate::train::record::TrainingRecord;
+
+pub use field::resolve;
+
+/// A network: inputs, and whether it is in training, to outputs.
+pub type Forward = Box<dyn Fn(&Tensor, bool) -> candle_core::Result<Tensor> + Send>;
+
+/// A family of networks.
+pub trait Family: Trainable {
+    /// The kind of its task by its name on the Hub.
+    fn pipeline_tag(&self) -> &'static str;
+
+    /// The command that uses a network.
+    fn usage(&self) -> Usage;
+
+    /// What else a model card says of a network that was trained so.
+    fn about(&self, record: &TrainingRecord) -> Option<String> {
+        let _ = record;
+        None
+    }
+
+    /// The shape of a batch of two inputs.
+    ///
+    /// # Errors
+    /// When the network is of another family.
+    fn example_shape(&self, model: &ModelDir) -> anyhow::Result<Vec<usize>>;
+
+    /// The network of `config` over the parameters of `weights`.
+    ///
+    /// # Errors
+    /// When the network is of another family, or `weights` do not fit it.
+    fn network(&self, config: &ModelConfig, weights: VarBuilder) -> anyhow::Result<Forward>;
+
+    /// Predictions that need no training and that networks are held against, by name.
+    fn naive(&self) -> &'static [&'static str] {
+        &[]
+    }
+}
+
+/// How a network is used on the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// The subcommand.
+    pub command: &'static str,
+    /// What follows the name of the model, with a space before it.
+    pub argument: &'static str,
+}
+
+/// The family of a network.
+pub fn of(config: &ModelConfig) -> &'static dyn Family {
+    match config {
+        ModelConfig::Classifier(_) => &classification::Classifiers,
+        ModelConfig::Generator(_) => &reconstruction::Generators,
+        ModelConfig::Forecaster(_) => &forecasting::Forecasters,
+        ModelConfig::Surface(_) => &field::SURFACES,
+        ModelConfig::Poisson(_) => &field::EQUATIONS,
+    }
+}
+
+/// The family of a network, for the session that trains it.
+pub fn trainable(config: &ModelConfig) -> &'static dyn Trainable {
+    of(config)
+}

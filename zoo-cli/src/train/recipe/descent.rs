@@ -1,0 +1,115 @@
+//! The keys that all families share which are trained in epochs.
+
+use serde::{Deserialize, Serialize};
+
+use super::RecipeError;
+use super::error::{require, require_part, require_positive};
+use crate::train::early_stopping::EarlyStopping;
+use crate::train::ema::EmaConfig;
+use crate::train::optimizer::OptimizerConfig;
+use crate::train::precision::PrecisionChoice;
+use crate::train::schedule::Schedule;
+
+/// Steps along gradients of batches of examples, in epochs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Descent {
+    /// Passes over the training examples, at least 1.
+    pub epochs: usize,
+    /// Examples a step, at least 1. An epoch drops the rest that does not fill a batch (another rest every epoch).
+    pub batch_size: usize,
+    /// Examples a forward pass of an evaluation, at least 1.
+    pub evaluation_batch_size: usize,
+    /// Which numbers a step is computed in.
+    #[serde(default = "PrecisionChoice::unrecorded")]
+    pub precision: PrecisionChoice,
+    /// The update rule and its rates.
+    pub optimizer: OptimizerConfig,
+    /// The learning rate over the run.
+    pub schedule: Schedule,
+    /// The moving average of the weights.
+    pub ema: EmaConfig,
+    /// Training examples that are held out to watch the run.
+    pub validation: Validation,
+    /// When to stop before the last epoch.
+    pub early_stopping: EarlyStopping,
+    /// How often the state is saved.
+    pub checkpoint: CheckpointConfig,
+}
+
+impl Default for Descent {
+    fn default() -> Self {
+        Self {
+            epochs: 10,
+            batch_size: 128,
+            evaluation_batch_size: 256,
+            precision: PrecisionChoice::Auto,
+            optimizer: OptimizerConfig::default(),
+            schedule: Schedule::default(),
+            ema: EmaConfig::default(),
+            validation: Validation::default(),
+            early_stopping: EarlyStopping::default(),
+            checkpoint: CheckpointConfig::default(),
+        }
+    }
+}
+
+/// The part of the training examples that is measured after every epoch and never trained on.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Validation {
+    /// Their share, in 0..1; 0 trains on everything and measures only at the end.
+    pub fraction: f64,
+}
+
+/// How often the state is saved, besides the end of every epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckpointConfig {
+    /// Steps between two checkpoints within an epoch; 0 for none within.
+    pub every_steps: u64,
+}
+
+impl Descent {
+    /// Checks every range.
+    ///
+    /// # Errors
+    /// Names the first key whose value cannot be used.
+    pub fn validate(&self) -> Result<(), RecipeError> {
+        let at_least_one = |key, value: usize| require(key, value >= 1, value, "at least 1");
+        at_least_one("epochs", self.epochs)?;
+        at_least_one("batch_size", self.batch_size)?;
+        at_least_one("evaluation_batch_size", self.evaluation_batch_size)?;
+        let not_negative = |key, value: f64| {
+            let fits = value.is_finite() && value >= 0.0;
+            require(key, fits, value, "a number of at least 0")
+        };
+        let optimizer = &self.optimizer;
+        require_positive("optimizer.learning_rate", optimizer.learning_rate)?;
+        require_part("optimizer.momentum", optimizer.momentum)?;
+        require_part("optimizer.betas", optimizer.betas[0])?;
+        require_part("optimizer.betas", optimizer.betas[1])?;
+        require_positive("optimizer.epsilon", optimizer.epsilon)?;
+        not_negative("optimizer.weight_decay", optimizer.weight_decay)?;
+        require_positive("optimizer.mixture_rate", optimizer.mixture_rate)?;
+        require_positive("optimizer.bias_rate", optimizer.bias_rate)?;
+        require_positive("optimizer.norm_bias_rate", optimizer.norm_bias_rate)?;
+        not_negative("optimizer.clip_norm", optimizer.clip_norm)?;
+        require_part("schedule.warmup", self.schedule.warmup)?;
+        let factor = |key, value: f64| {
+            let fits = (0.0..=1.0).contains(&value);
+            require(key, fits, value, "between 0 and 1")
+        };
+        factor("schedule.initial_factor", self.schedule.initial_factor)?;
+        factor("schedule.final_factor", self.schedule.final_factor)?;
+        require_part("ema.decay", self.ema.decay)?;
+        require_part("validation.fraction", self.validation.fraction)?;
+        if self.early_stopping.patience > 0 && self.validation.fraction == 0.0 {
+            return Err(RecipeError::invalid(
+                "early_stopping.patience",
+                "stopping early needs held-out examples, set validation.fraction too",
+            ));
+        }
+        Ok(())
+    }
+}
