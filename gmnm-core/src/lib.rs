@@ -61,9 +61,9 @@ pub mod gradient_check;
 pub mod init;
 pub mod ops;
 pub mod params;
-mod pool;
 mod precision;
 pub mod rng;
+mod threads;
 pub mod update;
 
 mod cpu;
@@ -81,5 +81,5 @@ pub use cpu::pages::keep_freed_pages;
 pub use cuda::keep_freed_device_memory;
 pub use layer::{Aggregation, Gmnm, GmnmConfig};
 pub use params::{LoadError, Mismatch, ParamStore};
-pub use pool::on_worker;
 pub use precision::{Precision, PrecisionGuard, UnknownPrecision};
+pub use threads::on_worker;

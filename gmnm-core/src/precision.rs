@@ -7,8 +7,8 @@ use std::str::FromStr;
 
 use candle_core::{DType, Device, Tensor};
 
-use crate::cpu::dispatch::Path;
-use crate::cpu::products::Products;
+use crate::cpu::product::products::Products;
+use crate::cpu::simd::isa::Isa;
 
 /// The numbers of activations and of the factors in products. Parameters, their gradients and all sums are f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -26,7 +26,7 @@ impl Precision {
     /// Whether this processor multiplies in bf16 (AVX512-BF16, or the tiles of AMX). Where it does not, bf16 is still the
     /// format of activations in [`Precision::Bf16`], and products are taken in f32.
     pub fn processor_multiplies_bf16() -> bool {
-        Path::best().multiplies_bf16()
+        Isa::best().multiplies_bf16()
     }
 
     /// Whether `device` multiplies in bf16: a processor as [`Precision::processor_multiplies_bf16`] says, NVIDIA GPUs
@@ -117,7 +117,7 @@ impl Drop for PrecisionGuard {
 /// How products of activations like `x` are taken.
 pub(crate) fn products(x: &Tensor) -> Products {
     match x.dtype() {
-        DType::BF16 if Path::best().multiplies_bf16() => Products::Half,
+        DType::BF16 if Isa::best().multiplies_bf16() => Products::Half,
         DType::F32 => PRODUCTS.get(),
         _ => Products::Full,
     }

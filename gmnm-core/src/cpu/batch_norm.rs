@@ -7,12 +7,12 @@ use std::marker::PhantomData;
 
 use rayon::prelude::*;
 
-use super::activation::{Activation, Function, with_function};
-use super::dispatch::{Kernel, Path};
-use super::lanes::{Lanes, Real};
 use super::output::filled_by;
 use super::scratch::Aligned;
-use super::stored::Stored;
+use super::simd::activation::{Activation, Function, with_function};
+use super::simd::isa::{Isa, Kernel};
+use super::simd::lanes::{Lanes, Real};
+use super::simd::stored::Stored;
 
 /// Elements per block: a block of sums is f32, the blocks are added in f64. Fixed, so that the result does not depend
 /// on the number of threads.
@@ -49,7 +49,7 @@ fn period(channels: usize, count: usize) -> (usize, usize) {
 
 /// `values` `[channels]` over a period, as T, in a buffer of whole registers.
 pub(super) fn repeated<T: Real>(values: &[f64], period: usize) -> Aligned {
-    let len = period.next_multiple_of(super::lanes::MAX_COUNT);
+    let len = period.next_multiple_of(super::simd::lanes::MAX_COUNT);
     let mut out = Aligned::zeros::<T>(len);
     for (i, out) in out.slice_mut::<T>(len)[..period].iter_mut().enumerate() {
         *out = T::from_f64(values[i % values.len()]);
@@ -73,7 +73,7 @@ impl Prepared {
             inv_std: repeated::<T>(&c.inv_std, period),
             scale: repeated::<T>(&c.scale, period),
             shift: repeated::<T>(&c.shift, period),
-            len: period.next_multiple_of(super::lanes::MAX_COUNT),
+            len: period.next_multiple_of(super::simd::lanes::MAX_COUNT),
         }
     }
 
@@ -140,7 +140,7 @@ impl<V: Lanes> Normal<V> {
 ///
 /// The sums are taken around the mean of a few rows, so that they do not cancel when a channel's mean is large against
 /// its spread.
-pub(crate) fn moments<T: Stored>(path: Path, x: &[T], channels: usize) -> (Vec<f64>, Vec<f64>) {
+pub(crate) fn moments<T: Stored>(isa: Isa, x: &[T], channels: usize) -> (Vec<f64>, Vec<f64>) {
     let rows = x.len() / channels;
     let samples = rows.min(16);
     let mut center = vec![0f64; channels];
@@ -154,16 +154,16 @@ pub(crate) fn moments<T: Stored>(path: Path, x: &[T], channels: usize) -> (Vec<f
     for center in &mut center {
         *center = T::Real::from_f64(*center).to_f64();
     }
-    let (_, period) = period(channels, path.shape::<T::Real>().0);
+    let (_, period) = period(channels, isa.shape::<T::Real>().0);
     let prepared = repeated::<T::Real>(&center, period);
-    let padded = period.next_multiple_of(super::lanes::MAX_COUNT);
+    let padded = period.next_multiple_of(super::simd::lanes::MAX_COUNT);
     let block = (BLOCK / period).max(1) * period;
     let partials: Vec<Vec<T::Real>> = x
         .par_chunks(block)
         .map(|x| {
             let mut sums = vec![T::Real::default(); 2 * period];
             T::run(
-                path,
+                isa,
                 Moments {
                     x,
                     center: prepared.slice(padded),
@@ -244,19 +244,19 @@ impl<T: Stored> Kernel<T::Real> for Moments<'_, T> {
 
 /// `activation((x − mean) · inv_std · scale + shift)`.
 pub(crate) fn forward<T: Stored>(
-    path: Path,
+    isa: Isa,
     x: &[T],
     coefficients: &Coefficients,
     activation: Activation,
 ) -> Vec<T> {
-    let (_, period) = period(coefficients.mean.len(), path.shape::<T::Real>().0);
+    let (_, period) = period(coefficients.mean.len(), isa.shape::<T::Real>().0);
     let prepared = Prepared::new::<T::Real>(coefficients, period);
     let block = (BLOCK / period).max(1) * period;
     with_function!(activation, F => {
         // SAFETY: the kernel writes one output for each input of the block.
         unsafe {
             filled_by(x.len(), block, |i, y, len| {
-                T::run(path, Forward::<F, T> {
+                T::run(isa, Forward::<F, T> {
                     x: &x[i * block..i * block + len],
                     y,
                     period,
@@ -306,7 +306,7 @@ impl<F: Function, T: Stored> Kernel<T::Real> for Forward<'_, F, T> {
 /// The gradients of [`forward`] at `x` from `dy`; with `batch_statistics` the mean and the variance are functions of `x`.
 /// The input's gradient is left out (empty) where it is not `wanted`.
 pub(crate) fn backward<T: Stored>(
-    path: Path,
+    isa: Isa,
     x: &[T],
     dy: &[T],
     coefficients: &Coefficients,
@@ -316,7 +316,7 @@ pub(crate) fn backward<T: Stored>(
 ) -> Gradients<T> {
     assert_eq!(x.len(), dy.len());
     let channels = coefficients.mean.len();
-    let (_, period) = period(channels, path.shape::<T::Real>().0);
+    let (_, period) = period(channels, isa.shape::<T::Real>().0);
     let prepared = Prepared::new::<T::Real>(coefficients, period);
     let block = (BLOCK / period).max(1) * period;
     with_function!(activation, F => {
@@ -325,7 +325,7 @@ pub(crate) fn backward<T: Stored>(
             .zip(dy.par_chunks(block))
             .map(|(x, dy)| {
                 let mut sums = vec![T::Real::default(); 2 * period];
-                T::run(path, Sums::<F, T> {
+                T::run(isa, Sums::<F, T> {
                     x,
                     dy,
                     sums: &mut sums,
@@ -341,7 +341,7 @@ pub(crate) fn backward<T: Stored>(
             // SAFETY: the kernel writes one gradient for each input of the block.
             unsafe {
                 filled_by(x.len(), block, |i, dx, len| {
-                    T::run(path, InputGradient::<F, T> {
+                    T::run(isa, InputGradient::<F, T> {
                         x: &x[i * block..i * block + len],
                         dy: &dy[i * block..i * block + len],
                         dx,
@@ -388,7 +388,7 @@ impl Means {
         Self {
             shift: repeated::<T>(shift, period),
             scale: repeated::<T>(scale, period),
-            len: period.next_multiple_of(super::lanes::MAX_COUNT),
+            len: period.next_multiple_of(super::simd::lanes::MAX_COUNT),
         }
     }
 

@@ -4,20 +4,17 @@ use std::marker::PhantomData;
 
 use rayon::prelude::*;
 
-use super::activation::{Activation, Function, with_function};
 use super::batch_norm::{Back, Coefficients, Gradients, Means, Normal, Prepared, View, fold};
-use super::dispatch::{Kernel, Path};
-use super::lanes::{Lanes, Real};
 use super::output::filled_by;
-use super::pool::PoolGeometry;
-use super::stored::Stored;
-
-/// Windows up to this side are pooled here: a place in the window fits a byte.
-pub(crate) const MAX_KERNEL: usize = 16;
+use super::simd::activation::{Activation, Function, with_function};
+use super::simd::isa::{Isa, Kernel};
+use super::simd::lanes::{Lanes, Real};
+use super::simd::stored::Stored;
+use super::windows::{MAX_KERNEL, PoolGeometry, at_place, load_places};
 
 /// The pooled output and each maximum's place in its window, row by row. Windows must not overlap.
 pub(crate) fn forward<T: Stored>(
-    path: Path,
+    isa: Isa,
     g: &PoolGeometry,
     x: &[T],
     coefficients: &Coefficients,
@@ -32,7 +29,7 @@ pub(crate) fn forward<T: Stored>(
         // SAFETY: the kernel writes a row of outputs and of places, and rows do not overlap.
         unsafe {
             filled_by(g.n * g.oh * row, row, |i, y, _| {
-                T::run(path, Forward::<F, T> {
+                T::run(isa, Forward::<F, T> {
                     g,
                     x: &x[(i / g.oh * g.h + i % g.oh * g.kernel) * g.w * g.c..],
                     y,
@@ -105,7 +102,7 @@ impl<F: Function, T: Stored> Kernel<T::Real> for Forward<'_, F, T> {
                     if count == V::COUNT {
                         place.store_bytes(self.places.add(to));
                     } else {
-                        let mut bytes = [0u8; super::lanes::MAX_COUNT];
+                        let mut bytes = [0u8; super::simd::lanes::MAX_COUNT];
                         place.store_bytes(bytes.as_mut_ptr());
                         std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.places.add(to), count);
                     }
@@ -130,30 +127,6 @@ unsafe fn value<F: Function, T: Stored, V: Lanes<Scalar = T::Real>>(
     }
 }
 
-#[inline(always)]
-pub(super) unsafe fn load_places<V: Lanes>(from: *const u8, count: usize) -> V {
-    // SAFETY: the caller guarantees `count` bytes.
-    unsafe {
-        if count == V::COUNT {
-            return V::load_bytes(from);
-        }
-        let mut bytes = [0u8; super::lanes::MAX_COUNT];
-        std::ptr::copy_nonoverlapping(from, bytes.as_mut_ptr(), count);
-        V::load_bytes(bytes.as_ptr())
-    }
-}
-
-/// `then` where `place` is `here`, else zero.
-#[inline(always)]
-pub(super) unsafe fn at_place<V: Lanes>(place: V, here: V, then: V) -> V {
-    // SAFETY: the caller checked the processor's features.
-    unsafe {
-        let d = place.sub(here);
-        let half = V::splat(V::Scalar::from_f64(0.5));
-        half.select_gt(d.mul(d), then, V::splat(V::Scalar::default()))
-    }
-}
-
 /// What the backward pass reads.
 pub(crate) struct Backward<'a, T> {
     pub(crate) x: &'a [T],
@@ -168,11 +141,7 @@ pub(crate) struct Backward<'a, T> {
 }
 
 /// The gradients of [`forward`].
-pub(crate) fn backward<T: Stored>(
-    path: Path,
-    g: &PoolGeometry,
-    b: &Backward<'_, T>,
-) -> Gradients<T> {
+pub(crate) fn backward<T: Stored>(isa: Isa, g: &PoolGeometry, b: &Backward<'_, T>) -> Gradients<T> {
     check(g, b.x.len());
     let row = g.ow * g.c;
     assert_eq!(b.dy.len(), g.n * g.oh * row);
@@ -184,7 +153,7 @@ pub(crate) fn backward<T: Stored>(
             .into_par_iter()
             .map(|i| {
                 let mut sums = vec![T::Real::default(); 2 * g.c];
-                T::run(path, Sums::<F, T> {
+                T::run(isa, Sums::<F, T> {
                     g,
                     x: &b.x[i * image..(i + 1) * image],
                     dy: &b.dy[i * g.oh * row..(i + 1) * g.oh * row],
@@ -203,7 +172,7 @@ pub(crate) fn backward<T: Stored>(
             // SAFETY: the kernel writes one gradient for each input of the image.
             unsafe {
                 filled_by(b.x.len(), image, |i, dx, _| {
-                    T::run(path, InputGradient::<F, T> {
+                    T::run(isa, InputGradient::<F, T> {
                         g,
                         x: &b.x[i * image..(i + 1) * image],
                         dy: &b.dy[i * g.oh * row..(i + 1) * g.oh * row],

@@ -2,17 +2,17 @@
 
 use rayon::prelude::*;
 
-use super::dispatch::{Kernel, Path};
-use super::lanes::{Lanes, Real};
 use super::output::filled_by;
-use super::stored::Stored;
+use super::simd::isa::{Isa, Kernel};
+use super::simd::lanes::{Lanes, Real};
+use super::simd::stored::Stored;
 
 /// `x` `[n, positions, channels]` times 1 + `gate` `[n, channels]`.
 ///
 /// # Panics
 /// When a length does not fit.
 pub(crate) fn forward<T: Stored>(
-    path: Path,
+    isa: Isa,
     x: &[T],
     gate: &[T::Real],
     positions: usize,
@@ -25,7 +25,7 @@ pub(crate) fn forward<T: Stored>(
         filled_by(x.len(), image, |i, y, len| {
             let gate = &gate[i * channels..(i + 1) * channels];
             let x = &x[i * image..][..len];
-            T::run(path, Scale { x, gate, y });
+            T::run(isa, Scale { x, gate, y });
         })
     }
 }
@@ -35,7 +35,7 @@ pub(crate) fn forward<T: Stored>(
 /// # Panics
 /// When a length does not fit.
 pub(crate) fn backward<T: Stored>(
-    path: Path,
+    isa: Isa,
     x: &[T],
     gate: &[T::Real],
     dy: &[T],
@@ -47,8 +47,8 @@ pub(crate) fn backward<T: Stored>(
     let mut sums = vec![T::Real::default(); gate.len()];
     sums.par_chunks_mut(channels.max(1))
         .zip(x.par_chunks(image).zip(dy.par_chunks(image)))
-        .for_each(|(sums, (x, dy))| T::run(path, Products { x, dy, sums }));
-    (forward(path, dy, gate, positions, channels), sums)
+        .for_each(|(sums, (x, dy))| T::run(isa, Products { x, dy, sums }));
+    (forward(isa, dy, gate, positions, channels), sums)
 }
 
 /// One image times its factors.

@@ -7,16 +7,16 @@ use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
-use super::dispatch::{Kernel, Path};
-use super::exp::{sigmoid, tanh};
-use super::factor::{Factor, add_transposed};
-use super::lanes::{Lanes, Real};
-use super::products::Products;
+use super::product::factor::{Factor, add_transposed};
+use super::product::products::Products;
+use super::product::tile::Rows;
 use super::scratch::with_scratch;
-use super::tile::Rows;
+use super::simd::exp::{sigmoid, tanh};
+use super::simd::isa::{Isa, Kernel};
+use super::simd::lanes::{Lanes, Real};
 
-/// The most rows of the batch that go through the steps together: whole register tiles on every path, and few enough
-/// that their values stay in the cache.
+/// The most rows of the batch that go through the steps together: whole register tiles on every instruction set, and
+/// few enough that their values stay in the cache.
 const MAX_BLOCK: usize = 32;
 
 /// Rows that go through the steps together: each thread's share, a multiple of the smallest tile.
@@ -101,7 +101,7 @@ impl Sizes {
 /// # Panics
 /// When a length does not fit or a size is zero.
 pub(crate) fn forward<T: Real>(
-    (path, products): (Path, Products),
+    (isa, products): (Isa, Products),
     sizes: Sizes,
     x: &[T],
     flat: &[T],
@@ -111,8 +111,8 @@ pub(crate) fn forward<T: Real>(
     let four = sizes.gates();
     let parameters = sizes.split(flat);
     let (input, hidden) = (parameters.input, parameters.hidden);
-    let input = Factor::new(path, products, d, four, |i, j| input[j * d + i]);
-    let hidden = Factor::new(path, products, h, four, |i, j| hidden[j * h + i]);
+    let input = Factor::new(isa, products, d, four, |i, j| input[j * d + i]);
+    let hidden = Factor::new(isa, products, h, four, |i, j| hidden[j * h + i]);
     let [first, second] = parameters.biases;
     let bias: Vec<T> = first.iter().zip(second).map(|(&a, &b)| a + b).collect();
     let len = sizes.batch * n * four;
@@ -142,7 +142,7 @@ pub(crate) fn forward<T: Real>(
                     _ => (&outputs[(t - 1) * h..], n * h),
                 };
                 hidden.product(&mut gates[t * four..], n * four, before, step, rows, true);
-                path.run(Step {
+                isa.run(Step {
                     t,
                     rows,
                     sizes,
@@ -277,7 +277,7 @@ impl<T: Real> Done<'_, T> {
     /// When a length does not fit.
     pub(crate) fn backward(
         &self,
-        (path, products): (Path, Products),
+        (isa, products): (Isa, Products),
         dy: &[T],
         dc: &[T],
         input: bool,
@@ -290,8 +290,8 @@ impl<T: Real> Done<'_, T> {
         } = self.sizes;
         let four = self.sizes.gates();
         let parameters = self.sizes.split(self.flat);
-        let hidden = Factor::new(path, products, four, h, |i, j| parameters.hidden[i * h + j]);
-        let unproject = || Factor::new(path, products, four, d, |i, j| parameters.input[i * d + j]);
+        let hidden = Factor::new(isa, products, four, h, |i, j| parameters.hidden[i * h + j]);
+        let unproject = || Factor::new(isa, products, four, d, |i, j| parameters.input[i * d + j]);
         let unproject = input.then(unproject);
         let mut dh0 = vec![T::default(); batch * h];
         let mut dc0 = match dc {
@@ -310,7 +310,7 @@ impl<T: Real> Done<'_, T> {
                 .for_each(|(block, ((slopes, dh), dc))| {
                     let (rows, first) = (dh.len() / h, block * block_rows);
                     for t in (0..n).rev() {
-                        path.run(StepBack {
+                        isa.run(StepBack {
                             t,
                             rows,
                             sizes: self.sizes,
@@ -332,7 +332,7 @@ impl<T: Real> Done<'_, T> {
                         unproject.product(x, d, slopes, four, slopes.len() / four, false);
                     });
             }
-            self.parameter_gradients(path, products, slopes)
+            self.parameter_gradients(isa, products, slopes)
         });
         dh0.append(&mut dc0);
         Gradients {
@@ -343,7 +343,7 @@ impl<T: Real> Done<'_, T> {
     }
 
     /// The flat parameters' gradient from that of the gates before their functions. Threads share the gates' columns.
-    fn parameter_gradients(&self, path: Path, products: Products, slopes: &[T]) -> Vec<T> {
+    fn parameter_gradients(&self, isa: Isa, products: Products, slopes: &[T]) -> Vec<T> {
         let (n, d, h) = (self.sizes.steps, self.sizes.inputs, self.sizes.hidden);
         let (four, batch) = (self.sizes.gates(), self.sizes.batch);
         let mut all = vec![T::default(); self.sizes.parameters()];
@@ -363,22 +363,15 @@ impl<T: Real> Done<'_, T> {
                 for row in (0..batch * n).step_by(DEPTH) {
                     let rows = DEPTH.min(batch * n - row);
                     let x = Rows::new(&self.x[row * d..], rows, d, d);
-                    add_transposed(path, products, input, left(row, rows, four), x, rows);
+                    add_transposed(isa, products, input, left(row, rows, four), x, rows);
                 }
                 let h0 = Rows::new(self.state, batch, h, h);
-                add_transposed(path, products, hidden, left(0, batch, n * four), h0, batch);
+                add_transposed(isa, products, hidden, left(0, batch, n * four), h0, batch);
                 for row in 0..batch {
                     for t in (1..n).step_by(DEPTH) {
                         let (at, steps) = (row * n + t, DEPTH.min(n - t));
                         let before = Rows::new(&self.outputs[(at - 1) * h..], steps, h, h);
-                        add_transposed(
-                            path,
-                            products,
-                            hidden,
-                            left(at, steps, four),
-                            before,
-                            steps,
-                        );
+                        add_transposed(isa, products, hidden, left(at, steps, four), before, steps);
                     }
                 }
                 for row in slopes.chunks_exact(four) {

@@ -8,12 +8,12 @@ use std::mem::MaybeUninit;
 
 use rayon::prelude::*;
 
-use super::dispatch::{Kernel, Path};
-use super::factor::{Factor, add_transposed};
-use super::lanes::{Lanes, Real};
-use super::products::Products;
+use super::product::factor::{Factor, add_transposed};
+use super::product::products::Products;
+use super::product::tile::Rows;
 use super::scratch::with_scratch;
-use super::tile::Rows;
+use super::simd::isa::{Isa, Kernel};
+use super::simd::lanes::{Lanes, Real};
 
 /// Rows whose projections are computed at a time: whole register tiles of six and of seven rows.
 const TILE: usize = 126;
@@ -40,7 +40,7 @@ pub(crate) struct Mixture<T> {
     project: Factor<T>,
     /// The weight, transposed: components to outputs.
     mix: Factor<T>,
-    path: Path,
+    isa: Isa,
     products: Products,
 }
 
@@ -121,14 +121,14 @@ fn dot<T: Real>(a: &[T], b: &[T]) -> T {
 }
 
 impl<T: Real> Mixture<T> {
-    /// Arranges the parameters of `sizes` for `path` and such products.
+    /// Arranges the parameters of `sizes` for `isa` and such products.
     ///
     /// # Panics
     /// When `flat` is not as long as they are together.
-    pub(crate) fn new(path: Path, products: Products, sizes: Sizes, flat: &[T]) -> Self {
+    pub(crate) fn new(isa: Isa, products: Products, sizes: Sizes, flat: &[T]) -> Self {
         let parameters = sizes.split(flat);
         let (d, m) = (sizes.inputs, sizes.components);
-        let padded = m.next_multiple_of(path.shape::<T>().0);
+        let padded = m.next_multiple_of(isa.shape::<T>().0);
         let projections = if sizes.summed { 1 } else { sizes.projections };
         let mut directions = vec![T::default(); projections * padded * d];
         let mut offsets = vec![T::default(); projections * padded];
@@ -144,10 +144,10 @@ impl<T: Real> Mixture<T> {
                 offsets[row] = dot(direction, center);
             }
         }
-        let project = Factor::new(path, products, d, projections * padded, |i, j| {
+        let project = Factor::new(isa, products, d, projections * padded, |i, j| {
             directions[j * d + i]
         });
-        let mix = Factor::new(path, products, m, sizes.outputs, |i, j| {
+        let mix = Factor::new(isa, products, m, sizes.outputs, |i, j| {
             parameters.weight[j * m + i]
         });
         Self {
@@ -161,7 +161,7 @@ impl<T: Real> Mixture<T> {
             bias: parameters.bias.to_vec(),
             project,
             mix,
-            path,
+            isa,
             products,
         }
     }
@@ -176,7 +176,7 @@ impl<T: Real> Mixture<T> {
         let rows = x.len() / self.inputs;
         self.project
             .product(p, self.width(), x, self.inputs, rows, false);
-        self.path.run(Densities {
+        self.isa.run(Densities {
             mixture: self,
             p,
             phi,
@@ -221,12 +221,12 @@ impl<T: Real> Mixture<T> {
         let weight = sizes.split(flat).weight;
         let unproject = || {
             let (rows, directions) = (self.width(), &self.directions);
-            Factor::new(self.path, self.products, rows, d, |i, j| {
+            Factor::new(self.isa, self.products, rows, d, |i, j| {
                 directions[i * d + j]
             })
         };
         let panels = Backward {
-            unmix: Factor::new(self.path, self.products, o, self.padded, |i, j| {
+            unmix: Factor::new(self.isa, self.products, o, self.padded, |i, j| {
                 let columns = &weight[i * self.components..][..self.components];
                 columns.get(j).copied().unwrap_or_default()
             }),
@@ -289,7 +289,7 @@ impl<T: Real> Mixture<T> {
             let (phi, dphi) = rest.split_at_mut(padded);
             self.components_of(x, p, phi);
             panels.unmix.product(dphi, self.padded, dy, o, rows, false);
-            self.path.run(Slopes {
+            self.isa.run(Slopes {
                 mixture: self,
                 p,
                 phi,
@@ -298,10 +298,10 @@ impl<T: Real> Mixture<T> {
             });
             let phi = Rows::new(phi, rows, self.padded, self.padded);
             let dy = Rows::new(dy, rows, o, o);
-            add_transposed(self.path, self.products, &mut sums.weight, dy, phi, rows);
+            add_transposed(self.isa, self.products, &mut sums.weight, dy, phi, rows);
             let dp = Rows::new(p, rows, self.width(), self.width());
             let x = Rows::new(x, rows, d, d);
-            add_transposed(self.path, self.products, &mut sums.directions, dp, x, rows);
+            add_transposed(self.isa, self.products, &mut sums.directions, dp, x, rows);
             if let (Some(dx), Some(unproject)) = (dx, &panels.unproject) {
                 let dx = broadcast(dx, &vec![T::default(); d]);
                 unproject.product(dx, d, p, self.width(), rows, false);
@@ -385,8 +385,8 @@ impl<T: Real> Kernel<T> for Densities<'_, T> {
         let (padded, width) = (self.mixture.padded, self.mixture.width());
         let rows = self.p.chunks_exact(width);
         for (p, phi) in rows.zip(self.phi.chunks_exact_mut(padded)) {
-            // SAFETY: the caller checked the features; `padded` is whole registers of this path, and a row of `p` and
-            // of the offsets holds `width` elements.
+            // SAFETY: the caller checked the features; `padded` is whole registers of this instruction set, and a row of
+            // `p` and of the offsets holds `width` elements.
             unsafe {
                 let minus_half = V::splat(T::from_f64(-0.5));
                 for m in (0..padded).step_by(V::COUNT) {

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::lanes::Real;
 use super::scratch::Aligned;
+use super::simd::lanes::Real;
 
 /// Partial sums may take this much memory.
 const PARTIALS: usize = 16 << 20;

@@ -2,22 +2,22 @@
 
 use rayon::prelude::*;
 
-use super::dispatch::{Kernel, Path};
-use super::lanes::{Lanes, Real};
 use super::output::filled_by;
-use super::stored::Stored;
+use super::simd::isa::{Isa, Kernel};
+use super::simd::lanes::{Lanes, Real};
+use super::simd::stored::Stored;
 
 /// Rows per partial sum: fixed, so that the result does not depend on the number of threads.
 const BLOCK: usize = 256;
 
 /// The sum of the rows of `x` `[rows, channels]`, accumulated in f64 over blocks of rows.
-pub(crate) fn column_sums<T: Stored>(path: Path, x: &[T], channels: usize) -> Vec<T::Real> {
+pub(crate) fn column_sums<T: Stored>(isa: Isa, x: &[T], channels: usize) -> Vec<T::Real> {
     let partials: Vec<Vec<T::Real>> = x
         .par_chunks(BLOCK * channels.max(1))
         .map(|rows| {
             let mut sums = vec![T::Real::default(); channels];
             T::run(
-                path,
+                isa,
                 AddRows {
                     rows,
                     sums: &mut sums,
@@ -37,7 +37,7 @@ pub(crate) fn column_sums<T: Stored>(path: Path, x: &[T], channels: usize) -> Ve
 
 /// The mean of each image's rows: `[n, positions, channels]` to `[n, channels]`.
 pub(crate) fn image_means<T: Stored>(
-    path: Path,
+    isa: Isa,
     x: &[T],
     positions: usize,
     channels: usize,
@@ -49,7 +49,7 @@ pub(crate) fn image_means<T: Stored>(
         .par_chunks_mut(channels.max(1))
         .zip(x.par_chunks(image.max(1)))
         .for_each(|(sums, rows)| {
-            T::run(path, AddRows { rows, sums });
+            T::run(isa, AddRows { rows, sums });
             for sum in sums {
                 *sum *= scale;
             }
@@ -119,7 +119,7 @@ pub(crate) fn narrowed<A: Stored, B: Stored<Real = A::Real>>(x: &[A]) -> Vec<B> 
     unsafe {
         filled_by(x.len(), CHUNK, |i, out: *mut B, len| {
             let x = &x[i * CHUNK..][..len];
-            Path::best().run_bf16(Convert { x, out });
+            Isa::best().run_bf16(Convert { x, out });
         })
     }
 }
@@ -142,4 +142,53 @@ impl<A: Stored, B: Stored<Real = A::Real>> Kernel<A::Real> for Convert<'_, A, B>
             }
         }
     }
+}
+
+/// The maxima of each image's channels over all positions, `[n, positions, channels]` to `[n, channels]`, and the
+/// position of each: the first of equals; a NaN wins.
+pub(crate) fn image_maxima<T: Stored>(
+    x: &[T],
+    positions: usize,
+    channels: usize,
+) -> (Vec<T::Real>, Vec<u32>) {
+    let image = positions * channels;
+    let mut y = vec![T::Real::default(); x.len() / positions.max(1)];
+    let mut places = vec![0u32; y.len()];
+    y.par_chunks_mut(channels.max(1))
+        .zip(places.par_chunks_mut(channels.max(1)))
+        .zip(x.par_chunks(image.max(1)))
+        .for_each(|((y, places), x)| {
+            for (best, &x) in y.iter_mut().zip(x) {
+                *best = x.widen();
+            }
+            for (position, x) in x.chunks_exact(channels).enumerate().skip(1) {
+                for ((best, at), &x) in y.iter_mut().zip(places.iter_mut()).zip(x) {
+                    let value = x.widen();
+                    #[allow(clippy::eq_op)]
+                    let wins = (value > *best) | (value != value);
+                    *best = if wins { value } else { *best };
+                    *at = if wins { position as u32 } else { *at };
+                }
+            }
+        });
+    (y, places)
+}
+
+/// The gradient of the input of [`image_maxima`].
+pub(crate) fn image_maxima_gradient<T: Stored>(
+    dy: &[T::Real],
+    places: &[u32],
+    positions: usize,
+    channels: usize,
+) -> Vec<T> {
+    let mut dx = vec![T::default(); dy.len() * positions];
+    dx.par_chunks_mut((positions * channels).max(1))
+        .zip(dy.par_chunks(channels.max(1)))
+        .zip(places.par_chunks(channels.max(1)))
+        .for_each(|((dx, dy), places)| {
+            for (c, (&dy, &place)) in dy.iter().zip(places).enumerate() {
+                dx[place as usize * channels + c] = T::narrow(dy);
+            }
+        });
+    dx
 }

@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::dispatch::{Kernel, Path};
-use super::lanes::{Lanes, MAX_COUNT, Real};
+use super::simd::isa::{Isa, Kernel};
+use super::simd::lanes::{Lanes, MAX_COUNT, Real};
 
 /// Rows of one task.
 const BLOCK: usize = 32;
@@ -69,9 +69,9 @@ unsafe fn store<V: Lanes>(value: V, row: &mut [V::Scalar], i: usize, count: usiz
 }
 
 /// Softmax of each row of `x` `[rows, cols]`.
-pub(crate) fn softmax<T: Real>(path: Path, x: &[T], cols: usize) -> Vec<T> {
+pub(crate) fn softmax<T: Real>(isa: Isa, x: &[T], cols: usize) -> Vec<T> {
     let mut y = x.to_vec();
-    by_rows(&mut y, cols, |_, rows| path.run(Softmax { rows, cols }));
+    by_rows(&mut y, cols, |_, rows| isa.run(Softmax { rows, cols }));
     y
 }
 
@@ -112,11 +112,11 @@ impl<T: Real> Kernel<T> for Softmax<'_, T> {
 }
 
 /// The gradient of [`softmax`]: y·(dy − Σ dy·y) for each row of its result `y`.
-pub(crate) fn softmax_gradient<T: Real>(path: Path, y: &[T], dy: &[T], cols: usize) -> Vec<T> {
+pub(crate) fn softmax_gradient<T: Real>(isa: Isa, y: &[T], dy: &[T], cols: usize) -> Vec<T> {
     let mut dx = y.to_vec();
     by_rows(&mut dx, cols, |first, rows| {
         let dy = &dy[first * cols..][..rows.len()];
-        path.run(SoftmaxGradient { rows, dy, cols });
+        isa.run(SoftmaxGradient { rows, dy, cols });
     });
     dx
 }
@@ -151,13 +151,13 @@ impl<T: Real> Kernel<T> for SoftmaxGradient<'_, T> {
 
 /// Each row of `x` `[rows, cols]` with its mean taken out and divided by √(variance + eps); and, row by row,
 /// 1/√(variance + eps).
-pub(crate) fn normalize<T: Real>(path: Path, x: &[T], cols: usize, eps: f64) -> (Vec<T>, Vec<T>) {
+pub(crate) fn normalize<T: Real>(isa: Isa, x: &[T], cols: usize, eps: f64) -> (Vec<T>, Vec<T>) {
     let mut y = x.to_vec();
     let mut inverse = vec![T::default(); x.len() / cols.max(1)];
     y.par_chunks_mut(BLOCK * cols.max(1))
         .zip(inverse.par_chunks_mut(BLOCK))
         .for_each(|(rows, inverse)| {
-            path.run(Normalize {
+            isa.run(Normalize {
                 rows,
                 inverse,
                 eps,
@@ -208,7 +208,7 @@ impl<T: Real> Kernel<T> for Normalize<'_, T> {
 /// The gradient of [`normalize`]'s input, given its results and the gradient `dy` of the normal values:
 /// (dy − mean(dy) − y·mean(dy·y))·inverse.
 pub(crate) fn normalize_gradient<T: Real>(
-    path: Path,
+    isa: Isa,
     y: &[T],
     inverse: &[T],
     dy: &[T],
@@ -216,7 +216,7 @@ pub(crate) fn normalize_gradient<T: Real>(
 ) -> Vec<T> {
     let mut dx = y.to_vec();
     by_rows(&mut dx, cols, |first, rows| {
-        path.run(NormalizeGradient {
+        isa.run(NormalizeGradient {
             dy: &dy[first * cols..][..rows.len()],
             inverse: &inverse[first..],
             rows,

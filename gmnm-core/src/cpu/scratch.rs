@@ -29,13 +29,13 @@ struct Line {
 const ZERO: Line = Line { _bytes: [0; 64] };
 
 /// An aligned buffer.
-pub(super) struct Aligned {
+pub(crate) struct Aligned {
     lines: Vec<Line>,
 }
 
 impl Aligned {
     /// `len` elements, all zero.
-    pub(super) fn zeros<T: Plain>(len: usize) -> Self {
+    pub(crate) fn zeros<T: Plain>(len: usize) -> Self {
         Self {
             lines: vec![ZERO; (len * size_of::<T>()).div_ceil(64)],
         }
@@ -45,7 +45,7 @@ impl Aligned {
     ///
     /// # Panics
     /// When the buffer is shorter.
-    pub(super) fn slice<T: Plain>(&self, len: usize) -> &[T] {
+    pub(crate) fn slice<T: Plain>(&self, len: usize) -> &[T] {
         assert!(len * size_of::<T>() <= self.lines.len() * 64);
         // SAFETY: the lines are initialised, long enough and aligned, and every bit pattern is valid.
         unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), len) }
@@ -55,7 +55,7 @@ impl Aligned {
     ///
     /// # Panics
     /// When the buffer is shorter.
-    pub(super) fn slice_mut<T: Plain>(&mut self, len: usize) -> &mut [T] {
+    pub(crate) fn slice_mut<T: Plain>(&mut self, len: usize) -> &mut [T] {
         assert!(len * size_of::<T>() <= self.lines.len() * 64);
         // SAFETY: as in `slice`, and borrowed mutably.
         unsafe { std::slice::from_raw_parts_mut(self.lines.as_mut_ptr().cast(), len) }
@@ -69,7 +69,7 @@ thread_local! {
 
 /// Calls `f` with a buffer of `len` elements of this thread's. They hold whatever the last use left. Nested calls get
 /// buffers of their own, the same ones each time.
-pub(super) fn with_scratch<T: Plain, R>(len: usize, f: impl FnOnce(&mut [T]) -> R) -> R {
+pub(crate) fn with_scratch<T: Plain, R>(len: usize, f: impl FnOnce(&mut [T]) -> R) -> R {
     let lines = BUFFERS.with_borrow_mut(Vec::pop).unwrap_or_default();
     let mut buffer = Aligned { lines };
     let lines = (len * size_of::<T>()).div_ceil(64);
@@ -82,7 +82,7 @@ pub(super) fn with_scratch<T: Plain, R>(len: usize, f: impl FnOnce(&mut [T]) -> 
 }
 
 /// [`with_scratch`] for two buffers.
-pub(super) fn with_two_scratches<A: Plain, B: Plain, R>(
+pub(crate) fn with_two_scratches<A: Plain, B: Plain, R>(
     (first, second): (usize, usize),
     f: impl FnOnce(&mut [A], &mut [B]) -> R,
 ) -> R {

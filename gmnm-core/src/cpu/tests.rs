@@ -1,17 +1,18 @@
-//! Every kernel on every path that this processor has, in f32 against sums in f64.
+//! Every kernel on every instruction set that this processor has, in f32 against sums in f64.
 
-use super::activation::Activation;
 use super::batch_norm::{self, Coefficients};
 use super::batch_norm_pool;
 use super::conv;
-use super::conv_geometry::Geometry;
-use super::conv_weight::weight_gradient;
-use super::dispatch::{Kernel, Path};
-use super::lanes::{Lanes, Real};
-use super::pool::PoolGeometry;
-use super::products::Products;
-use super::stored::Stored;
-use super::{reduce, winograd, winograd_weight};
+use super::conv::geometry::Geometry;
+use super::conv::weight::weight_gradient;
+use super::conv::{winograd, winograd_weight};
+use super::product::products::Products;
+use super::reduce;
+use super::simd::activation::Activation;
+use super::simd::isa::{Isa, Kernel};
+use super::simd::lanes::{Lanes, Real};
+use super::simd::stored::Stored;
+use super::windows::PoolGeometry;
 use crate::rng::Philox;
 use half::bf16;
 
@@ -69,9 +70,9 @@ fn products(g: &Geometry, mut f: impl FnMut(usize, usize, usize)) {
     }
 }
 
-/// The errors of the forward pass and of both gradients on `path`.
+/// The errors of the forward pass and of both gradients on `isa`.
 pub(super) fn convolution_errors<T: Stored>(
-    path: Path,
+    isa: Isa,
     products_in: Products,
     g: &Geometry,
 ) -> [f64; 3] {
@@ -91,14 +92,14 @@ pub(super) fn convolution_errors<T: Stored>(
     });
     [
         difference(
-            &conv::forward(path, products_in, g, &x, &weight, Some(&bias)),
+            &conv::forward(isa, products_in, g, &x, &weight, Some(&bias)),
             &y,
         ),
         difference(
-            &conv::input_gradient(path, products_in, g, &dy, &weight, None),
+            &conv::input_gradient(isa, products_in, g, &dy, &weight, None),
             &dx,
         ),
-        difference(&weight_gradient(path, products_in, g, &x, &dy), &dw),
+        difference(&weight_gradient(isa, products_in, g, &x, &dy), &dw),
     ]
 }
 
@@ -122,13 +123,13 @@ pub(super) fn shapes() -> Vec<Geometry> {
 
 #[test]
 fn convolution_agrees_with_f64_on_every_path() {
-    for path in Path::available() {
+    for isa in Isa::available() {
         for g in shapes() {
-            for error in convolution_errors::<f32>(path, Products::Full, &g) {
-                assert!(error < 2e-6, "{path:?} {g:?}: {error:e}");
+            for error in convolution_errors::<f32>(isa, Products::Full, &g) {
+                assert!(error < 2e-6, "{isa:?} {g:?}: {error:e}");
             }
-            for error in convolution_errors::<f64>(path, Products::Full, &g) {
-                assert!(error < 1e-13, "{path:?} {g:?}: {error:e}");
+            for error in convolution_errors::<f64>(isa, Products::Full, &g) {
+                assert!(error < 1e-13, "{isa:?} {g:?}: {error:e}");
             }
         }
     }
@@ -147,13 +148,13 @@ proptest::proptest! {
         let fits = |size: usize, taps: usize| size + 2 * padding > dilation * (taps - 1);
         proptest::prop_assume!(fits(h, kernel.0) && fits(w, kernel.1));
         let g = geometry((n, h, w), channels, kernel, (stride, padding, dilation));
-        for path in Path::available() {
-            for error in convolution_errors::<f32>(path, Products::Full, &g) {
-                proptest::prop_assert!(error < 2e-6, "{:?} {:?}: {:e}", path, g, error);
+        for isa in Isa::available() {
+            for error in convolution_errors::<f32>(isa, Products::Full, &g) {
+                proptest::prop_assert!(error < 2e-6, "{:?} {:?}: {:e}", isa, g, error);
             }
             for (products, bound) in [(Products::Half, HALF), (Products::Split, SPLIT)] {
-                for error in convolution_errors::<f32>(path, products, &g) {
-                    proptest::prop_assert!(error < bound, "{:?} {:?}: {:e}", path, g, error);
+                for error in convolution_errors::<f32>(isa, products, &g) {
+                    proptest::prop_assert!(error < bound, "{:?} {:?}: {:e}", isa, g, error);
                 }
             }
         }
@@ -166,9 +167,9 @@ proptest::proptest! {
         padding in 0usize..3,
     ) {
         let g = geometry((n, h, w), (input * 16, out * 16), (3, 3), (1, padding, 1));
-        for path in Path::available() {
-            for error in convolution_errors::<f32>(path, Products::Full, &g) {
-                proptest::prop_assert!(error < 2e-5, "{:?} {:?}: {:e}", path, g, error);
+        for isa in Isa::available() {
+            for error in convolution_errors::<f32>(isa, Products::Full, &g) {
+                proptest::prop_assert!(error < 2e-5, "{:?} {:?}: {:e}", isa, g, error);
             }
         }
     }
@@ -176,17 +177,17 @@ proptest::proptest! {
 
 #[test]
 fn winograd_agrees_with_f64_on_every_path() {
-    for path in Path::available() {
+    for isa in Isa::available() {
         for g in [
             geometry((16, 8, 8), (32, 32), (3, 3), (1, 1, 1)),
             geometry((17, 7, 8), (32, 64), (3, 3), (1, 0, 1)),
             geometry((2, 22, 26), (96, 32), (3, 3), (1, 2, 1)),
             geometry((1, 33, 34), (48, 80), (3, 3), (1, 1, 1)),
         ] {
-            let errors = convolution_errors::<f32>(path, Products::Full, &g);
+            let errors = convolution_errors::<f32>(isa, Products::Full, &g);
             assert!(
                 errors.iter().all(|&e| e < 1e-5),
-                "{path:?} {g:?}: {errors:?}"
+                "{isa:?} {g:?}: {errors:?}"
             );
             // In f64 the tiles must be exact; they are not chosen there on their own.
             let (x, weight, dy) = (
@@ -196,16 +197,16 @@ fn winograd_agrees_with_f64_on_every_path() {
             );
             let pairs = [
                 (
-                    winograd::forward(path, Products::Full, &g, &x, &weight, None),
-                    conv::forward(path, Products::Full, &g, &x, &weight, None),
+                    winograd::forward(isa, Products::Full, &g, &x, &weight, None),
+                    conv::forward(isa, Products::Full, &g, &x, &weight, None),
                 ),
                 (
-                    winograd::input_gradient(path, Products::Full, &g, &dy, &weight, None),
-                    conv::input_gradient(path, Products::Full, &g, &dy, &weight, None),
+                    winograd::input_gradient(isa, Products::Full, &g, &dy, &weight, None),
+                    conv::input_gradient(isa, Products::Full, &g, &dy, &weight, None),
                 ),
                 (
-                    winograd_weight::weight_gradient(path, Products::Full, &g, &x, &dy),
-                    weight_gradient(path, Products::Full, &g, &x, &dy),
+                    winograd_weight::weight_gradient(isa, Products::Full, &g, &x, &dy),
+                    weight_gradient(isa, Products::Full, &g, &x, &dy),
                 ),
             ];
             for (tiled, direct) in pairs {
@@ -231,31 +232,31 @@ fn convolution_in_bf16_agrees_with_f64_on_every_path() {
     let check = |errors: [f64; 3], bound: f64, what: &dyn std::fmt::Debug| {
         assert!(errors.iter().all(|&e| e < bound), "{what:?}: {errors:?}");
     };
-    for path in Path::available() {
+    for isa in Isa::available() {
         for g in &tiled {
-            assert!(winograd::applies::<f32>(path, g));
+            assert!(winograd::applies::<f32>(isa, g));
         }
         for g in shapes().iter().chain(&tiled) {
-            let what = (path, g);
+            let what = (isa, g);
             check(
-                convolution_errors::<f32>(path, Products::Half, g),
+                convolution_errors::<f32>(isa, Products::Half, g),
                 HALF,
                 &what,
             );
             check(
-                convolution_errors::<f32>(path, Products::Split, g),
+                convolution_errors::<f32>(isa, Products::Split, g),
                 SPLIT,
                 &what,
             );
             check(
-                convolution_errors::<bf16>(path, Products::Half, g),
+                convolution_errors::<bf16>(isa, Products::Half, g),
                 HALF,
                 &what,
             );
         }
         for g in shapes().iter().chain(&tiled) {
-            let errors = convolution_errors::<bf16>(path, Products::Full, g);
-            check(errors, ROUNDED, &(path, g));
+            let errors = convolution_errors::<bf16>(isa, Products::Full, g);
+            check(errors, ROUNDED, &(isa, g));
         }
     }
 }
@@ -291,16 +292,16 @@ fn every_path_rounds_to_the_nearest_bf16() {
         *x = f32::from_bits(bits);
     }
     let expected: Vec<bf16> = x.iter().map(|&x| bf16::from_f32(x)).collect();
-    for path in Path::available() {
+    for isa in Isa::available() {
         let mut halves = vec![bf16::ZERO; x.len()];
         let mut rounded = vec![0f32; x.len()];
-        path.run_bf16(Round(&x, &mut halves, &mut rounded));
+        isa.run_bf16(Round(&x, &mut halves, &mut rounded));
         for ((half, rounded), expected) in halves.iter().zip(&rounded).zip(&expected) {
             let same =
                 |x: bf16| x.to_bits() == expected.to_bits() || (x.is_nan() && expected.is_nan());
             assert!(
                 same(*half) && same(bf16::from_f32(*rounded)),
-                "{path:?} {expected}"
+                "{isa:?} {expected}"
             );
         }
     }
@@ -326,10 +327,10 @@ fn check_threads(g: &Geometry) {
             .build()
             .unwrap();
         pool.install(|| {
-            let path = Path::best();
-            let y = conv::forward(path, Products::Full, g, &x, &weight, None);
-            let dx = conv::input_gradient(path, Products::Full, g, &dy, &weight, None);
-            [y, dx, weight_gradient(path, Products::Full, g, &x, &dy)]
+            let isa = Isa::best();
+            let y = conv::forward(isa, Products::Full, g, &x, &weight, None);
+            let dx = conv::input_gradient(isa, Products::Full, g, &dy, &weight, None);
+            [y, dx, weight_gradient(isa, Products::Full, g, &x, &dy)]
         })
     };
     let one = run(1);
@@ -367,7 +368,7 @@ fn to_f64(x: &[f32]) -> Vec<f64> {
 
 #[test]
 fn batch_norm_in_f32_agrees_with_f64_on_every_path() {
-    for path in Path::available() {
+    for isa in Isa::available() {
         for (rows, channels) in [
             (1, 1),
             (7, 3),
@@ -380,20 +381,20 @@ fn batch_norm_in_f32_agrees_with_f64_on_every_path() {
             let x = random::<f32>(rows * channels, 1);
             let dy = random::<f32>(rows * channels, 2);
             let (x64, dy64) = (to_f64(&x), to_f64(&dy));
-            let (mean, var) = batch_norm::moments(path, &x, channels);
-            let (mean64, var64) = batch_norm::moments(Path::Portable, &x64, channels);
+            let (mean, var) = batch_norm::moments(isa, &x, channels);
+            let (mean64, var64) = batch_norm::moments(Isa::Portable, &x64, channels);
             assert!(difference(&mean, &mean64) < 1e-6 && difference(&var, &var64) < 1e-6);
             let c = coefficients(channels);
             for activation in ACTIVATIONS {
-                let y = batch_norm::forward(path, &x, &c, activation);
-                let y64 = batch_norm::forward(Path::Portable, &x64, &c, activation);
-                assert!(difference(&y, &y64) < 1e-6, "{path:?} {activation:?}");
-                let g = batch_norm::backward(path, &x, &dy, &c, activation, true, true);
+                let y = batch_norm::forward(isa, &x, &c, activation);
+                let y64 = batch_norm::forward(Isa::Portable, &x64, &c, activation);
+                assert!(difference(&y, &y64) < 1e-6, "{isa:?} {activation:?}");
+                let g = batch_norm::backward(isa, &x, &dy, &c, activation, true, true);
                 let g64 =
-                    batch_norm::backward(Path::Portable, &x64, &dy64, &c, activation, true, true);
+                    batch_norm::backward(Isa::Portable, &x64, &dy64, &c, activation, true, true);
                 assert!(
                     difference(&g.input, &g64.input) < 2e-6,
-                    "{path:?} {activation:?}"
+                    "{isa:?} {activation:?}"
                 );
                 assert!(difference(&g.scale, &g64.scale) < 2e-6);
                 assert!(difference(&g.shift, &g64.shift) < 2e-6);
@@ -404,7 +405,7 @@ fn batch_norm_in_f32_agrees_with_f64_on_every_path() {
 
 #[test]
 fn pooled_batch_norm_in_f32_agrees_with_f64_on_every_path() {
-    for path in Path::available() {
+    for isa in Isa::available() {
         for (n, h, w, c, kernel) in [
             (1, 2, 2, 1, 2),
             (2, 5, 7, 9, 2),
@@ -418,11 +419,11 @@ fn pooled_batch_norm_in_f32_agrees_with_f64_on_every_path() {
             let (x64, dy64) = (to_f64(&x), to_f64(&dy));
             let coefficients = coefficients(c);
             for activation in ACTIVATIONS {
-                let (y, places) = batch_norm_pool::forward(path, &g, &x, &coefficients, activation);
+                let (y, places) = batch_norm_pool::forward(isa, &g, &x, &coefficients, activation);
                 let (y64, _) =
-                    batch_norm_pool::forward(Path::Portable, &g, &x64, &coefficients, activation);
+                    batch_norm_pool::forward(Isa::Portable, &g, &x64, &coefficients, activation);
                 assert!(difference(&y, &y64) < 1e-6);
-                let unpooled = batch_norm::forward(path, &x, &coefficients, activation);
+                let unpooled = batch_norm::forward(isa, &x, &coefficients, activation);
                 for (i, (&y, &place)) in y.iter().zip(&places).enumerate() {
                     let (c, column) = (i % g.c, i / g.c % g.ow * kernel);
                     let row = i / g.c / g.ow / g.oh * h + i / g.c / g.ow % g.oh * kernel;
@@ -438,7 +439,7 @@ fn pooled_batch_norm_in_f32_agrees_with_f64_on_every_path() {
                     batch_statistics: true,
                     input_wanted: true,
                 };
-                let g32 = batch_norm_pool::backward(path, &g, &backward);
+                let g32 = batch_norm_pool::backward(isa, &g, &backward);
                 let backward = batch_norm_pool::Backward {
                     x: &x64,
                     dy: &dy64,
@@ -448,7 +449,7 @@ fn pooled_batch_norm_in_f32_agrees_with_f64_on_every_path() {
                     batch_statistics: true,
                     input_wanted: true,
                 };
-                let g64 = batch_norm_pool::backward(Path::Portable, &g, &backward);
+                let g64 = batch_norm_pool::backward(Isa::Portable, &g, &backward);
                 assert!(difference(&g32.input, &g64.input) < 2e-6);
                 assert!(difference(&g32.scale, &g64.scale) < 2e-6);
                 assert!(difference(&g32.shift, &g64.shift) < 2e-6);
@@ -459,13 +460,13 @@ fn pooled_batch_norm_in_f32_agrees_with_f64_on_every_path() {
 
 #[test]
 fn sums_in_f32_agree_with_f64_on_every_path() {
-    for path in Path::available() {
+    for isa in Isa::available() {
         for (rows, channels) in [(1, 1), (1000, 3), (700, 10), (64, 64)] {
             let x = random::<f32>(rows * channels, 1);
-            let sums = reduce::column_sums(path, &to_f64(&x), channels);
-            assert!(difference(&reduce::column_sums(path, &x, channels), &sums) < 1e-6);
-            let means = reduce::image_means(path, &to_f64(&x), rows, channels);
-            assert!(difference(&reduce::image_means(path, &x, rows, channels), &means) < 1e-6);
+            let sums = reduce::column_sums(isa, &to_f64(&x), channels);
+            assert!(difference(&reduce::column_sums(isa, &x, channels), &sums) < 1e-6);
+            let means = reduce::image_means(isa, &to_f64(&x), rows, channels);
+            assert!(difference(&reduce::image_means(isa, &x, rows, channels), &means) < 1e-6);
         }
     }
 }

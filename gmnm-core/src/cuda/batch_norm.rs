@@ -2,9 +2,8 @@
 
 use candle_core::{D, DType, Result, Tensor};
 
-use super::machine::{Argument, Grid, Machine};
-use crate::cpu::batch_norm_pool::MAX_KERNEL;
-use crate::cpu::pool::PoolGeometry;
+use super::launch::{Argument, Grid, KernelDevice};
+use crate::cpu::windows::{MAX_KERNEL, PoolGeometry};
 use crate::ops::tape::{Backward, recorded};
 use crate::ops::{Activation, BatchNormConfig};
 
@@ -14,7 +13,7 @@ const ROWS: usize = 8;
 
 /// A batch norm of these sizes.
 pub(crate) struct BatchNorm {
-    machine: Machine,
+    device: KernelDevice,
     rows: usize,
     channels: usize,
     config: BatchNormConfig,
@@ -36,7 +35,7 @@ impl BatchNorm {
     /// The op, if there are kernels for it: activations in f32 or bf16, all else in f32, windows up to 16 wide. Shapes
     /// were checked.
     pub(crate) fn new(
-        machine: Machine,
+        device: KernelDevice,
         operands: &Operands,
         config: &BatchNormConfig,
         pool: Option<PoolGeometry>,
@@ -50,7 +49,7 @@ impl BatchNorm {
             && pool.is_none_or(|g| g.kernel <= MAX_KERNEL);
         let channels = x.dim(D::Minus1)?;
         Ok(fits.then_some(Self {
-            machine,
+            device,
             rows: x.elem_count() / channels,
             channels,
             config: *config,
@@ -75,10 +74,10 @@ impl BatchNorm {
             None => x.dims().to_vec(),
         };
         let mut places = match self.pool {
-            Some(_) => Some(self.machine.room(dims.as_slice(), DType::U8)?),
+            Some(_) => Some(self.device.buffer(dims.as_slice(), DType::U8)?),
             None => None,
         };
-        let mut y = self.machine.room(dims, x.dtype())?;
+        let mut y = self.device.buffer(dims, x.dtype())?;
         let (grid, share_rows) = self.shares(self.output_rows());
         let start = [
             Argument::Read(&x),
@@ -110,7 +109,7 @@ impl BatchNorm {
             }
         }
         let done = Done {
-            places: places.map(|room| room.tensor()),
+            places: places.map(|buffer| buffer.tensor()),
             statistics,
             op: self,
         };
@@ -146,7 +145,7 @@ impl BatchNorm {
     /// Blocks that share `rows`, and the rows of each share.
     fn shares(&self, rows: usize) -> (Grid, usize) {
         let tiles = self.channels.div_ceil(CHANNELS);
-        let wanted = (4 * self.machine.blocks()).div_ceil(tiles);
+        let wanted = (4 * self.device.blocks()).div_ceil(tiles);
         let share = rows.div_ceil(wanted).next_multiple_of(ROWS);
         let grid = Grid {
             blocks: [tiles, rows.div_ceil(share), 1],
@@ -156,7 +155,7 @@ impl BatchNorm {
     }
 
     /// # Safety
-    /// As of [`Machine::launch`].
+    /// As of [`KernelDevice::launch`].
     unsafe fn launch(
         &self,
         kernel: &str,
@@ -166,18 +165,18 @@ impl BatchNorm {
     ) -> Result<()> {
         let kernel = format!("{kernel}_{}", dtype.as_str());
         // SAFETY: the caller's.
-        unsafe { self.machine.launch(&kernel, grid, arguments) }
+        unsafe { self.device.launch(&kernel, grid, arguments) }
     }
 
     /// Means and inverse standard deviations, `[2, channels]`.
     fn statistics(&self, x: &Tensor, [mean, var]: [&Tensor; 2]) -> Result<Tensor> {
         let channels = self.channels;
-        let mut statistics = self.machine.room((2, channels), DType::F32)?;
+        let mut statistics = self.device.buffer((2, channels), DType::F32)?;
         if !self.train {
             let (mean, var) = (mean.contiguous()?, var.contiguous()?);
             // SAFETY: the kernel's arguments; all hold a number for each channel.
             unsafe {
-                self.machine.launch(
+                self.device.launch(
                     "batch_norm_running",
                     Grid::of_elements(channels),
                     &mut [
@@ -193,7 +192,7 @@ impl BatchNorm {
         }
         let (grid, share_rows) = self.shares(self.rows);
         let count = grid.blocks[1];
-        let mut shares = self.machine.room((count, 2, channels), DType::F32)?;
+        let mut shares = self.device.buffer((count, 2, channels), DType::F32)?;
         // SAFETY: the kernels' arguments; each block writes its share.
         unsafe {
             self.launch(
@@ -268,9 +267,9 @@ impl Backward for Done {
         let channels = op.channels;
         let (grid, share_rows) = op.shares(op.output_rows());
         let count = grid.blocks[1];
-        let mut shares = op.machine.room((count, 2, channels), DType::F32)?;
-        let mut bias_sum = op.machine.room(channels, DType::F32)?;
-        let mut weight_sum = op.machine.room(channels, DType::F32)?;
+        let mut shares = op.device.buffer((count, 2, channels), DType::F32)?;
+        let mut bias_sum = op.device.buffer(channels, DType::F32)?;
+        let mut weight_sum = op.device.buffer(channels, DType::F32)?;
         let common = || {
             [
                 Argument::Read(x),
@@ -293,7 +292,7 @@ impl Backward for Done {
         // SAFETY: the kernels' arguments; each block writes its share.
         unsafe {
             op.launch("batch_norm_sums", x.dtype(), grid, &mut sums)?;
-            op.machine.launch(
+            op.device.launch(
                 "batch_norm_total",
                 Grid::of_elements(channels),
                 &mut [
@@ -307,7 +306,7 @@ impl Backward for Done {
         }
         let (bias_sum, weight_sum) = (bias_sum.tensor(), weight_sum.tensor());
         let dx = if x.track_op() {
-            let mut dx = op.machine.room(x.shape(), x.dtype())?;
+            let mut dx = op.device.buffer(x.shape(), x.dtype())?;
             let (grid, share_rows) = op.shares(op.rows);
             let mut all: Vec<Argument> = common().into_iter().collect();
             all.extend([

@@ -7,7 +7,7 @@ use candle_core::{DType, Device, Result, Shape, Storage, Tensor};
 use half::bf16;
 
 use super::cudnn::{Element, Plan};
-use crate::cpu::conv_geometry::Geometry;
+use crate::cpu::conv::geometry::Geometry;
 use crate::ops::tape::{Backward, recorded};
 
 /// A convolution or its transpose.

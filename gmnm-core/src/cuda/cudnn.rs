@@ -18,7 +18,7 @@ use candle_core::cuda_backend::{CudaDType, DeviceId};
 use candle_core::{CudaDevice, DType, Error, Layout, Result, Storage, Tensor, WithDType};
 use half::bf16;
 
-use crate::cpu::conv_geometry::Geometry;
+use crate::cpu::conv::geometry::Geometry;
 
 const LAYOUT: sys::cudnnTensorFormat_t = sys::cudnnTensorFormat_t::CUDNN_TENSOR_NHWC;
 

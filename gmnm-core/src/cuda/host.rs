@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use candle_core::{CpuStorage, DType, Result, Shape, Storage};
 use half::bf16;
 
-use super::machine::{Driver, Grid, Raw};
+use super::launch::{Driver, Grid, Raw};
 use super::{KERNELS, SOURCE};
 use crate::ops::route::forced;
 
@@ -230,22 +230,22 @@ mod tests {
     use candle_core::{DType, Device, Result, Tensor};
 
     use super::has_compiler;
-    use crate::cuda::Machine;
-    use crate::cuda::machine::{Argument, Grid};
+    use crate::cuda::KernelDevice;
+    use crate::cuda::launch::{Argument, Grid};
     use crate::ops::route::forced::{Route, along};
 
     /// What `kernel` writes with three blocks of 64 threads.
     fn launched(kernel: &str) -> Result<Vec<f32>> {
         let x = Tensor::zeros(1, DType::F32, &Device::Cpu)?;
-        let machine = along(Route::Emulated, || Machine::of(&x))?.expect("asked for");
-        let mut room = machine.room(3 * 64, DType::F32)?;
+        let device = along(Route::Emulated, || KernelDevice::of(&x))?.expect("asked for");
+        let mut buffer = device.buffer(3 * 64, DType::F32)?;
         let grid = Grid {
             blocks: [3, 1, 1],
             threads: 64,
         };
         // SAFETY: the kernels take one array, and their faults stay within the pages around it.
-        unsafe { machine.launch(kernel, grid, &mut [Argument::Write(&mut room)])? };
-        room.tensor().to_vec1()
+        unsafe { device.launch(kernel, grid, &mut [Argument::Write(&mut buffer)])? };
+        buffer.tensor().to_vec1()
     }
 
     #[test]

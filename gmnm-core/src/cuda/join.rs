@@ -2,14 +2,14 @@
 
 use candle_core::{DType, Result, Tensor};
 
-use super::machine::{Argument, Grid, Machine};
+use super::launch::{Argument, Grid, KernelDevice};
 use crate::ops::tape::{Backward, recorded};
 
 /// The elements of two or three `parts` as one axis, if there is a kernel for them: all in f32.
 ///
 /// # Errors
 /// When the launch fails.
-pub(crate) fn join(machine: &Machine, parts: &[&Tensor]) -> Result<Option<Tensor>> {
+pub(crate) fn join(device: &KernelDevice, parts: &[&Tensor]) -> Result<Option<Tensor>> {
     let fits = matches!(parts.len(), 2 | 3)
         && parts
             .iter()
@@ -21,10 +21,10 @@ pub(crate) fn join(machine: &Machine, parts: &[&Tensor]) -> Result<Option<Tensor
     let parts: Vec<Tensor> = parts.collect::<Result<_>>()?;
     let counts = [0, 1, 2].map(|i| parts.get(i).map_or(0, Tensor::elem_count));
     let total = counts.iter().sum();
-    let mut to = machine.room(total, DType::F32)?;
+    let mut to = device.buffer(total, DType::F32)?;
     // SAFETY: the kernel's arguments; each array has the elements that its count says, the last none where it is null.
     unsafe {
-        machine.launch(
+        device.launch(
             "join_f32",
             Grid::of_elements(total),
             &mut [

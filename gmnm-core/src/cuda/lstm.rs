@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Result, Tensor};
 
-use super::machine::{Argument, Grid, Machine};
+use super::launch::{Argument, Grid, KernelDevice};
 use crate::cpu::lstm::Sizes;
 use crate::ops::join;
 use crate::ops::tape::{Backward, recorded};
@@ -15,7 +15,7 @@ const MOST_HIDDEN: usize = 512;
 
 /// A layer of these sizes, in f32.
 pub(crate) struct Lstm {
-    machine: Machine,
+    device: KernelDevice,
     sizes: Sizes,
 }
 
@@ -28,9 +28,9 @@ struct Parameters {
 
 impl Lstm {
     /// The op, if there are kernels for it: f32 throughout, at most [`MOST_HIDDEN`] features. Shapes were checked.
-    pub(crate) fn new(machine: Machine, sizes: Sizes, operands: &[&Tensor]) -> Option<Self> {
+    pub(crate) fn new(device: KernelDevice, sizes: Sizes, operands: &[&Tensor]) -> Option<Self> {
         let fits = operands.iter().all(|t| t.dtype() == DType::F32) && sizes.hidden <= MOST_HIDDEN;
-        fits.then_some(Self { machine, sizes })
+        fits.then_some(Self { device, sizes })
     }
 
     /// The hidden values after each step and, after them, the last cells, `[steps + 1, batch, hidden]`.
@@ -57,13 +57,13 @@ impl Lstm {
         } = self.split(&flat.detach())?;
         let products = self.rows(&x.detach())?.matmul(&input.t()?)?;
         let (h, c) = self.state(&state.detach())?;
-        let room = |shape| self.machine.room(shape, DType::F32);
-        let mut gates = room((steps, batch, 4 * hidden))?;
-        let mut cells = room((steps, batch, hidden))?;
-        let mut outputs = room((steps + 1, batch, hidden))?;
+        let buffer = |shape| self.device.buffer(shape, DType::F32);
+        let mut gates = buffer((steps, batch, 4 * hidden))?;
+        let mut cells = buffer((steps, batch, hidden))?;
+        let mut outputs = buffer((steps + 1, batch, hidden))?;
         // SAFETY: the kernel's arguments, of the lengths that the sizes say.
         unsafe {
-            self.machine.launch(
+            self.device.launch(
                 "lstm_forward",
                 self.grid(),
                 &mut [
@@ -164,11 +164,11 @@ impl Backward for Done {
         let rows = steps * batch;
         let parameters = op.split(&flat.detach())?;
         let (h0, c0) = op.state(&state.detach())?;
-        let mut slopes = op.machine.room((rows, 4 * hidden), DType::F32)?;
-        let mut first = op.machine.room(state.shape(), DType::F32)?;
+        let mut slopes = op.device.buffer((rows, 4 * hidden), DType::F32)?;
+        let mut first = op.device.buffer(state.shape(), DType::F32)?;
         // SAFETY: the kernel's arguments, of the lengths that the sizes say.
         unsafe {
-            op.machine.launch(
+            op.device.launch(
                 "lstm_backward",
                 op.grid(),
                 &mut [

@@ -2,22 +2,21 @@
 
 use candle_core::{DType, Result, Tensor};
 
-use super::machine::{Argument, Grid, Machine};
-use crate::cpu::batch_norm_pool::MAX_KERNEL;
-use crate::cpu::pool::PoolGeometry;
+use super::launch::{Argument, Grid, KernelDevice};
+use crate::cpu::windows::{MAX_KERNEL, PoolGeometry};
 use crate::ops::tape::{Backward, recorded};
 
 /// A pooling of this geometry.
 pub(crate) struct MaxPool2d {
-    machine: Machine,
+    device: KernelDevice,
     geometry: PoolGeometry,
 }
 
 impl MaxPool2d {
     /// The op, if there are kernels for it: f32 or bf16, windows up to 16 wide.
-    pub(crate) fn new(machine: Machine, x: &Tensor, geometry: PoolGeometry) -> Option<Self> {
+    pub(crate) fn new(device: KernelDevice, x: &Tensor, geometry: PoolGeometry) -> Option<Self> {
         let fits = matches!(x.dtype(), DType::F32 | DType::BF16) && geometry.kernel <= MAX_KERNEL;
-        fits.then_some(Self { machine, geometry })
+        fits.then_some(Self { device, geometry })
     }
 
     /// The maximum of each window.
@@ -27,8 +26,8 @@ impl MaxPool2d {
     pub(crate) fn apply(self, x: &Tensor) -> Result<Tensor> {
         let (x, g) = (x.contiguous()?, &self.geometry);
         let shape = (g.n, g.oh, g.ow, g.c);
-        let mut y = self.machine.room(shape, x.dtype())?;
-        let mut places = self.machine.room(shape, DType::U8)?;
+        let mut y = self.device.buffer(shape, x.dtype())?;
+        let mut places = self.device.buffer(shape, DType::U8)?;
         let count = g.n * g.oh * g.ow * g.c;
         let mut arguments = vec![
             Argument::Read(&x),
@@ -40,7 +39,7 @@ impl MaxPool2d {
         let kernel = format!("max_pool2d_forward_{}", x.dtype().as_str());
         // SAFETY: the kernel's arguments, of the lengths that the geometry says.
         unsafe {
-            self.machine
+            self.device
                 .launch(&kernel, Grid::of_elements(count), &mut arguments)?
         };
         let (storage, shape) = y.parts();
@@ -78,7 +77,7 @@ impl Backward for Done {
             candle_core::bail!("max_pool2d has an operand");
         };
         let dy = gradient.to_dtype(x.dtype())?.contiguous()?;
-        let mut dx = self.op.machine.room(x.shape(), x.dtype())?;
+        let mut dx = self.op.device.buffer(x.shape(), x.dtype())?;
         let mut arguments = vec![
             Argument::Read(&dy),
             Argument::Read(&self.places),
@@ -89,7 +88,7 @@ impl Backward for Done {
         let kernel = format!("max_pool2d_input_{}", x.dtype().as_str());
         let grid = Grid::of_elements(x.elem_count());
         // SAFETY: the kernel's arguments, of the lengths that the geometry says.
-        unsafe { self.op.machine.launch(&kernel, grid, &mut arguments)? };
+        unsafe { self.op.device.launch(&kernel, grid, &mut arguments)? };
         Ok(vec![Some(dx.tensor())])
     }
 }

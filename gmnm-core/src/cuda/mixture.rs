@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Result, Tensor};
 
-use super::machine::{Argument, Grid, Machine};
+use super::launch::{Argument, Grid, KernelDevice};
 use crate::Aggregation;
 use crate::ops::join;
 use crate::ops::tape::{Backward, recorded};
@@ -16,7 +16,7 @@ const SHARES: usize = 1 << 26;
 
 /// A mixture of these sizes.
 pub(crate) struct Mixture {
-    machine: Machine,
+    device: KernelDevice,
     rows: usize,
     d: usize,
     m: usize,
@@ -30,7 +30,7 @@ impl Mixture {
     /// The op for `x`, if there are kernels for it: activations in f32 or bf16, parameters in f32, at most 64
     /// projections of a component. Shapes were checked.
     pub(crate) fn new(
-        machine: Machine,
+        device: KernelDevice,
         x: &Tensor,
         [centers, projections, weight]: [&Tensor; 3],
         aggregation: Aggregation,
@@ -43,7 +43,7 @@ impl Mixture {
             && (summed || r <= TILE)
             && x.elem_count() > 0;
         Ok(fits.then_some(Self {
-            machine,
+            device,
             rows: x.elem_count() / d,
             d,
             m,
@@ -76,13 +76,13 @@ impl Mixture {
             *last = self.o;
         }
         let projected = self.projected(&flat)?;
-        let mut out = self.machine.room(dims, x.dtype())?;
+        let mut out = self.device.buffer(dims, x.dtype())?;
         let kernel = self.kernel("forward", x.dtype(), self.o);
         let [.., weight, bias] = self.parts();
         let [d, m, r, o] = self.sizes();
         // SAFETY: the kernel's arguments; each array has the length that the sizes say.
         unsafe {
-            self.machine.launch(
+            self.device.launch(
                 &kernel.name,
                 self.grid(kernel.width, self.o),
                 &mut [
@@ -127,9 +127,9 @@ impl Mixture {
 
     fn projected(&self, flat: &Tensor) -> Result<Projected> {
         let [d, m, r, _] = self.sizes();
-        let mut offset = self.machine.room(m * r, DType::F32)?;
+        let mut offset = self.device.buffer(m * r, DType::F32)?;
         let mut summed = match self.summed {
-            true => Some(self.machine.room((m, d), DType::F32)?),
+            true => Some(self.device.buffer((m, d), DType::F32)?),
             false => None,
         };
         let [centers, projections, ..] = self.parts();
@@ -139,14 +139,14 @@ impl Mixture {
         };
         // SAFETY: as the kernel's signature; it writes a row of w and an offset for each block.
         unsafe {
-            self.machine.launch(
+            self.device.launch(
                 "mixture_prepare",
                 grid,
                 &mut [
                     Argument::Part(flat, centers),
                     Argument::Part(flat, projections),
                     match &mut summed {
-                        Some(room) => Argument::Write(room),
+                        Some(buffer) => Argument::Write(buffer),
                         None => Argument::Nothing,
                     },
                     Argument::Write(&mut offset),
@@ -157,7 +157,7 @@ impl Mixture {
             )?;
         }
         Ok(Projected {
-            summed: summed.map(|room| room.tensor()),
+            summed: summed.map(|buffer| buffer.tensor()),
             offset: offset.tensor(),
         })
     }
@@ -183,13 +183,13 @@ impl Mixture {
     }
 
     fn input_gradient(&self, [x, flat, dy]: [&Tensor; 3], projected: &Projected) -> Result<Tensor> {
-        let mut dx = self.machine.room(x.shape(), x.dtype())?;
+        let mut dx = self.device.buffer(x.shape(), x.dtype())?;
         let kernel = self.kernel("input", x.dtype(), self.d);
         let [.., weight, _] = self.parts();
         let [d, m, r, o] = self.sizes();
         // SAFETY: the kernel's arguments; each array has the length that the sizes say.
         unsafe {
-            self.machine.launch(
+            self.device.launch(
                 &kernel.name,
                 self.grid(kernel.width, self.d),
                 &mut [
@@ -218,26 +218,26 @@ impl Mixture {
         let [d, m, r, o] = self.sizes();
         let length = m * r * d + m * r + m * o + o;
         let tiles = [m.div_ceil(TILE / r), d.max(o).div_ceil(TILE)];
-        let wanted = self.machine.blocks().div_ceil(tiles[0] * tiles[1]);
+        let wanted = self.device.blocks().div_ceil(tiles[0] * tiles[1]);
         let most = self.rows.div_ceil(ROWS).min((SHARES / length).max(1));
         let share_rows = self
             .rows
             .div_ceil(wanted.clamp(1, most))
             .next_multiple_of(ROWS);
         let shares = self.rows.div_ceil(share_rows);
-        let mut parts = self.machine.room((shares, length), DType::F32)?;
+        let mut parts = self.device.buffer((shares, length), DType::F32)?;
         let name = format!("mixture_parameters_{}", x.dtype().as_str());
         let [centers, _, weight, _] = self.parts();
         let grid = Grid {
             blocks: [tiles[0], tiles[1], shares],
             threads: 256,
         };
-        let mut total = self.machine.room(length, DType::F32)?;
-        let mut gradient = self.machine.room(flat.shape(), DType::F32)?;
+        let mut total = self.device.buffer(length, DType::F32)?;
+        let mut gradient = self.device.buffer(flat.shape(), DType::F32)?;
         // SAFETY: the kernels' arguments; each array has the length that the sizes say, and the blocks of a share write
         // all of it.
         unsafe {
-            self.machine.launch(
+            self.device.launch(
                 &name,
                 grid,
                 &mut [
@@ -256,7 +256,7 @@ impl Mixture {
                 ],
             )?;
             let parts = parts.tensor();
-            self.machine.launch(
+            self.device.launch(
                 "mixture_total",
                 Grid {
                     blocks: [length.div_ceil(32), 1, 1],
@@ -270,7 +270,7 @@ impl Mixture {
                 ],
             )?;
             let total = total.tensor();
-            self.machine.launch(
+            self.device.launch(
                 "mixture_gradients",
                 Grid::of_elements(m * d + o * m + o),
                 &mut [

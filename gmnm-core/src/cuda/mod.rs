@@ -4,10 +4,10 @@
 //! as it runs: a build needs no more of CUDA than candle's own does, one binary fits every device, and the compiler is
 //! a library that candle links anyway. A kernel includes no header and uses no library.
 //!
-//! An op here knows tensors and [`Machine`], which makes room on their device and launches kernels there. Under test
-//! there is a second machine: the same kernels, compiled for the processor, with fibers for threads and guarded pages
+//! An op here knows tensors and [`KernelDevice`], which makes buffers there and launches kernels. Under test
+//! there is a second device: the same kernels, compiled for the processor, with fibers for threads and guarded pages
 //! around every array. All of this code thus runs in the tests of a machine without a GPU but for the few lines of
-//! `device.rs` and those where `products.cuh` asks for tensor cores and asynchronous copies, in whose place plain loops
+//! `driver.rs` and those where `products.cuh` asks for tensor cores and asynchronous copies, in whose place plain loops
 //! stand there.
 //!
 //! Convolutions are cuDNN's, under the feature `cudnn`, and products of candle's without it.
@@ -22,12 +22,12 @@ pub(crate) mod convolution;
 #[cfg(feature = "cudnn")]
 mod cudnn;
 #[cfg(feature = "cuda")]
-mod device;
+mod driver;
 #[cfg(all(test, unix))]
 pub(crate) mod host;
 pub(crate) mod join;
+mod launch;
 pub(crate) mod lstm;
-mod machine;
 pub(crate) mod max_pool2d;
 pub(crate) mod mixture;
 pub(crate) mod optimizer;
@@ -36,8 +36,8 @@ pub(crate) mod sum;
 mod tests;
 
 #[cfg(feature = "cuda")]
-pub(crate) use device::multiplies_bf16;
-pub(crate) use machine::Machine;
+pub(crate) use driver::multiplies_bf16;
+pub(crate) use launch::KernelDevice;
 
 /// Whether the device multiplies in bf16; there is none in this build.
 #[cfg(not(feature = "cuda"))]
@@ -53,7 +53,7 @@ pub(crate) fn multiplies_bf16(_: &candle_core::CudaDevice) -> bool {
 pub fn keep_freed_device_memory(device: &candle_core::Device) -> candle_core::Result<()> {
     match device {
         #[cfg(feature = "cuda")]
-        candle_core::Device::Cuda(device) => device::keep_freed_memory(device),
+        candle_core::Device::Cuda(device) => driver::keep_freed_memory(device),
         _ => Ok(()),
     }
 }

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Result, Tensor};
 
-use super::machine::{Argument, Grid, Machine};
+use super::launch::{Argument, Grid, KernelDevice};
 use crate::update::{Adamw, Clipped, Parameter};
 
 /// Elements of a block, as in the kernels.
@@ -10,7 +10,7 @@ const PER_BLOCK: usize = 2048;
 
 /// Where the parameters lie: what the kernels read.
 pub(crate) struct Table {
-    machine: Machine,
+    device: KernelDevice,
     parameters: Tensor,
     blocks: Tensor,
     count: usize,
@@ -20,20 +20,20 @@ impl Table {
     /// The table of `parameters`, if there are kernels for them: all in f32 on one device that has kernels. Shapes were
     /// checked.
     pub(crate) fn new(parameters: &[Parameter]) -> Result<Option<Self>> {
-        let Some(machine) = machine(parameters)? else {
+        let Some(device) = device(parameters)? else {
             return Ok(None);
         };
         let (mut rows, mut blocks) = (Vec::new(), Vec::new());
         for (i, parameter) in parameters.iter().enumerate() {
             let len = parameter.value.elem_count();
             let [first, second] = [0, 1].map(|i| match parameter.moments.get(i) {
-                Some(moment) => address(&machine, moment),
+                Some(moment) => address(&device, moment),
                 None => Ok(0),
             });
             let [rate, shrink] = [parameter.rate, parameter.shrink].map(|x| (x as f32).to_bits());
             rows.extend([
-                address(&machine, parameter.value)?,
-                address(&machine, parameter.gradient)?,
+                address(&device, parameter.value)?,
+                address(&device, parameter.gradient)?,
                 first?,
                 second?,
                 len as i64,
@@ -45,15 +45,14 @@ impl Table {
             }
         }
         let count = blocks.len() / 2;
-        let device = machine.device().clone();
         let on_device = |values: Vec<i64>| {
             let len = values.len();
-            Tensor::from_vec(values, len, &device)
+            Tensor::from_vec(values, len, device.device())
         };
         Ok(Some(Self {
             parameters: on_device(rows)?,
             blocks: on_device(blocks)?,
-            machine,
+            device,
             count,
         }))
     }
@@ -71,7 +70,7 @@ impl Table {
         ];
         arguments.extend(rest);
         // SAFETY: the table holds the addresses of tensors as long as it says, which its user keeps.
-        unsafe { self.machine.launch(kernel, grid, &mut arguments) }
+        unsafe { self.device.launch(kernel, grid, &mut arguments) }
     }
 
     /// One step of SGD.
@@ -109,8 +108,8 @@ impl Table {
 
     /// The norm of all gradients, and the factor that limits it.
     pub(crate) fn clip(&self, limit: f64) -> Result<Clipped> {
-        let mut shares = self.machine.room(self.count, DType::F32)?;
-        let mut clipped = self.machine.room(2, DType::F32)?;
+        let mut shares = self.device.buffer(self.count, DType::F32)?;
+        let mut clipped = self.device.buffer(2, DType::F32)?;
         let grid = Grid {
             blocks: [1, 1, 1],
             threads: 256,
@@ -118,7 +117,7 @@ impl Table {
         // SAFETY: the kernels' arguments; there is a share for each block.
         unsafe {
             self.launch("optimizer_squares", vec![Argument::Write(&mut shares)])?;
-            self.machine.launch(
+            self.device.launch(
                 "optimizer_clip",
                 grid,
                 &mut [
@@ -141,15 +140,15 @@ fn factor(scale: Option<&Tensor>) -> Argument<'_> {
     scale.map_or(Argument::Nothing, Argument::Read)
 }
 
-fn address(machine: &Machine, tensor: &Tensor) -> Result<i64> {
+fn address(device: &KernelDevice, tensor: &Tensor) -> Result<i64> {
     let Some((start, _)) = tensor.layout().contiguous_offsets() else {
         candle_core::bail!("an optimizer needs contiguous tensors");
     };
     let start = (start * tensor.dtype().size_in_bytes()) as u64;
-    Ok((machine.written_address(tensor)? + start) as i64)
+    Ok((device.written_address(tensor)? + start) as i64)
 }
 
-fn machine(parameters: &[Parameter]) -> Result<Option<Machine>> {
+fn device(parameters: &[Parameter]) -> Result<Option<KernelDevice>> {
     let Some(first) = parameters.first() else {
         return Ok(None);
     };
@@ -159,7 +158,7 @@ fn machine(parameters: &[Parameter]) -> Result<Option<Machine>> {
         fits(p.value) && fits(p.gradient) && p.moments.iter().all(|moment| fits(moment))
     };
     match parameters.iter().all(all) {
-        true => Machine::of(first.value),
+        true => KernelDevice::of(first.value),
         false => Ok(None),
     }
 }

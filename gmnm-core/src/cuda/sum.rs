@@ -2,14 +2,14 @@
 
 use candle_core::{DType, Result, Tensor};
 
-use super::machine::{Argument, Grid, Machine};
+use super::launch::{Argument, Grid, KernelDevice};
 use crate::ops::tape::{Backward, recorded};
 
 /// `x` + `y` of one shape, if there are kernels for them: both in f32 or both in bf16.
 ///
 /// # Errors
 /// When the launch fails.
-pub(crate) fn sum(machine: &Machine, x: &Tensor, y: &Tensor) -> Result<Option<Tensor>> {
+pub(crate) fn sum(device: &KernelDevice, x: &Tensor, y: &Tensor) -> Result<Option<Tensor>> {
     let fits = matches!(x.dtype(), DType::F32 | DType::BF16)
         && x.dtype() == y.dtype()
         && x.dims() == y.dims()
@@ -19,16 +19,16 @@ pub(crate) fn sum(machine: &Machine, x: &Tensor, y: &Tensor) -> Result<Option<Te
     }
     let (x, y) = (x.contiguous()?, y.contiguous()?);
     let count = x.elem_count();
-    let mut to = machine.room(x.shape(), x.dtype())?;
+    let mut to = device.buffer(x.shape(), x.dtype())?;
     let kernel = format!("sum_{}", x.dtype().as_str());
-    let most = 8 * machine.blocks();
+    let most = 8 * device.blocks();
     let grid = Grid {
         blocks: [count.div_ceil(256).min(most), 1, 1],
         threads: 256,
     };
     // SAFETY: the kernel's arguments; all three have `count` elements.
     unsafe {
-        machine.launch(
+        device.launch(
             &kernel,
             grid,
             &mut [

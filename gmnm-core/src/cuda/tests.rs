@@ -67,7 +67,7 @@ fn nvcc_compiles_every_kernel_for_ampere_and_hopper() {
 #[test]
 fn the_run_time_compiler_takes_every_kernel() -> candle_core::Result<()> {
     for capability in [(8, 0), (9, 0)] {
-        let ptx = super::device::compiled(capability)?;
+        let ptx = super::driver::compiled(capability)?;
         assert_eq!(entries(&ptx), expected(), "{capability:?}");
     }
     Ok(())

@@ -12,13 +12,13 @@ use super::route::on_cpu;
 use super::{composed, tape};
 use crate::cpu::batch_norm::{self as rows, Coefficients, Gradients};
 use crate::cpu::batch_norm_pool as windows;
-use crate::cpu::dispatch::Path;
-use crate::cpu::lanes::Real;
-use crate::cpu::pool::PoolGeometry;
+use crate::cpu::simd::isa::Isa;
+use crate::cpu::simd::lanes::Real;
+use crate::cpu::windows::{MAX_KERNEL, PoolGeometry};
 use crate::cuda::batch_norm::Operands;
-use crate::cuda::{self, Machine};
+use crate::cuda::{self, KernelDevice};
 
-pub use crate::cpu::activation::Activation;
+pub use crate::cpu::simd::activation::Activation;
 
 const NAME: &str = "batch_norm";
 
@@ -92,7 +92,7 @@ pub fn batch_norm(
     }
     let pool = match config.pool {
         None | Some(1) => None,
-        Some(kernel) if kernel > windows::MAX_KERNEL => {
+        Some(kernel) if kernel > MAX_KERNEL => {
             let unpooled = BatchNormConfig {
                 pool: None,
                 ..*config
@@ -102,14 +102,14 @@ pub fn batch_norm(
         }
         Some(kernel) => Some(super::max_pool2d::geometry(x, kernel, kernel)?),
     };
-    if let Some(machine) = Machine::of(x)? {
+    if let Some(device) = KernelDevice::of(x)? {
         let operands = Operands {
             x,
             weight,
             bias,
             running: [running_mean, running_var],
         };
-        if let Some(op) = cuda::batch_norm::BatchNorm::new(machine, &operands, config, pool, train)?
+        if let Some(op) = cuda::batch_norm::BatchNorm::new(device, &operands, config, pool, train)?
         {
             return op.apply(&operands);
         }
@@ -135,7 +135,7 @@ pub fn batch_norm(
     let x = x.contiguous()?;
     let statistics = if train {
         let (mean, var) = with_activation!(NAME, x.dtype(), T => {
-            with_slice::<T, _>(NAME, &x, |x| Ok(rows::moments(Path::best(), x, channels)))
+            with_slice::<T, _>(NAME, &x, |x| Ok(rows::moments(Isa::best(), x, channels)))
         })?;
         let unbias = rows as f64 / (rows as f64 - 1.0);
         running_mean.inplace_op1(&Blend {
@@ -234,12 +234,12 @@ impl BatchNorm {
         Ok(match &self.pool {
             Some(g) => {
                 let (y, places) =
-                    windows::forward(Path::best(), g, x, &coefficients, self.activation);
+                    windows::forward(Isa::best(), g, x, &coefficients, self.activation);
                 self.places.get_or_init(|| places);
                 (T::to_cpu_storage_owned(y), (g.n, g.oh, g.ow, g.c).into())
             }
             None => {
-                let y = rows::forward(Path::best(), x, &coefficients, self.activation);
+                let y = rows::forward(Isa::best(), x, &coefficients, self.activation);
                 (T::to_cpu_storage_owned(y), layout.shape().clone())
             }
         })
@@ -254,12 +254,12 @@ impl BatchNorm {
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
         let parameters = |t: &Tensor| with_slice(NAME, t, |t: &[T::Real]| Ok(t.to_vec()));
         let coefficients = self.coefficients::<T::Real>(&parameters(weight)?, &parameters(bias)?);
-        let path = Path::best();
+        let isa = Isa::best();
         let wanted = x.track_op();
         let gradients: Gradients<T> = with_slice(NAME, x, |x| {
             with_slice(NAME, dy, |dy| match (&self.pool, self.places.get()) {
                 (Some(g), Some(places)) => Ok(windows::backward(
-                    path,
+                    isa,
                     g,
                     &windows::Backward {
                         x,
@@ -273,7 +273,7 @@ impl BatchNorm {
                 )),
                 (Some(_), None) => candle_core::bail!("batch norm: backward before forward"),
                 (None, _) => Ok(rows::backward(
-                    path,
+                    isa,
                     x,
                     dy,
                     &coefficients,

@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor};
 
 use super::convolution::Convolution;
-use crate::cpu::conv_geometry::Geometry;
+use crate::cpu::conv::geometry::Geometry;
 use crate::precision::products;
 
 /// Geometry of a transposed convolution, the same along both axes.

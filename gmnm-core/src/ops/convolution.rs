@@ -7,11 +7,11 @@ use super::cpu_storage::{ActivationElement, slice, with_activation, with_slice};
 use super::route::on_cpu;
 use super::{composed, tape};
 use crate::cpu::conv;
-use crate::cpu::conv_geometry::Geometry;
-use crate::cpu::conv_weight::weight_gradient;
-use crate::cpu::dispatch::Path;
-use crate::cpu::products::Products;
+use crate::cpu::conv::geometry::Geometry;
+use crate::cpu::conv::weight::weight_gradient;
+use crate::cpu::product::products::Products;
 use crate::cpu::reduce::column_sums;
+use crate::cpu::simd::isa::Isa;
 
 /// A convolution of this geometry, or the transpose of one.
 #[derive(Debug, Clone, Copy)]
@@ -89,7 +89,7 @@ impl Convolution {
         } else {
             conv::input_gradient
         };
-        pass(Path::best(), self.products, &self.geometry, x, weight, bias)
+        pass(Isa::best(), self.products, &self.geometry, x, weight, bias)
     }
 
     fn forward<T: ActivationElement>(
@@ -130,7 +130,7 @@ impl Convolution {
                 let dw = with_slice(name, x, |x| {
                     let (input, output) = if self.transposed { (dy, x) } else { (x, dy) };
                     Ok(weight_gradient(
-                        Path::best(),
+                        Isa::best(),
                         self.products,
                         &self.geometry,
                         input,
@@ -144,7 +144,7 @@ impl Convolution {
             let db = match bias {
                 Some(bias) if bias.track_op() => {
                     let [.., channels] = self.output();
-                    like(bias, column_sums(Path::best(), dy, channels))?
+                    like(bias, column_sums(Isa::best(), dy, channels))?
                 }
                 _ => None,
             };

@@ -8,8 +8,8 @@ use candle_core::{CpuStorage, DType, Layout, Result, Storage, Tensor, WithDType}
 use half::bf16;
 
 use super::route::on_cpu;
-use crate::cpu::lanes::Real;
-use crate::cpu::stored::Stored;
+use crate::cpu::simd::lanes::Real;
+use crate::cpu::simd::stored::Stored;
 
 /// A dtype that the kernels compute in.
 pub(super) trait Element: WithDType + Real {}

@@ -8,8 +8,8 @@ use super::cpu_storage::{
 };
 use super::route::on_cpu;
 use super::{composed, tape};
-use crate::cpu::dispatch::Path;
 use crate::cpu::gate::{backward, forward};
+use crate::cpu::simd::isa::Isa;
 
 const NAME: &str = "gate";
 
@@ -49,7 +49,7 @@ impl Gate {
         let (dx, sums) = with_slice(NAME, x, |x_slice: &[T]| {
             with_slice(NAME, factors, |factors| {
                 with_slice(NAME, dy, |dy| {
-                    Ok(backward(Path::best(), x_slice, factors, dy, h * w, c))
+                    Ok(backward(Isa::best(), x_slice, factors, dy, h * w, c))
                 })
             })
         })?;
@@ -79,7 +79,7 @@ impl CustomOp2 for Gate {
         let y = with_activation!(NAME, x.dtype(), T => {
             let factors = slice(NAME, factors, factors_layout)?;
             let x = slice::<T>(NAME, x, x_layout)?;
-            candle_core::WithDType::to_cpu_storage_owned(forward(Path::best(), x, factors, h * w, c))
+            candle_core::WithDType::to_cpu_storage_owned(forward(Isa::best(), x, factors, h * w, c))
         });
         Ok((y, x_layout.shape().clone()))
     }

@@ -8,7 +8,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDTyp
 use super::cpu_storage::{ActivationElement, slice, with_activation, with_slice};
 use super::route::on_cpu;
 use super::{composed, tape};
-use crate::cpu::pool::{image_maxima, image_maxima_gradient};
+use crate::cpu::reduce::{image_maxima, image_maxima_gradient};
 
 const NAME: &str = "global_max";
 

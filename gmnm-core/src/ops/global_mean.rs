@@ -6,8 +6,8 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDTyp
 use super::cpu_storage::{ActivationElement, slice, with_activation, with_slice};
 use super::route::on_cpu;
 use super::{composed, tape};
-use crate::cpu::dispatch::Path;
 use crate::cpu::reduce::{image_means, image_means_gradient};
+use crate::cpu::simd::isa::Isa;
 
 const NAME: &str = "global_mean";
 
@@ -35,7 +35,7 @@ impl GlobalMean {
         layout: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let (n, h, w, c) = layout.shape().dims4()?;
-        let y = image_means(Path::best(), slice::<T>(NAME, x, layout)?, h * w, c);
+        let y = image_means(Isa::best(), slice::<T>(NAME, x, layout)?, h * w, c);
         Ok((WithDType::to_cpu_storage_owned(y), (n, c).into()))
     }
 

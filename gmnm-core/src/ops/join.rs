@@ -6,7 +6,7 @@ use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 use super::cpu_storage::{Element, slice, with_element, with_slice};
 use super::route::on_cpu;
 use super::{composed, tape};
-use crate::cuda::{self, Machine};
+use crate::cuda::{self, KernelDevice};
 
 const NAME: &str = "join";
 
@@ -33,19 +33,19 @@ fn on_device(parts: &[&Tensor]) -> Result<Tensor> {
     let [first, _, ..] = parts else {
         return composed::join(parts);
     };
-    let Some(machine) = Machine::of(first)? else {
+    let Some(device) = KernelDevice::of(first)? else {
         return composed::join(parts);
     };
     // An op has three operands at most.
     let joined = match parts.len() {
-        2 | 3 => cuda::join::join(&machine, parts)?,
+        2 | 3 => cuda::join::join(&device, parts)?,
         len => {
             let thirds: Vec<Tensor> = parts
                 .chunks(len.div_ceil(3))
                 .map(join)
                 .collect::<Result<_>>()?;
             let thirds: Vec<&Tensor> = thirds.iter().collect();
-            cuda::join::join(&machine, &thirds)?
+            cuda::join::join(&device, &thirds)?
         }
     };
     match joined {

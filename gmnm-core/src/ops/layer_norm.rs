@@ -7,8 +7,8 @@ use candle_core::{D, DType, Result, Tensor};
 use super::cast::in_f32;
 use super::cpu_storage::{Element, elements, has_kernels, slice, with_element};
 use super::tape;
-use crate::cpu::dispatch::Path;
 use crate::cpu::rows;
+use crate::cpu::simd::isa::Isa;
 
 const NAME: &str = "layer_norm";
 
@@ -67,9 +67,9 @@ struct Normalize {
 
 impl Normalize {
     fn gradient<T: Element>(&self, x: &Tensor, dy: &Tensor) -> Result<Tensor> {
-        let (path, cols) = (Path::best(), x.dim(D::Minus1)?);
-        let (y, inverse) = rows::normalize::<T>(path, &elements(NAME, x)?, cols, self.eps);
-        let dx = rows::normalize_gradient(path, &y, &inverse, &elements(NAME, dy)?, cols);
+        let (isa, cols) = (Isa::best(), x.dim(D::Minus1)?);
+        let (y, inverse) = rows::normalize::<T>(isa, &elements(NAME, x)?, cols, self.eps);
+        let dx = rows::normalize_gradient(isa, &y, &inverse, &elements(NAME, dy)?, cols);
         Tensor::from_vec(dx, x.shape(), x.device())
     }
 }
@@ -83,7 +83,7 @@ impl CustomOp1 for Normalize {
         let cols = layout.shape().dim(D::Minus1)?;
         let y = with_element!(NAME, storage.dtype(), T => {
             let x = slice::<T>(NAME, storage, layout)?;
-            T::to_cpu_storage_owned(rows::normalize(Path::best(), x, cols, self.eps).0)
+            T::to_cpu_storage_owned(rows::normalize(Isa::best(), x, cols, self.eps).0)
         });
         Ok((y, layout.shape().clone()))
     }
@@ -126,14 +126,14 @@ mod tests {
             let narrow: Vec<f32> = wide.iter().map(|&v| v as f32).collect();
             let dy: Vec<f64> = dy.flatten_all()?.to_vec1()?;
             let dy32: Vec<f32> = dy.iter().map(|&v| v as f32).collect();
-            for path in Path::available() {
-                let (y, inverse) = rows::normalize(path, &wide, cols, 0.1);
-                let (y32, inverse32) = rows::normalize(path, &narrow, cols, 0.1);
-                let dx = rows::normalize_gradient(path, &y, &inverse, &dy, cols);
-                let dx32 = rows::normalize_gradient(path, &y32, &inverse32, &dy32, cols);
+            for isa in Isa::available() {
+                let (y, inverse) = rows::normalize(isa, &wide, cols, 0.1);
+                let (y32, inverse32) = rows::normalize(isa, &narrow, cols, 0.1);
+                let dx = rows::normalize_gradient(isa, &y, &inverse, &dy, cols);
+                let dx32 = rows::normalize_gradient(isa, &y32, &inverse32, &dy32, cols);
                 let pairs = y.iter().zip(&y32).chain(dx.iter().zip(&dx32));
                 for (wide, narrow) in pairs {
-                    assert!((wide - f64::from(*narrow)).abs() < 1e-5, "{path:?} {cols}");
+                    assert!((wide - f64::from(*narrow)).abs() < 1e-5, "{isa:?} {cols}");
                 }
             }
         }

@@ -7,8 +7,8 @@ use super::cast::in_f32;
 use super::cpu_storage::{Element, elements, has_kernels, slice, with_element};
 use super::route::on_cpu;
 use super::tape;
-use crate::cpu::matmul::{self, View};
-use crate::cpu::products::Products;
+use crate::cpu::product::matmul::{self, View};
+use crate::cpu::product::products::Products;
 use crate::precision::products;
 
 const NAME: &str = "linear";

@@ -10,10 +10,10 @@ use super::composed::widened;
 use super::cpu_storage::{Element, elements, has_kernels, slice, with_element};
 use super::join::join;
 use super::tape;
-use crate::cpu::dispatch::Path;
 use crate::cpu::lstm::{self, Done, Saved, Sizes};
-use crate::cpu::products::Products;
-use crate::cuda::{self, Machine};
+use crate::cpu::product::products::Products;
+use crate::cpu::simd::isa::Isa;
+use crate::cuda::{self, KernelDevice};
 use crate::precision::products;
 
 const NAME: &str = "lstm";
@@ -87,8 +87,8 @@ pub fn lstm(
     };
     let parameters = [weights.weight_ih, weights.weight_hh, &bias_ih, &bias_hh];
     let operands = [&[x, &h0, &c0], &parameters[..]].concat();
-    if let Some(machine) = Machine::of(x)?
-        && let Some(op) = cuda::lstm::Lstm::new(machine, sizes, &operands)
+    if let Some(device) = KernelDevice::of(x)?
+        && let Some(op) = cuda::lstm::Lstm::new(device, sizes, &operands)
     {
         let all = op.apply(x, &parameters, [&h0, &c0])?;
         return Ok(LstmOutput {
@@ -194,8 +194,8 @@ struct Lstm {
 }
 
 impl Lstm {
-    fn with(&self) -> (Path, Products) {
-        (Path::best(), self.products)
+    fn with(&self) -> (Isa, Products) {
+        (Isa::best(), self.products)
     }
 
     fn forward<T: Element>(&self, x: &[T], flat: &[T], state: &[T]) -> CpuStorage {

@@ -8,9 +8,10 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
 use super::cpu_storage::{ActivationElement, slice, with_activation, with_slice};
 use super::route::on_cpu;
 use super::{composed, tape};
-use crate::cpu::dispatch::Path;
-use crate::cpu::pool::{self, PoolGeometry};
-use crate::cuda::{self, Machine};
+use crate::cpu::max_pool2d as pool;
+use crate::cpu::simd::isa::Isa;
+use crate::cpu::windows::{self, PoolGeometry};
+use crate::cuda::{self, KernelDevice};
 
 const NAME: &str = "max_pool2d";
 
@@ -22,8 +23,8 @@ const NAME: &str = "max_pool2d";
 /// When `x` is not of rank 4 or smaller than one window, when kernel or stride is zero, or kernel is above 256.
 pub fn max_pool2d(x: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
     let geometry = geometry(x, kernel, stride)?;
-    if let Some(machine) = Machine::of(x)?
-        && let Some(op) = cuda::max_pool2d::MaxPool2d::new(machine, x, geometry)
+    if let Some(device) = KernelDevice::of(x)?
+        && let Some(op) = cuda::max_pool2d::MaxPool2d::new(device, x, geometry)
     {
         return op.apply(x);
     }
@@ -82,8 +83,8 @@ impl MaxPool2d {
     ) -> Result<(CpuStorage, Shape)> {
         let g = &self.geometry;
         let x = slice::<T>(NAME, x, layout)?;
-        let (y, places) = if pool::are_disjoint(g) {
-            let (y, places) = pool::forward_disjoint(Path::best(), g, x);
+        let (y, places) = if windows::are_disjoint(g) {
+            let (y, places) = pool::forward_disjoint(Isa::best(), g, x);
             (y, Places::Disjoint(places))
         } else {
             let (y, places) = pool::forward(g, x);
@@ -100,7 +101,7 @@ impl MaxPool2d {
         let dx = with_slice::<T, _>(NAME, dy, |dy| {
             let g = &self.geometry;
             Ok(match places {
-                Places::Disjoint(places) => pool::gradient_disjoint(Path::best(), g, dy, places),
+                Places::Disjoint(places) => pool::gradient_disjoint(Isa::best(), g, dy, places),
                 Places::Any(places) => pool::gradient(g, dy, places),
             })
         })?;

@@ -9,10 +9,10 @@ use super::cpu_storage::{Element, elements, has_kernels, slice, with_element};
 use super::join::join;
 use super::tape;
 use crate::Aggregation;
-use crate::cpu::dispatch::Path;
 use crate::cpu::mixture::{Mixture, Sizes};
-use crate::cpu::products::Products;
-use crate::cuda::{self, Machine};
+use crate::cpu::product::products::Products;
+use crate::cpu::simd::isa::Isa;
+use crate::cuda::{self, KernelDevice};
 use crate::precision::products;
 
 const NAME: &str = "mixture";
@@ -54,9 +54,9 @@ pub fn mixture(
         );
     }
     let parameters = [Some(centers), Some(projections), Some(weight), bias];
-    if let Some(machine) = Machine::of(x)?
+    if let Some(device) = KernelDevice::of(x)?
         && let Some(op) =
-            cuda::mixture::Mixture::new(machine, x, [centers, projections, weight], aggregation)?
+            cuda::mixture::Mixture::new(device, x, [centers, projections, weight], aggregation)?
     {
         return op.apply(x, centers, projections, weight, bias);
     }
@@ -139,7 +139,7 @@ struct MixtureOp {
 
 impl MixtureOp {
     fn forward<T: Element>(&self, x: &[T], flat: &[T]) -> CpuStorage {
-        let mixture = Mixture::new(Path::best(), self.products, self.sizes, flat);
+        let mixture = Mixture::new(Isa::best(), self.products, self.sizes, flat);
         T::to_cpu_storage_owned(mixture.forward(x))
     }
 
@@ -150,7 +150,7 @@ impl MixtureOp {
         dy: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let parameters = elements::<T>(NAME, flat)?;
-        let mixture = Mixture::new(Path::best(), self.products, self.sizes, &parameters);
+        let mixture = Mixture::new(Isa::best(), self.products, self.sizes, &parameters);
         let (x_values, dy) = (elements::<T>(NAME, x)?, elements::<T>(NAME, dy)?);
         let (dx, gradient) =
             mixture.backward(self.sizes, &parameters, &x_values, &dy, x.track_op());
@@ -202,7 +202,7 @@ mod tests {
     use candle_core::{Device, Var};
 
     use super::*;
-    use crate::cpu::factor::tolerances;
+    use crate::cpu::product::factor::tolerances;
     use crate::gradient_check::{assert_gradients, assert_only_tracked, random};
 
     const BOTH: [Aggregation; 2] = [Aggregation::Norm, Aggregation::Sum];
@@ -279,15 +279,15 @@ mod tests {
                     .map(to_f32)
                     .collect::<Result<Vec<_>>>()?
                     .concat();
-                for ((path, products), tolerance) in
-                    Path::available().into_iter().flat_map(tolerances)
+                for ((isa, products), tolerance) in
+                    Isa::available().into_iter().flat_map(tolerances)
                 {
-                    let mixture = Mixture::new(path, products, sizes, &flat);
+                    let mixture = Mixture::new(isa, products, sizes, &flat);
                     let x32 = to_f32(&exact[0])?;
                     let out = Tensor::from_vec(mixture.forward(&x32), (rows, o), &Device::Cpu)?;
                     let scale = expected.abs()?.max_all()?.to_scalar::<f64>()?.max(1.0);
                     let error = difference(&out, &expected)? / scale;
-                    assert!(error < tolerance, "{path:?} {products:?} {error}");
+                    assert!(error < tolerance, "{isa:?} {products:?} {error}");
                     let (dx, gradient) = mixture.backward(sizes, &flat, &x32, &to_f32(&dy)?, true);
                     let found = [dx, gradient].concat();
                     let found = Tensor::new(found, &Device::Cpu)?;
@@ -302,7 +302,7 @@ mod tests {
                     let expected = Tensor::cat(&expected, 0)?;
                     let scale = expected.abs()?.max_all()?.to_scalar::<f64>()?;
                     let error = difference(&found, &expected)? / scale;
-                    assert!(error < tolerance, "{path:?} {products:?} {error}");
+                    assert!(error < tolerance, "{isa:?} {products:?} {error}");
                 }
             }
         }

@@ -6,8 +6,8 @@ use candle_core::{CpuStorage, CustomOp1, D, DType, Layout, Result, Shape, Tensor
 use super::cast::in_f32;
 use super::cpu_storage::{Element, elements, has_kernels, slice, with_element};
 use super::tape;
-use crate::cpu::dispatch::Path;
 use crate::cpu::rows;
+use crate::cpu::simd::isa::Isa;
 
 const NAME: &str = "softmax";
 
@@ -30,7 +30,7 @@ struct Softmax;
 
 fn gradient<T: Element>(y: &Tensor, dy: &Tensor) -> Result<Tensor> {
     let dx = rows::softmax_gradient::<T>(
-        Path::best(),
+        Isa::best(),
         &elements(NAME, y)?,
         &elements(NAME, dy)?,
         y.dim(D::Minus1)?,
@@ -46,7 +46,7 @@ impl CustomOp1 for Softmax {
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let cols = layout.shape().dim(D::Minus1)?;
         let y = with_element!(NAME, storage.dtype(), T => {
-            let y = rows::softmax::<T>(Path::best(), slice(NAME, storage, layout)?, cols);
+            let y = rows::softmax::<T>(Isa::best(), slice(NAME, storage, layout)?, cols);
             T::to_cpu_storage_owned(y)
         });
         Ok((y, layout.shape().clone()))
@@ -81,9 +81,9 @@ mod tests {
             let values: Vec<f32> = x.flatten_all()?.to_vec1()?;
             let exact = candle_nn::ops::softmax(&x.to_dtype(DType::F64)?, 1)?;
             let exact: Vec<f64> = exact.flatten_all()?.to_vec1()?;
-            for path in Path::available() {
-                for (y, exact) in rows::softmax(path, &values, cols).iter().zip(&exact) {
-                    assert!((f64::from(*y) - exact).abs() < 1e-6, "{path:?} {cols}");
+            for isa in Isa::available() {
+                for (y, exact) in rows::softmax(isa, &values, cols).iter().zip(&exact) {
+                    assert!((f64::from(*y) - exact).abs() < 1e-6, "{isa:?} {cols}");
                 }
             }
         }

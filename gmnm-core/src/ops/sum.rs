@@ -6,7 +6,7 @@ use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
 use super::cpu_storage::{ActivationElement, has_kernels, is_bf16, slice, with_activation};
 use super::tape;
 use crate::cpu::reduce::sums;
-use crate::cuda::{self, Machine};
+use crate::cuda::{self, KernelDevice};
 
 const NAME: &str = "add";
 
@@ -15,8 +15,8 @@ const NAME: &str = "add";
 /// # Errors
 /// When shapes, dtypes or devices differ.
 pub fn add(x: &Tensor, y: &Tensor) -> Result<Tensor> {
-    if let Some(machine) = Machine::of(x)?
-        && let Some(sum) = cuda::sum::sum(&machine, x, y)?
+    if let Some(device) = KernelDevice::of(x)?
+        && let Some(sum) = cuda::sum::sum(&device, x, y)?
     {
         return Ok(sum);
     }

@@ -3,7 +3,7 @@
 use candle_core::{D, Result, Tensor};
 
 use super::{max_pool2d, widened};
-use crate::cpu::pool::PoolGeometry;
+use crate::cpu::windows::PoolGeometry;
 use crate::ops::batch_norm::{Activation, BatchNormConfig};
 
 /// Normalises over all axes but the last, scales, shifts, activates and pools.

@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor};
 
 use super::{every, widened};
-use crate::cpu::conv_geometry::Geometry;
+use crate::cpu::conv::geometry::Geometry;
 
 /// The convolution of `x` with `weight`, or its transpose, plus `bias`.
 pub(in crate::ops) fn convolution(

@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor};
 
 use super::every;
-use crate::cpu::pool::PoolGeometry;
+use crate::cpu::windows::PoolGeometry;
 
 /// The maximum of each window. The first of equal values takes the gradient, and a NaN wins.
 pub(in crate::ops) fn max_pool2d(g: &PoolGeometry, x: &Tensor) -> Result<Tensor> {

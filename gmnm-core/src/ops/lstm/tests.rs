@@ -1,7 +1,7 @@
 use candle_core::{Device, Var};
 
 use super::*;
-use crate::cpu::factor::tolerances;
+use crate::cpu::product::factor::tolerances;
 use crate::gradient_check::{assert_gradients, assert_only_tracked, random};
 
 /// x, both weights, both biases, h0, c0.
@@ -108,7 +108,7 @@ fn every_path_matches_the_composed_form_at_f64() -> Result<()> {
             inputs: inputs_,
             hidden,
         };
-        for (with, tolerance) in Path::available().into_iter().flat_map(tolerances) {
+        for (with, tolerance) in Isa::available().into_iter().flat_map(tolerances) {
             let (outputs, saved) = lstm::forward(with, sizes, &x, &flat, &state);
             let wide: Vec<f64> = expected.outputs.flatten_all()?.to_vec1()?;
             for (found, expected) in outputs.iter().zip(&wide) {
