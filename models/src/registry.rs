@@ -34,6 +34,15 @@ impl Task {
     }
 }
 
+/// What a model is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// To be used: the default of a family or a variant of it.
+    Model,
+    /// To be held against the mixture of its family: it has none, and at least as many parameters.
+    Baseline,
+}
+
 /// A model that the zoo knows by name.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry {
@@ -41,7 +50,9 @@ pub struct Entry {
     pub name: &'static str,
     /// What it solves.
     pub task: Task,
-    /// One line for a listing.
+    /// What it is there for.
+    pub role: Role,
+    /// What it is made of, in one line.
     pub summary: &'static str,
     /// The name of the data set that it trains on when none is given.
     pub default_data: &'static str,
@@ -51,6 +62,14 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Its role, where that is to be a baseline, and its summary: one line for a listing.
+    pub fn about(&self) -> String {
+        match self.role {
+            Role::Model => self.summary.to_string(),
+            Role::Baseline => format!("baseline: {}", self.summary),
+        }
+    }
+
     /// The default configuration, for three channels and ten classes where a model has such.
     pub fn config(&self) -> ModelConfig {
         (self.config)()
@@ -147,7 +166,7 @@ mod tests {
                         rest.starts_with('.') && !rest.starts_with(".fast")
                     }
                 });
-                if own && entry.summary.starts_with("baseline") {
+                if own && entry.role == Role::Baseline {
                     baselines += 1;
                     let theirs = count(entry.name);
                     assert!(

@@ -3,7 +3,7 @@
 use gmnm_core::Aggregation;
 use gmnm_core::ops::Activation;
 
-use super::{Entry, Task};
+use super::{Entry, Role, Task};
 use crate::classifier::{ClassifierConfig, Head, Normalization};
 use crate::config::ModelConfig;
 use crate::field::FieldConfig;
@@ -29,6 +29,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "cifar-classifier",
         task: Task::Classification,
+        role: Role::Model,
         summary: "convolution stages with a Gaussian mixture over the channels after each",
         default_data: "cifar10",
         recipe: "cifar-classifier",
@@ -37,6 +38,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "cifar-classifier.attention",
         task: Task::Classification,
+        role: Role::Model,
         summary: "with self-attention between the pixels of the last stage",
         default_data: "cifar10",
         recipe: "cifar-classifier",
@@ -51,6 +53,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "cifar-classifier.attention-gmnm",
         task: Task::Classification,
+        role: Role::Model,
         summary: "with self-attention whose output projection is a Gaussian mixture",
         default_data: "cifar10",
         recipe: "cifar-classifier",
@@ -65,7 +68,8 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "cifar-classifier.plain",
         task: Task::Classification,
-        summary: "baseline: no mixture, wider convolutions with at least as many parameters",
+        role: Role::Baseline,
+        summary: "no mixture, wider convolutions with at least as many parameters",
         default_data: "cifar10",
         recipe: "cifar-classifier",
         config: || classifier([36, 89, 178], None, None),
@@ -73,7 +77,8 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "cifar-classifier.mlp",
         task: Task::Classification,
-        summary: "baseline: a perceptron with GELU in the mixture's place, at least as many parameters",
+        role: Role::Baseline,
+        summary: "a perceptron with GELU in the mixture's place, at least as many parameters",
         default_data: "cifar10",
         recipe: "cifar-classifier",
         config: || {
@@ -89,6 +94,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "cifar-classifier.fast",
         task: Task::Classification,
+        role: Role::Model,
         summary: "whitened patches and wider convolutions that learn in few epochs, with a Gaussian mixture",
         default_data: "cifar10",
         recipe: "cifar-classifier.fast",
@@ -97,7 +103,8 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "cifar-classifier.fast-plain",
         task: Task::Classification,
-        summary: "baseline: the fast network without the mixture, at least as many parameters",
+        role: Role::Baseline,
+        summary: "the fast network without the mixture, at least as many parameters",
         default_data: "cifar10",
         recipe: "cifar-classifier.fast",
         config: || fast([64, 256, 272], None),
@@ -105,7 +112,8 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "cifar-classifier.fast-mlp",
         task: Task::Classification,
-        summary: "baseline: the fast network, a perceptron in the mixture's place, at least as many parameters",
+        role: Role::Baseline,
+        summary: "the fast network, a perceptron in the mixture's place, at least as many parameters",
         default_data: "cifar10",
         recipe: "cifar-classifier.fast",
         config: || {
@@ -121,6 +129,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "fashion-classifier",
         task: Task::Classification,
+        role: Role::Model,
         summary: "the classifier with a Gaussian mixture for small grey images of clothes",
         default_data: "fashion-mnist",
         recipe: "cifar-classifier",
@@ -135,6 +144,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "image-generator",
         task: Task::Generation,
+        role: Role::Model,
         summary: "an autoencoder whose decoder a Gaussian mixture of the latent multiplies",
         default_data: "cifar10",
         recipe: "image-generator",
@@ -151,7 +161,8 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "image-generator.plain",
         task: Task::Generation,
-        summary: "baseline: no mixture, wider convolutions with at least as many parameters",
+        role: Role::Baseline,
+        summary: "no mixture, wider convolutions with at least as many parameters",
         default_data: "cifar10",
         recipe: "image-generator",
         config: || generator([48, 96, 192], None),
@@ -159,6 +170,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "series-forecaster",
         task: Task::Forecasting,
+        role: Role::Model,
         summary: "an LSTM over segments with a Gaussian mixture as its head",
         default_data: "sample",
         recipe: "series-forecaster",
@@ -177,7 +189,8 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "series-forecaster.plain",
         task: Task::Forecasting,
-        summary: "baseline: no mixture, a linear head on more hidden values, at least as many parameters",
+        role: Role::Baseline,
+        summary: "no mixture, a linear head on more hidden values, at least as many parameters",
         default_data: "sample",
         recipe: "series-forecaster",
         config: || recurrent(138, HeadConfig::Linear),
@@ -185,7 +198,8 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "series-forecaster.mlp",
         task: Task::Forecasting,
-        summary: "baseline: a perceptron with GELU in the mixture's place, at least as many parameters",
+        role: Role::Baseline,
+        summary: "a perceptron with GELU in the mixture's place, at least as many parameters",
         default_data: "sample",
         recipe: "series-forecaster",
         config: || {
@@ -201,6 +215,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "series-forecaster.dlinear",
         task: Task::Forecasting,
+        role: Role::Model,
         summary: "DLinear: linear maps of a moving average and of what is left",
         default_data: "sample",
         recipe: "series-forecaster",
@@ -214,7 +229,8 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "series-forecaster.lstm",
         task: Task::Forecasting,
-        summary: "baseline: an LSTM over single steps and a linear map, at least as many parameters",
+        role: Role::Baseline,
+        summary: "an LSTM over single steps and a linear map, at least as many parameters",
         default_data: "sample",
         recipe: "series-forecaster",
         config: || {
@@ -225,6 +241,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "surface-fitter",
         task: Task::Fitting,
+        role: Role::Model,
         summary: "one or two Gaussian-mixture layers from the plane to a number, as the surface asks",
         default_data: "exponential",
         recipe: "surface-fitter",
@@ -233,7 +250,8 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "surface-fitter.mlp",
         task: Task::Fitting,
-        summary: "baseline: a perceptron with one hidden layer, at least as many parameters",
+        role: Role::Baseline,
+        summary: "a perceptron with one hidden layer, at least as many parameters",
         default_data: "exponential",
         recipe: "surface-fitter",
         config: || ModelConfig::Surface(mlp_field(&[51])),
@@ -241,7 +259,8 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "surface-fitter.mlp-deep",
         task: Task::Fitting,
-        summary: "baseline: a perceptron with two hidden layers, at least as many parameters",
+        role: Role::Baseline,
+        summary: "a perceptron with two hidden layers, at least as many parameters",
         default_data: "exponential",
         recipe: "surface-fitter",
         config: || ModelConfig::Surface(mlp_field(&[12, 12])),
@@ -249,7 +268,8 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "surface-fitter.kan",
         task: Task::Fitting,
-        summary: "baseline: a Kolmogorov-Arnold network, at least as many parameters",
+        role: Role::Baseline,
+        summary: "a Kolmogorov-Arnold network, at least as many parameters",
         default_data: "exponential",
         recipe: "surface-fitter",
         config: || ModelConfig::Surface(kan_field(&[5], 10)),
@@ -257,6 +277,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "poisson-solver",
         task: Task::Poisson,
+        role: Role::Model,
         summary: "two Gaussian-mixture layers from the plane to a number",
         default_data: "sine-sine",
         recipe: "poisson-solver",
@@ -265,7 +286,8 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "poisson-solver.mlp",
         task: Task::Poisson,
-        summary: "baseline: a perceptron with two hidden layers, at least as many parameters",
+        role: Role::Baseline,
+        summary: "a perceptron with two hidden layers, at least as many parameters",
         default_data: "sine-sine",
         recipe: "poisson-solver",
         config: || ModelConfig::Poisson(mlp_field(&[12, 12])),
@@ -273,7 +295,8 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         name: "poisson-solver.kan",
         task: Task::Poisson,
-        summary: "baseline: a Kolmogorov-Arnold network, at least as many parameters",
+        role: Role::Baseline,
+        summary: "a Kolmogorov-Arnold network, at least as many parameters",
         default_data: "sine-sine",
         recipe: "poisson-solver",
         config: || ModelConfig::Poisson(kan_field(&[5], 10)),

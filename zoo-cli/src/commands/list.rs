@@ -38,7 +38,7 @@ pub(super) fn run(args: &ListArgs, printer: &Printer) -> anyhow::Result<Outcome>
             thousands(parameters),
             entry.default_data.to_string(),
             trained_on.map_or("", |data| &data.name).to_string(),
-            entry.summary.to_string(),
+            entry.about(),
         ]);
         objects.push(json!({
             "model": entry.name,
@@ -49,7 +49,7 @@ pub(super) fn run(args: &ListArgs, printer: &Printer) -> anyhow::Result<Outcome>
                 "data": training.data.map(|data| data.name),
                 "test": training.result.map(|result| result.test),
             })),
-            "about": entry.summary,
+            "about": entry.about(),
         }));
     }
     match args.format {

@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use models::ModelConfig;
 use models::model_dir::ModelDir;
-use models::registry::{self, Task};
+use models::registry::{self, Entry, Task};
 use serde::Deserialize;
 
 use super::{ModelFiles, PackageError};
@@ -281,8 +281,8 @@ fn body(
 ) -> std::fmt::Result {
     let name = &model.model;
     writeln!(card, "{GENERATED}\n\n# {name}\n")?;
-    let summary = registry::find(name).map_or("a network of the zoo", |entry| entry.summary);
-    write!(card, "A {} network: {summary}.", architecture(model))?;
+    let about = registry::find(name).map_or_else(|_| "a network of the zoo".into(), Entry::about);
+    write!(card, "A {} network: {about}.", architecture(model))?;
     if let Ok(count) = model.config.parameter_count() {
         write!(card, " It has {count} trainable parameters.")?;
     }
