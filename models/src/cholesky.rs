@@ -6,7 +6,7 @@
 /// # Panics
 /// When `matrix` is not the square of the length of `right`.
 #[must_use]
-pub fn solve(matrix: &mut [f64], right: &mut [f64]) -> bool {
+pub(crate) fn solve(matrix: &mut [f64], right: &mut [f64]) -> bool {
     if !factor(matrix, right.len()) {
         return false;
     }

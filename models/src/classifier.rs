@@ -44,10 +44,10 @@ use gmnm_core::init::{dirac, uniform_fan_in};
 use gmnm_core::ops::{self, Activation, BatchNormConfig, Conv2dConfig};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{ActivationName, ConfigError, check_range};
+use crate::check::{ConfigError, all_in_range, ensure, in_range};
 use crate::layers::{
-    Attention, AttentionConfig, BatchNorm, ChannelMixer, Conv2d, Linear, MixFunction, MixerConfig,
-    Placement, Whitening, WhiteningConfig, whitening_filters,
+    ActivationName, Attention, AttentionConfig, BatchNorm, ChannelMixer, ChannelMixerConfig,
+    Conv2d, Linear, Placement, Whitening, WhiteningConfig, whitening_filters,
 };
 
 /// How the convolutions of a stage are normalised, and where the first is pooled.
@@ -117,7 +117,7 @@ pub struct ClassifierConfig {
     pub activation: Activation,
     /// What mixes the channels at the end of each stage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mixer: Option<MixerConfig>,
+    pub mixer: Option<ChannelMixerConfig>,
     /// Self-attention after the last stage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attention: Option<AttentionConfig>,
@@ -131,69 +131,35 @@ impl ClassifierConfig {
     /// # Errors
     /// Names the first field that does not fit.
     pub fn validate(&self) -> std::result::Result<(), ConfigError> {
-        check_range("channels", self.channels, 1..=1024)?;
-        check_range("classes", self.classes, 2..=1_000_000)?;
-        check_range("widths", self.widths.len(), 1..=8)?;
-        check_range("convs", self.convs, 1..=16)?;
-        if self.residual && self.convs == 1 {
-            return Err(ConfigError::new(
-                "residual",
-                "it needs two convolutions a stage; give more `convs` or leave it out",
-            ));
-        }
-        for &width in &self.widths {
-            check_range("widths", width, 1..=16_384)?;
-        }
+        in_range("channels", self.channels, 1..=1024)?;
+        in_range("classes", self.classes, 2..=1_000_000)?;
+        in_range("widths", self.widths.len(), 1..=8)?;
+        in_range("convs", self.convs, 1..=16)?;
+        ensure(!self.residual || self.convs > 1, "residual", || {
+            "it needs two convolutions a stage; give more `convs` or leave it out".into()
+        })?;
+        all_in_range("widths", &self.widths, 1..=16_384)?;
         if let Some(stem) = &self.stem {
-            check_range("stem.kernel", stem.kernel, 1..=8)?;
-            if !(0.0..=1e6).contains(&stem.eps) {
-                let message = format!("it is {}; give a number from 0 to 1e6", stem.eps);
-                return Err(ConfigError::new("stem.eps", message));
-            }
+            stem.validate("stem")?;
         }
         if let Some(mixer) = &self.mixer {
-            if mixer.sizes().len() != self.widths.len() {
-                return Err(ConfigError::new(
-                    "mixer",
-                    format!(
-                        "it has {} sizes for {} stages; give one for each of `widths`",
-                        mixer.sizes().len(),
-                        self.widths.len()
-                    ),
-                ));
-            }
-            for &size in mixer.sizes() {
-                check_range("mixer", size, 1..=65_536)?;
-            }
-            if let MixFunction::Gmnm(gmnm) = &mixer.function {
-                check_range(
-                    "mixer.function.gmnm.projections",
-                    gmnm.projections,
-                    1..=1024,
-                )?;
+            let (functions, stages) = (mixer.function.each(), self.widths.len());
+            ensure(functions.len() == stages, "mixer", || {
+                let sizes = functions.len();
+                format!("it has {sizes} sizes for {stages} stages; give one for each of `widths`")
+            })?;
+            for function in &functions {
+                function.validate("mixer.function")?;
             }
         }
         if let (Some(attention), Some(&last)) = (&self.attention, self.widths.last()) {
-            if attention.heads == 0 || !last.is_multiple_of(attention.heads) {
-                return Err(ConfigError::new(
-                    "attention.heads",
-                    format!(
-                        "{} heads do not divide the last width, {last}",
-                        attention.heads
-                    ),
-                ));
-            }
-            if let Some(components) = attention.components {
-                check_range("attention.components", components, 1..=65_536)?;
-            }
+            attention.validate("attention", last)?;
         }
-        if !(self.logit_scale.is_finite() && self.logit_scale > 0.0) {
-            return Err(ConfigError::new(
-                "logit_scale",
-                format!("{} is not a positive number", self.logit_scale),
-            ));
-        }
-        Ok(())
+        ensure(
+            self.logit_scale.is_finite() && self.logit_scale > 0.0,
+            "logit_scale",
+            || format!("{} is not a positive number", self.logit_scale),
+        )
     }
 
     /// The smallest height and width that every stage can halve.
@@ -268,6 +234,7 @@ impl Classifier {
             stem = Some(Whitening::new(own, features, config.activation, vb)?);
             features = own.features(features);
         }
+        let functions = config.mixer.as_ref().map(|mixer| mixer.function.each());
         let mut stages = Vec::with_capacity(config.widths.len());
         for (s, &width) in config.widths.iter().enumerate() {
             let vb = vb.pp("stages").pp(s);
@@ -314,11 +281,12 @@ impl Classifier {
                 convs.push((conv, norm));
                 features = width;
             }
-            let mixer = config
-                .mixer
-                .as_ref()
-                .map(|mixer| ChannelMixer::new(mixer, s, width, vb.pp("mixer")))
-                .transpose()?;
+            let mixer = match (&config.mixer, functions.as_ref().and_then(|all| all.get(s))) {
+                (Some(mixer), Some(function)) => {
+                    Some(ChannelMixer::new(mixer, function, width, vb.pp("mixer"))?)
+                }
+                _ => None,
+            };
             stages.push(Stage { convs, mixer });
         }
         let attention = config

@@ -4,66 +4,13 @@ use std::collections::BTreeMap;
 
 use candle_core::DType;
 use candle_nn::VarBuilder;
-use gmnm_core::Aggregation;
-use gmnm_core::ops::Activation;
 use serde::{Deserialize, Serialize};
 
+use crate::check::ConfigError;
 use crate::classifier::{Classifier, ClassifierConfig};
 use crate::field::{Field, FieldConfig};
 use crate::forecaster::{Forecaster, ForecasterConfig};
 use crate::generator::{Generator, GeneratorConfig};
-
-/// Why a configuration cannot describe a network.
-#[derive(Debug, thiserror::Error)]
-#[error("{field}: {problem}")]
-pub struct ConfigError {
-    /// The key in `config.json`.
-    pub field: &'static str,
-    /// What is wrong with its value and what would be right.
-    pub problem: String,
-}
-
-impl ConfigError {
-    pub(crate) fn new(field: &'static str, problem: impl Into<String>) -> Self {
-        Self {
-            field,
-            problem: problem.into(),
-        }
-    }
-}
-
-/// A value of `field` within `range`, or an error that says so.
-pub(crate) fn check_range(
-    field: &'static str,
-    value: usize,
-    range: std::ops::RangeInclusive<usize>,
-) -> Result<(), ConfigError> {
-    if range.contains(&value) {
-        return Ok(());
-    }
-    Err(ConfigError::new(
-        field,
-        format!("{value} is outside {} to {}", range.start(), range.end()),
-    ))
-}
-
-/// Serialised names of [`Activation`].
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "Activation", rename_all = "kebab-case")]
-pub(crate) enum ActivationName {
-    Identity,
-    Relu,
-    Gelu,
-    Silu,
-}
-
-/// Serialised names of [`Aggregation`].
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "Aggregation", rename_all = "kebab-case")]
-pub(crate) enum AggregationName {
-    Norm,
-    Sum,
-}
 
 /// A network of the zoo.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -8,7 +8,7 @@ const SWEEPS: usize = 64;
 ///
 /// # Panics
 /// When `matrix` is not n by n.
-pub fn symmetric(mut matrix: Vec<f64>, n: usize) -> (Vec<f64>, Vec<f64>) {
+pub(crate) fn symmetric(mut matrix: Vec<f64>, n: usize) -> (Vec<f64>, Vec<f64>) {
     assert_eq!(matrix.len(), n * n, "a square matrix");
     let a = &mut matrix;
     let mut vectors: Vec<f64> = (0..n * n)

@@ -5,12 +5,26 @@ use candle_nn::{Init, VarBuilder};
 use gmnm_core::{Aggregation, Gmnm, GmnmConfig};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{AggregationName, ConfigError, check_range};
-use crate::jet::{DIM, JetLayer, JetNetwork};
-use crate::layers::kan::{Kan, SplineJets};
-use crate::layers::mixture::MixtureJets;
-use crate::layers::mlp::{DenseJets, Mlp};
-use crate::layers::spline::SplineGrid;
+use crate::check::{ConfigError, all_in_range, ensure, in_range};
+use crate::layers::AggregationName;
+
+mod jet;
+mod kan;
+mod mixture;
+mod mlp;
+mod network;
+mod spline;
+
+use kan::{Kan, SplineJets};
+use mixture::MixtureJets;
+use mlp::{DenseJets, Mlp};
+use network::JetLayer;
+
+pub use crate::cholesky::{factor as cholesky_factor, substitute as cholesky_substitute};
+pub use jet::{DIM, Functional, Jet, VALUE};
+pub use kan::refine as refine_splines;
+pub use network::JetNetwork;
+pub use spline::SplineGrid;
 
 /// The shape of a [`Field`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -48,63 +62,31 @@ impl FieldConfig {
     /// # Errors
     /// Names the first field that does not fit.
     pub fn validate(&self) -> std::result::Result<(), ConfigError> {
-        let check_hidden = |hidden: &[usize]| {
-            check_range("hidden", hidden.len(), 1..=8)?;
-            hidden
-                .iter()
-                .try_for_each(|width| check_range("hidden", *width, 1..=1024))
+        let (Self::Gmnm { hidden, .. } | Self::Mlp { hidden } | Self::Kan { hidden, .. }) = self;
+        let least = usize::from(!matches!(self, Self::Gmnm { .. }));
+        in_range("hidden", hidden.len(), least..=8)?;
+        all_in_range("hidden", hidden, 1..=1024)?;
+        let layers = hidden.len() + 1;
+        let one_each = |field: &str, given: usize| {
+            ensure(given == layers, field, || {
+                format!("{layers} layers need as many, not {given}")
+            })
         };
         match self {
             Self::Gmnm {
-                hidden,
                 components,
                 projections,
                 ..
             } => {
-                if !hidden.is_empty() {
-                    check_hidden(hidden)?;
-                }
-                for (field, list, most) in [
-                    ("components", components, 4096),
-                    ("projections", projections, 64),
-                ] {
-                    if list.len() != hidden.len() + 1 {
-                        let problem = format!(
-                            "{} layers need as many numbers, not {}",
-                            hidden.len() + 1,
-                            list.len()
-                        );
-                        return Err(ConfigError::new(field, problem));
-                    }
-                    list.iter()
-                        .try_for_each(|n| check_range(field, *n, 1..=most))?;
-                }
-                Ok(())
+                one_each("components", components.len())?;
+                all_in_range("components", components, 1..=4096)?;
+                one_each("projections", projections.len())?;
+                all_in_range("projections", projections, 1..=64)
             }
-            Self::Mlp { hidden } => check_hidden(hidden),
-            Self::Kan { hidden, grids } => {
-                check_hidden(hidden)?;
-                if grids.len() != hidden.len() + 1 {
-                    let problem = format!(
-                        "{} hidden layers need {} grids, not {}",
-                        hidden.len(),
-                        hidden.len() + 1,
-                        grids.len()
-                    );
-                    return Err(ConfigError::new("grids", problem));
-                }
-                for grid in grids {
-                    check_range("grids.intervals", grid.intervals, 1..=1000)?;
-                    let wide = grid.low < grid.high && grid.high - grid.low < 1e6;
-                    if !(wide && grid.low.abs() < 1e6) {
-                        let problem = format!(
-                            "{} to {} is not a range of numbers within ±10⁶",
-                            grid.low, grid.high
-                        );
-                        return Err(ConfigError::new("grids", problem));
-                    }
-                }
-                Ok(())
+            Self::Mlp { .. } => Ok(()),
+            Self::Kan { grids, .. } => {
+                one_each("grids", grids.len())?;
+                grids.iter().try_for_each(SplineGrid::validate)
             }
         }
     }
@@ -182,11 +164,7 @@ impl FieldConfig {
 
     /// The number of parameters.
     pub fn parameter_count(&self) -> usize {
-        let sizes = self
-            .tensors()
-            .into_iter()
-            .map(|(_, shape)| shape.iter().product::<usize>());
-        sizes.sum()
+        self.jets().parameter_count()
     }
 }
 

@@ -77,44 +77,19 @@
 
 use candle_core::{D, Module, Result, Tensor};
 use candle_nn::{Init, VarBuilder};
+use gmnm_core::ops;
 use gmnm_core::rng::Philox;
-use gmnm_core::{Gmnm, GmnmConfig, ops};
 
-use crate::layers::{Linear, Lstm};
+use crate::layers::{Linear, Lstm, Mixer, MixerConfig, MixtureConfig, START_BESIDE, dropout};
 
 mod config;
-mod dropout;
 mod format;
 
 pub use config::{
-    DecompositionConfig, ForecastNetwork, ForecasterConfig, HeadConfig, HeadMixture, HeadMlp,
-    InstanceNorm, LstmConfig, RecurrentConfig,
+    DecompositionConfig, ForecastNetwork, ForecasterConfig, HeadConfig, HeadMixer, InstanceNorm,
+    LstmConfig, RecurrentConfig,
 };
 pub use format::{SeriesFormat, Step};
-
-#[derive(Debug, Clone)]
-enum Embedding {
-    Linear(Linear),
-    Gmnm(Gmnm),
-}
-
-impl Module for Embedding {
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        match self {
-            Self::Linear(linear) => linear.forward(x)?.relu(),
-            Self::Gmnm(gmnm) => gmnm.forward(x),
-        }
-    }
-}
-
-#[derive(Debug, Clone)]
-enum Mixer {
-    Gmnm(Gmnm),
-    Mlp(Linear, Linear),
-}
-
-/// The scale of a mixer's output weights at the start, against their usual one, where a linear map stands beside it.
-const START: f64 = 0.1;
 
 #[derive(Debug, Clone)]
 struct Head {
@@ -124,40 +99,19 @@ struct Head {
 
 impl Head {
     fn new(config: &HeadConfig, hidden: usize, segment: usize, vb: VarBuilder) -> Result<Self> {
-        let linear = |wanted: bool| {
-            wanted
-                .then(|| Linear::new(hidden, segment, vb.pp("linear")))
-                .transpose()
-        };
-        let start = |linear: bool| if linear { START } else { 1.0 };
-        Ok(match config {
-            HeadConfig::Linear => Self {
-                linear: linear(true)?,
-                mixer: None,
-            },
-            HeadConfig::Gmnm(mixture) => {
-                let config = GmnmConfig {
-                    projections: mixture.projections,
-                    aggregation: mixture.aggregation,
-                    ..GmnmConfig::new(hidden, segment, mixture.components)
-                };
-                let scale = start(mixture.linear);
-                let gmnm = Gmnm::with_output_scale(config, scale, vb.pp("mixture"))?;
-                Self {
-                    linear: linear(mixture.linear)?,
-                    mixer: Some(Mixer::Gmnm(gmnm)),
-                }
-            }
-            HeadConfig::Mlp(mlp) => {
-                let inner = vb.pp("mlp");
-                let first = Linear::new(hidden, mlp.hidden, inner.pp("fc1"))?;
-                let scale = start(mlp.linear);
-                let second = Linear::with_scale(mlp.hidden, segment, scale, inner.pp("fc2"))?;
-                Self {
-                    linear: linear(mlp.linear)?,
-                    mixer: Some(Mixer::Mlp(first, second)),
-                }
-            }
+        let (mixer, linear) = config.parts();
+        let scale = if linear { START_BESIDE } else { 1.0 };
+        let mixer = mixer.map(|mixer| {
+            let name = match mixer {
+                MixerConfig::Gmnm(_) => "mixture",
+                MixerConfig::Mlp(_) => "mlp",
+            };
+            Mixer::new(Some(&mixer), hidden, segment, scale, vb.pp(name))
+        });
+        let linear = linear.then(|| Linear::new(hidden, segment, vb.pp("linear")));
+        Ok(Self {
+            linear: linear.transpose()?,
+            mixer: mixer.transpose()?,
         })
     }
 }
@@ -169,11 +123,7 @@ impl Module for Head {
             return linear.map_or_else(|| Ok(x.clone()), Ok);
         };
         // Hidden values are far from the unit variance that a mixture starts for.
-        let normal = ops::layer_norm(x, None, None, 1e-5)?;
-        let mixed = match mixer {
-            Mixer::Gmnm(gmnm) => gmnm.forward(&normal)?,
-            Mixer::Mlp(first, second) => second.forward(&first.forward(&normal)?.gelu_erf()?)?,
-        };
+        let mixed = mixer.forward(&ops::layer_norm(x, None, None, 1e-5)?)?;
         match linear {
             Some(linear) => linear + mixed,
             None => Ok(mixed),
@@ -184,7 +134,7 @@ impl Module for Head {
 #[derive(Debug, Clone)]
 struct Recurrent {
     segment: usize,
-    embed: Embedding,
+    embed: Mixer,
     lstm: Lstm,
     position: Tensor,
     channel: Tensor,
@@ -196,13 +146,9 @@ impl Recurrent {
     fn new(config: &ForecasterConfig, own: &RecurrentConfig, vb: VarBuilder) -> Result<Self> {
         let (segment, hidden) = (own.segment, own.hidden);
         let segments = config.horizon.div_ceil(segment);
-        let embed = match own.embed_components {
-            None => Embedding::Linear(Linear::new(segment, hidden, vb.pp("embed"))?),
-            Some(components) => Embedding::Gmnm(Gmnm::new(
-                GmnmConfig::new(segment, hidden, components),
-                vb.pp("embed"),
-            )?),
-        };
+        let mixture = own.embed_components.map(MixtureConfig::new);
+        let mixture = mixture.map(MixerConfig::Gmnm);
+        let embed = Mixer::new(mixture.as_ref(), segment, hidden, 1.0, vb.pp("embed"))?;
         let normal = Init::Randn {
             mean: 0.0,
             stdev: 1.0,
@@ -225,7 +171,11 @@ impl Recurrent {
         let (segments, half) = self.position.dims2()?;
         let (decoded, hidden) = (channels * segments, 2 * half);
         let steps = x.reshape((n * channels, look_back / self.segment, self.segment))?;
-        let read = self.lstm.forward(&self.embed.forward(&steps)?, None)?;
+        let mut embedded = self.embed.forward(&steps)?;
+        if let Mixer::Linear(_) = self.embed {
+            embedded = embedded.relu()?;
+        }
+        let read = self.lstm.forward(&embedded, None)?;
         let repeat = |state: &Tensor| {
             state
                 .unsqueeze(1)?
@@ -240,7 +190,7 @@ impl Recurrent {
         let state = (repeat(&read.hidden)?, repeat(&read.cell)?);
         let written = self.lstm.forward(&queries, Some((&state.0, &state.1)))?;
         let hidden = match noise {
-            Some(noise) => dropout::drop(&written.hidden, self.dropout, noise)?,
+            Some(noise) => dropout(&written.hidden, self.dropout, noise)?,
             None => written.hidden,
         };
         self.head

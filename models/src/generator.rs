@@ -18,24 +18,25 @@ use candle_core::{DType, Module, Result, Tensor};
 use candle_nn::VarBuilder;
 use gmnm_core::init::uniform_fan_in;
 use gmnm_core::ops::{self, Activation, BatchNormConfig, Conv2dConfig, ConvTranspose2dConfig};
-use gmnm_core::{Aggregation, Gmnm, GmnmConfig};
 use serde::{Deserialize, Serialize};
 
-use crate::config::{ActivationName, AggregationName, ConfigError, check_range};
-use crate::latents::Latents;
-use crate::layers::{BatchNorm, Conv2d, ConvTranspose2d, Linear};
+use crate::check::{ConfigError, all_in_range, ensure, in_range};
+use crate::layers::{
+    ActivationName, BatchNorm, Conv2d, ConvTranspose2d, Linear, Mixer, MixerConfig, MixtureConfig,
+    START_BESIDE,
+};
+
+mod latents;
+
+pub use latents::Latents;
 
 /// The settings of the mixture that multiplies the decoder's output.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GateConfig {
-    /// M, components.
-    pub components: usize,
-    /// R, projections of each component.
-    pub projections: usize,
-    /// How projections become a distance.
-    #[serde(with = "AggregationName")]
-    pub aggregation: Aggregation,
+    /// The mixture.
+    #[serde(flatten)]
+    pub mixture: MixtureConfig,
     /// Whether the latent vector is layer-normalised before it, which its initial scale assumes.
     #[serde(default, skip_serializing_if = "is_false")]
     pub normalize_input: bool,
@@ -44,9 +45,6 @@ pub struct GateConfig {
 fn is_false(value: &bool) -> bool {
     !value
 }
-
-/// The scale of the gate's output weights at the start, against a mixture's usual one: the decoder begins unhindered.
-const START: f64 = 0.1;
 
 /// The settings of a [`Generator`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -78,32 +76,23 @@ impl GeneratorConfig {
     /// # Errors
     /// Names the first field that does not fit.
     pub fn validate(&self) -> std::result::Result<(), ConfigError> {
-        check_range("channels", self.channels, 1..=1024)?;
+        in_range("channels", self.channels, 1..=1024)?;
         // Their covariance is saved with the network.
-        check_range("latent", self.latent, 1..=4096)?;
-        check_range("features", self.features, 1..=4096)?;
-        check_range("widths", self.widths.len(), 1..=8)?;
-        for &width in &self.widths {
-            check_range("widths", width, 1..=16_384)?;
-        }
-        let step = self.step();
+        in_range("latent", self.latent, 1..=4096)?;
+        in_range("features", self.features, 1..=4096)?;
+        in_range("widths", self.widths.len(), 1..=8)?;
+        all_in_range("widths", &self.widths, 1..=16_384)?;
+        let (step, stages) = (self.step(), self.widths.len());
         for (field, size) in [("height", self.height), ("width", self.width)] {
-            check_range(field, size, 1..=4096)?;
-            if size % step != 0 {
-                return Err(ConfigError::new(
-                    field,
-                    format!(
-                        "{size} is not divisible by {step}, which {} stages need",
-                        self.widths.len()
-                    ),
-                ));
-            }
+            in_range(field, size, 1..=4096)?;
+            ensure(size % step == 0, field, || {
+                format!("{size} is not divisible by {step}, which {stages} stages need")
+            })?;
         }
-        if let Some(gate) = &self.gate {
-            check_range("gate.components", gate.components, 1..=65_536)?;
-            check_range("gate.projections", gate.projections, 1..=1024)?;
+        match &self.gate {
+            Some(gate) => gate.mixture.validate("gate"),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// What height and width must be divisible by.
@@ -125,7 +114,7 @@ pub struct Generator {
     to_latent: Linear,
     from_latent: Linear,
     decoder: Vec<(ConvTranspose2d, BatchNorm)>,
-    gate: Option<Gmnm>,
+    gate: Option<Mixer>,
     output: Conv2d,
     latents: Latents,
 }
@@ -183,18 +172,18 @@ impl Generator {
             ));
             features = width;
         }
-        let gate = match &config.gate {
-            None => None,
-            Some(gate) => {
-                let outputs = config.height * config.width * config.features;
-                let config = GmnmConfig {
-                    projections: gate.projections,
-                    aggregation: gate.aggregation,
-                    ..GmnmConfig::new(config.latent, outputs, gate.components)
-                };
-                Some(Gmnm::with_output_scale(config, START, vb.pp("gate"))?)
-            }
+        let outputs = config.height * config.width * config.features;
+        let gate = |gate: &GateConfig| {
+            let mixture = MixerConfig::Gmnm(gate.mixture.clone());
+            Mixer::new(
+                Some(&mixture),
+                config.latent,
+                outputs,
+                START_BESIDE,
+                vb.pp("gate"),
+            )
         };
+        let gate = config.gate.as_ref().map(gate).transpose()?;
         let same = Conv2dConfig {
             padding: 1,
             ..Conv2dConfig::default()

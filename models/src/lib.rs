@@ -4,21 +4,21 @@
 //! [`model_dir`]: `config.json`, `model.safetensors` and, for images, `preprocessor_config.json`. Image batches are
 //! channels-last, `[batch, height, width, channels]`.
 
-pub mod cholesky;
+mod check;
+mod cholesky;
 pub mod classifier;
 pub mod config;
-pub mod eigen;
+mod eigen;
 pub mod field;
 pub mod forecaster;
 pub mod generator;
-pub mod jet;
-pub mod latents;
 pub mod layers;
 pub mod model_dir;
 pub mod preprocessor;
 pub mod registry;
 pub mod write;
 
+pub use check::ConfigError;
 pub use config::ModelConfig;
 pub use model_dir::ModelDir;
 pub use preprocessor::Preprocessor;

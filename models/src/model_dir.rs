@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device, Tensor};
 use gmnm_core::ParamStore;
 
-use crate::config::{ConfigError, ModelConfig};
+use crate::config::ModelConfig;
 use crate::preprocessor::{Preprocessor, PreprocessorError};
 use crate::write::replace_file;
 
@@ -169,12 +169,10 @@ fn shapes(
     path: &Path,
     config: &ModelConfig,
 ) -> Result<BTreeMap<String, Vec<usize>>, ModelDirError> {
-    config
-        .tensor_shapes()
-        .map_err(|e: ConfigError| ModelDirError::Config {
-            path: path.to_path_buf(),
-            problem: e.to_string(),
-        })
+    config.tensor_shapes().map_err(|e| ModelDirError::Config {
+        path: path.to_path_buf(),
+        problem: e.to_string(),
+    })
 }
 
 /// Reads the directory `dir`.

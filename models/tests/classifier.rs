@@ -3,7 +3,7 @@
 use candle_core::{DType, Device, Result, Tensor};
 use gmnm_core::{ParamStore, gradient_check::random, ops};
 use models::classifier::{Classifier, ClassifierConfig};
-use models::layers::{MixFunction, Placement};
+use models::layers::{MixerConfig, Placement};
 use models::{ModelConfig, registry};
 
 /// The classifiers of the registry, narrowed so that tests are quick.
@@ -14,8 +14,8 @@ fn variants() -> Vec<(String, ClassifierConfig)> {
             config.widths = vec![4, 8, 12];
             if let Some(mixer) = &mut config.mixer {
                 match &mut mixer.function {
-                    MixFunction::Gmnm(gmnm) => gmnm.components = vec![5, 6, 7],
-                    MixFunction::Mlp(mlp) => mlp.hidden = vec![5, 6, 7],
+                    MixerConfig::Gmnm(gmnm) => gmnm.components = vec![5, 6, 7],
+                    MixerConfig::Mlp(mlp) => mlp.hidden = vec![5, 6, 7],
                 }
             }
             variants.push((entry.name.to_string(), config));

@@ -14,7 +14,7 @@ use models::classifier::{Classifier, ClassifierConfig};
 use models::field::Field;
 use models::forecaster::{ForecastNetwork, Forecaster, ForecasterConfig, HeadConfig, InstanceNorm};
 use models::generator::{Generator, GeneratorConfig};
-use models::layers::{MixFunction, Placement};
+use models::layers::{MixerConfig, Placement};
 use models::model_dir::{ModelDir, Storage, load, save};
 use models::{ModelConfig, registry};
 
@@ -204,8 +204,8 @@ fn forecasters_equal_pytorch() {
                 HeadConfig::Mlp(mlp) => mlp.linear = !mlp.linear,
                 HeadConfig::Gmnm(mixture) => {
                     mixture.linear = !mixture.linear;
-                    mixture.projections = 3;
-                    mixture.aggregation = gmnm_core::Aggregation::Sum;
+                    mixture.mixer.projections = 3;
+                    mixture.mixer.aggregation = gmnm_core::Aggregation::Sum;
                 }
             }
         }
@@ -275,7 +275,7 @@ fn every_placement_and_aggregation_equals_pytorch() {
         if let Some(mixer) = &mut config.mixer {
             mixer.placement = placement;
             mixer.normalize_input = normalize_input;
-            if let MixFunction::Gmnm(gmnm) = &mut mixer.function {
+            if let MixerConfig::Gmnm(gmnm) = &mut mixer.function {
                 gmnm.components = vec![7, 9, 11];
                 gmnm.projections = 3;
                 gmnm.aggregation = aggregation;

@@ -1,10 +1,10 @@
 //! The settings of forecasters.
 
-use gmnm_core::Aggregation;
 use serde::{Deserialize, Serialize};
 
 use super::SeriesFormat;
-use crate::config::{AggregationName, ConfigError, check_range};
+use crate::check::{ConfigError, ensure, in_range};
+use crate::layers::{MixerConfig, MixtureConfig, PerceptronConfig};
 
 /// What is taken from every channel of a look-back before the network sees it, and given back to its forecast
 /// (reversible instance normalisation, without RevIN's learned scale).
@@ -21,27 +21,13 @@ pub enum InstanceNorm {
     MeanStd,
 }
 
-/// The settings of a mixture over the hidden values.
+/// A mixer of the hidden values with the settings `C`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct HeadMixture {
-    /// M, components.
-    pub components: usize,
-    /// R, projections of each component.
-    pub projections: usize,
-    /// How projections become a distance.
-    #[serde(with = "AggregationName")]
-    pub aggregation: Aggregation,
-    /// Whether a linear map of the same hidden values is added.
-    pub linear: bool,
-}
-
-/// The settings of a perceptron in the mixture's place.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct HeadMlp {
-    /// Its hidden features.
-    pub hidden: usize,
+pub struct HeadMixer<C> {
+    /// The mixer.
+    #[serde(flatten)]
+    pub mixer: C,
     /// Whether a linear map of the same hidden values is added.
     pub linear: bool,
 }
@@ -53,9 +39,20 @@ pub enum HeadConfig {
     /// A linear map.
     Linear,
     /// A Gaussian mixture of the layer-normalised hidden values.
-    Gmnm(HeadMixture),
+    Gmnm(HeadMixer<MixtureConfig>),
     /// A perceptron with GELU of the layer-normalised hidden values, the mixture's control.
-    Mlp(HeadMlp),
+    Mlp(HeadMixer<PerceptronConfig>),
+}
+
+impl HeadConfig {
+    /// The mixer, and whether there is a linear map.
+    pub(super) fn parts(&self) -> (Option<MixerConfig>, bool) {
+        match self {
+            Self::Linear => (None, true),
+            Self::Gmnm(head) => (Some(MixerConfig::Gmnm(head.mixer.clone())), head.linear),
+            Self::Mlp(head) => (Some(MixerConfig::Mlp(head.mixer.clone())), head.linear),
+        }
+    }
 }
 
 /// The settings of the recurrent network.
@@ -134,22 +131,20 @@ impl ForecasterConfig {
     /// # Errors
     /// Names the first field that does not fit.
     pub fn validate(&self) -> std::result::Result<(), ConfigError> {
-        check_range("look_back", self.look_back, 1..=65_536)?;
-        check_range("horizon", self.horizon, 1..=65_536)?;
-        check_range("channels", self.channels, 1..=16_384)?;
+        in_range("look_back", self.look_back, 1..=65_536)?;
+        in_range("horizon", self.horizon, 1..=65_536)?;
+        in_range("channels", self.channels, 1..=16_384)?;
         match &self.network {
             ForecastNetwork::Recurrent(config) => self.validate_recurrent(config)?,
-            ForecastNetwork::Decomposition(config) => {
-                check_range("network.decomposition.window", config.window, 1..=4097)?;
-                if config.window.is_multiple_of(2) {
-                    return Err(ConfigError::new(
-                        "network.decomposition.window",
-                        format!("{} is even, the average needs a middle", config.window),
-                    ));
-                }
+            ForecastNetwork::Decomposition(DecompositionConfig { window }) => {
+                let field = "network.decomposition.window";
+                in_range(field, *window, 1..=4097)?;
+                ensure(!window.is_multiple_of(2), field, || {
+                    format!("{window} is even, the average needs a middle")
+                })?;
             }
             ForecastNetwork::Lstm(config) => {
-                check_range("network.lstm.hidden", config.hidden, 1..=16_384)?;
+                in_range("network.lstm.hidden", config.hidden, 1..=16_384)?;
             }
         }
         match &self.series {
@@ -159,52 +154,26 @@ impl ForecasterConfig {
     }
 
     fn validate_recurrent(&self, config: &RecurrentConfig) -> std::result::Result<(), ConfigError> {
-        check_range("network.recurrent.segment", config.segment, 1..=65_536)?;
-        check_range("network.recurrent.hidden", config.hidden, 2..=16_384)?;
-        if !self.look_back.is_multiple_of(config.segment) {
-            return Err(ConfigError::new(
-                "look_back",
-                format!(
-                    "{} is not divisible by the segment of {} steps",
-                    self.look_back, config.segment
-                ),
-            ));
-        }
-        if !config.hidden.is_multiple_of(2) {
-            return Err(ConfigError::new(
-                "network.recurrent.hidden",
-                format!(
-                    "{} is odd, half of it is the position's and half the channel's",
-                    config.hidden
-                ),
-            ));
-        }
-        if !(0.0..1.0).contains(&config.dropout) {
-            return Err(ConfigError::new(
-                "network.recurrent.dropout",
-                format!("{} is not at least 0 and below 1", config.dropout),
-            ));
-        }
+        let (segment, hidden, look_back) = (config.segment, config.hidden, self.look_back);
+        in_range("network.recurrent.segment", segment, 1..=65_536)?;
+        in_range("network.recurrent.hidden", hidden, 2..=16_384)?;
+        ensure(look_back.is_multiple_of(segment), "look_back", || {
+            format!("{look_back} is not divisible by the segment of {segment} steps")
+        })?;
+        ensure(hidden.is_multiple_of(2), "network.recurrent.hidden", || {
+            format!("{hidden} is odd, half of it is the position's and half the channel's")
+        })?;
+        ensure(
+            (0.0..1.0).contains(&config.dropout),
+            "network.recurrent.dropout",
+            || format!("{} is not at least 0 and below 1", config.dropout),
+        )?;
         if let Some(components) = config.embed_components {
-            check_range("network.recurrent.embed_components", components, 1..=65_536)?;
+            in_range("network.recurrent.embed_components", components, 1..=65_536)?;
         }
-        match &config.head {
-            HeadConfig::Linear => Ok(()),
-            HeadConfig::Gmnm(mixture) => {
-                check_range(
-                    "network.recurrent.head.gmnm.components",
-                    mixture.components,
-                    1..=65_536,
-                )?;
-                check_range(
-                    "network.recurrent.head.gmnm.projections",
-                    mixture.projections,
-                    1..=1024,
-                )
-            }
-            HeadConfig::Mlp(mlp) => {
-                check_range("network.recurrent.head.mlp.hidden", mlp.hidden, 1..=65_536)
-            }
+        match config.head.parts() {
+            (Some(mixer), _) => mixer.validate("network.recurrent.head"),
+            (None, _) => Ok(()),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::ConfigError;
+use crate::check::{ConfigError, ensure};
 
 /// The time between two rows of a series.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,30 +40,21 @@ impl SeriesFormat {
             ("series.mean", self.mean.len()),
             ("series.std", self.std.len()),
         ] {
-            if count != channels {
-                let problem = format!("{count} entries for {channels} channels");
-                return Err(ConfigError::new(field, problem));
-            }
+            ensure(count == channels, field, || {
+                format!("{count} entries for {channels} channels")
+            })?;
         }
-        if let Some(mean) = self.mean.iter().find(|mean| !mean.is_finite()) {
-            return Err(ConfigError::new(
-                "series.mean",
-                format!("{mean} is no number"),
-            ));
+        for mean in &self.mean {
+            ensure(mean.is_finite(), "series.mean", || {
+                format!("{mean} is no number")
+            })?;
         }
-        if let Some(std) = self
-            .std
-            .iter()
-            .find(|std| !(std.is_finite() && **std > 0.0))
-        {
-            return Err(ConfigError::new(
-                "series.std",
-                format!("{std} is not above 0"),
-            ));
+        for std in &self.std {
+            ensure(std.is_finite() && *std > 0.0, "series.std", || {
+                format!("{std} is not above 0")
+            })?;
         }
-        if matches!(self.step, Step::Seconds(0) | Step::Months(0)) {
-            return Err(ConfigError::new("series.step", "0 is not above 0"));
-        }
-        Ok(())
+        let step = !matches!(self.step, Step::Seconds(0) | Step::Months(0));
+        ensure(step, "series.step", || "0 is not above 0".into())
     }
 }

@@ -3,10 +3,10 @@
 use candle_core::{Module, Result, Tensor};
 use candle_nn::VarBuilder;
 use gmnm_core::ops::{self, BatchNormConfig};
-use gmnm_core::{Aggregation, Gmnm, GmnmConfig};
 use serde::{Deserialize, Serialize};
 
-use super::{BatchNorm, Linear};
+use super::{BatchNorm, Linear, Mixer, MixerConfig, MixtureConfig};
+use crate::check::{ConfigError, ensure, in_range};
 
 /// The settings of [`Attention`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -20,10 +20,27 @@ pub struct AttentionConfig {
     pub components: Option<usize>,
 }
 
-#[derive(Debug, Clone)]
-enum Output {
-    Linear(Linear),
-    Gmnm(Gmnm),
+impl AttentionConfig {
+    /// Checks every field for a layer on `channels` features; `at` is the key of these settings.
+    ///
+    /// # Errors
+    /// Names the first field that does not fit.
+    pub(crate) fn validate(
+        &self,
+        at: &str,
+        channels: usize,
+    ) -> std::result::Result<(), ConfigError> {
+        let heads = self.heads;
+        ensure(
+            heads > 0 && channels.is_multiple_of(heads),
+            &format!("{at}.heads"),
+            || format!("{heads} heads do not divide the last width, {channels}"),
+        )?;
+        match self.components {
+            Some(m) => in_range(&format!("{at}.components"), m, 1..=65_536),
+            None => Ok(()),
+        }
+    }
 }
 
 /// x + P(attention(norm(x))): scaled dot-product attention of several heads over all pixels (arXiv 1706.03762), with
@@ -32,7 +49,7 @@ enum Output {
 pub struct Attention {
     norm: BatchNorm,
     qkv: Linear,
-    output: Output,
+    output: Mixer,
     heads: usize,
 }
 
@@ -48,20 +65,12 @@ impl Attention {
                 config.heads
             );
         }
-        let output = match config.components {
-            None => Output::Linear(Linear::new(channels, channels, vb.pp("proj"))?),
-            Some(components) => {
-                let config = GmnmConfig {
-                    aggregation: Aggregation::Norm,
-                    ..GmnmConfig::new(channels, channels, components)
-                };
-                Output::Gmnm(Gmnm::new(config, vb.pp("proj"))?)
-            }
-        };
+        let mixture = config.components.map(MixtureConfig::new);
+        let mixer = mixture.map(MixerConfig::Gmnm);
         Ok(Self {
             norm: BatchNorm::new(channels, BatchNormConfig::default(), vb.pp("norm"))?,
             qkv: Linear::new(channels, 3 * channels, vb.pp("qkv"))?,
-            output,
+            output: Mixer::new(mixer.as_ref(), channels, channels, 1.0, vb.pp("proj"))?,
             heads: config.heads,
         })
     }
@@ -90,10 +99,6 @@ impl Attention {
             .transpose(1, 2)?
             .contiguous()?
             .reshape((n, h, w, c))?;
-        let projected = match &self.output {
-            Output::Linear(linear) => linear.forward(&mixed)?,
-            Output::Gmnm(gmnm) => gmnm.forward(&mixed)?,
-        };
-        ops::add(x, &projected)
+        ops::add(x, &self.output.forward(&mixed)?)
     }
 }

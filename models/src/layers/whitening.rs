@@ -6,6 +6,7 @@ use gmnm_core::init::uniform_fan_in;
 use gmnm_core::ops::{self, Activation, BatchNormConfig, Conv2dConfig};
 use serde::{Deserialize, Serialize};
 
+use crate::check::{ConfigError, ensure, in_range};
 use crate::eigen;
 
 /// The settings of a [`Whitening`].
@@ -26,6 +27,19 @@ fn default_eps() -> f64 {
 impl WhiteningConfig {
     /// The ε that Keller Jordan takes for CIFAR-10.
     pub const EPS: f64 = 5e-4;
+
+    /// Checks every field; `at` is the key of these settings.
+    ///
+    /// # Errors
+    /// Names the first field that does not fit.
+    pub(crate) fn validate(&self, at: &str) -> std::result::Result<(), ConfigError> {
+        in_range(&format!("{at}.kernel"), self.kernel, 1..=8)?;
+        ensure(
+            (0.0..=1e6).contains(&self.eps),
+            &format!("{at}.eps"),
+            || format!("it is {}; give a number from 0 to 1e6", self.eps),
+        )
+    }
 
     /// Features of the output: each direction of a patch and its opposite.
     pub fn features(&self, channels: usize) -> usize {

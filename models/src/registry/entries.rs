@@ -3,18 +3,18 @@
 use gmnm_core::Aggregation;
 use gmnm_core::ops::Activation;
 
+use super::Role::{Baseline, Model};
 use super::{Entry, Role, Task};
 use crate::classifier::{ClassifierConfig, Head, Normalization};
 use crate::config::ModelConfig;
-use crate::field::FieldConfig;
+use crate::field::{FieldConfig, SplineGrid};
 use crate::forecaster::{
-    DecompositionConfig, ForecastNetwork, ForecasterConfig, HeadConfig, HeadMixture, HeadMlp,
-    InstanceNorm, LstmConfig, RecurrentConfig,
+    DecompositionConfig, ForecastNetwork, ForecasterConfig, HeadConfig, HeadMixer, InstanceNorm,
+    LstmConfig, RecurrentConfig,
 };
 use crate::generator::{GateConfig, GeneratorConfig};
-use crate::layers::spline::SplineGrid;
 use crate::layers::{
-    AttentionConfig, GmnmFunction, MixFunction, MixerConfig, MlpFunction, Placement,
+    AttentionConfig, ChannelMixerConfig, MixerConfig, MixtureConfig, PerceptronConfig, Placement,
     WhiteningConfig,
 };
 
@@ -24,283 +24,215 @@ const WIDTHS: [usize; 3] = [32, 80, 160];
 /// The features by stage of the classifier that learns in few epochs.
 const FAST_WIDTHS: [usize; 3] = [64, 256, 256];
 
+/// Models that solve the same task and are trained by the same recipe: the task, the data, the recipe.
+struct Family(Task, &'static str, &'static str);
+
+impl Family {
+    const fn entry(
+        &self,
+        role: Role,
+        name: &'static str,
+        summary: &'static str,
+        config: fn() -> ModelConfig,
+    ) -> Entry {
+        Entry {
+            name,
+            task: self.0,
+            role,
+            summary,
+            default_data: self.1,
+            recipe: self.2,
+            config,
+        }
+    }
+}
+
+const CLASSIFIER: Family = Family(Task::Classification, "cifar10", "cifar-classifier");
+const FAST: Family = Family(Task::Classification, "cifar10", "cifar-classifier.fast");
+const CLOTHES: Family = Family(Task::Classification, "fashion-mnist", "cifar-classifier");
+const GENERATOR: Family = Family(Task::Generation, "cifar10", "image-generator");
+const FORECASTER: Family = Family(Task::Forecasting, "sample", "series-forecaster");
+const SURFACE: Family = Family(Task::Fitting, "exponential", "surface-fitter");
+const POISSON: Family = Family(Task::Poisson, "sine-sine", "poisson-solver");
+
 /// All models, families together, each family's default first.
 pub(super) const ENTRIES: &[Entry] = &[
-    Entry {
-        name: "cifar-classifier",
-        task: Task::Classification,
-        role: Role::Model,
-        summary: "convolution stages with a Gaussian mixture over the channels after each",
-        default_data: "cifar10",
-        recipe: "cifar-classifier",
-        config: || classifier(WIDTHS, Some(gmnm()), None),
-    },
-    Entry {
-        name: "cifar-classifier.attention",
-        task: Task::Classification,
-        role: Role::Model,
-        summary: "with self-attention between the pixels of the last stage",
-        default_data: "cifar10",
-        recipe: "cifar-classifier",
-        config: || {
-            let attention = AttentionConfig {
-                heads: 4,
-                components: None,
-            };
-            classifier(WIDTHS, Some(gmnm()), Some(attention))
-        },
-    },
-    Entry {
-        name: "cifar-classifier.attention-gmnm",
-        task: Task::Classification,
-        role: Role::Model,
-        summary: "with self-attention whose output projection is a Gaussian mixture",
-        default_data: "cifar10",
-        recipe: "cifar-classifier",
-        config: || {
-            let attention = AttentionConfig {
-                heads: 4,
-                components: Some(WIDTHS[2]),
-            };
-            classifier(WIDTHS, Some(gmnm()), Some(attention))
-        },
-    },
-    Entry {
-        name: "cifar-classifier.plain",
-        task: Task::Classification,
-        role: Role::Baseline,
-        summary: "no mixture, wider convolutions with at least as many parameters",
-        default_data: "cifar10",
-        recipe: "cifar-classifier",
-        config: || classifier([36, 89, 178], None, None),
-    },
-    Entry {
-        name: "cifar-classifier.mlp",
-        task: Task::Classification,
-        role: Role::Baseline,
-        summary: "a perceptron with GELU in the mixture's place, at least as many parameters",
-        default_data: "cifar10",
-        recipe: "cifar-classifier",
-        config: || {
-            let mixer = MixerConfig {
-                function: MixFunction::Mlp(MlpFunction {
-                    hidden: vec![48, 120, 240],
-                }),
-                ..gmnm()
-            };
-            classifier(WIDTHS, Some(mixer), None)
-        },
-    },
-    Entry {
-        name: "cifar-classifier.fast",
-        task: Task::Classification,
-        role: Role::Model,
-        summary: "whitened patches and wider convolutions that learn in few epochs, with a Gaussian mixture",
-        default_data: "cifar10",
-        recipe: "cifar-classifier.fast",
-        config: || fast(FAST_WIDTHS, Some(fast_gmnm())),
-    },
-    Entry {
-        name: "cifar-classifier.fast-plain",
-        task: Task::Classification,
-        role: Role::Baseline,
-        summary: "the fast network without the mixture, at least as many parameters",
-        default_data: "cifar10",
-        recipe: "cifar-classifier.fast",
-        config: || fast([64, 256, 272], None),
-    },
-    Entry {
-        name: "cifar-classifier.fast-mlp",
-        task: Task::Classification,
-        role: Role::Baseline,
-        summary: "the fast network, a perceptron in the mixture's place, at least as many parameters",
-        default_data: "cifar10",
-        recipe: "cifar-classifier.fast",
-        config: || {
-            let mixer = MixerConfig {
-                function: MixFunction::Mlp(MlpFunction {
-                    hidden: vec![96, 96, 96],
-                }),
-                ..fast_gmnm()
-            };
-            fast(FAST_WIDTHS, Some(mixer))
-        },
-    },
-    Entry {
-        name: "fashion-classifier",
-        task: Task::Classification,
-        role: Role::Model,
-        summary: "the classifier with a Gaussian mixture for small grey images of clothes",
-        default_data: "fashion-mnist",
-        recipe: "cifar-classifier",
-        config: || match classifier(WIDTHS, Some(gmnm()), None) {
-            ModelConfig::Classifier(config) => ModelConfig::Classifier(ClassifierConfig {
+    CLASSIFIER.entry(
+        Model,
+        "cifar-classifier",
+        "convolution stages with a Gaussian mixture over the channels after each",
+        || classifier(WIDTHS, Some(gmnm()), None),
+    ),
+    CLASSIFIER.entry(
+        Model,
+        "cifar-classifier.attention",
+        "with self-attention between the pixels of the last stage",
+        || classifier(WIDTHS, Some(gmnm()), attention(None)),
+    ),
+    CLASSIFIER.entry(
+        Model,
+        "cifar-classifier.attention-gmnm",
+        "with self-attention whose output projection is a Gaussian mixture",
+        || classifier(WIDTHS, Some(gmnm()), attention(Some(WIDTHS[2]))),
+    ),
+    CLASSIFIER.entry(
+        Baseline,
+        "cifar-classifier.plain",
+        "no mixture, wider convolutions with at least as many parameters",
+        || classifier([36, 89, 178], None, None),
+    ),
+    CLASSIFIER.entry(
+        Baseline,
+        "cifar-classifier.mlp",
+        "a perceptron with GELU in the mixture's place, at least as many parameters",
+        || classifier(WIDTHS, Some(mlp(gmnm(), [48, 120, 240])), None),
+    ),
+    FAST.entry(
+        Model,
+        "cifar-classifier.fast",
+        "whitened patches and wider convolutions that learn in few epochs, with a Gaussian mixture",
+        || fast(FAST_WIDTHS, Some(fast_gmnm())),
+    ),
+    FAST.entry(
+        Baseline,
+        "cifar-classifier.fast-plain",
+        "the fast network without the mixture, at least as many parameters",
+        || fast([64, 256, 272], None),
+    ),
+    FAST.entry(
+        Baseline,
+        "cifar-classifier.fast-mlp",
+        "the fast network, a perceptron in the mixture's place, at least as many parameters",
+        || fast(FAST_WIDTHS, Some(mlp(fast_gmnm(), [96, 96, 96]))),
+    ),
+    CLOTHES.entry(
+        Model,
+        "fashion-classifier",
+        "the classifier with a Gaussian mixture for small grey images of clothes",
+        || {
+            ModelConfig::Classifier(ClassifierConfig {
                 channels: 1,
-                ..config
-            }),
-            other => other,
+                ..classifier_config(WIDTHS, Some(gmnm()), None)
+            })
         },
-    },
-    Entry {
-        name: "image-generator",
-        task: Task::Generation,
-        role: Role::Model,
-        summary: "an autoencoder whose decoder a Gaussian mixture of the latent multiplies",
-        default_data: "cifar10",
-        recipe: "image-generator",
-        config: || {
+    ),
+    GENERATOR.entry(
+        Model,
+        "image-generator",
+        "an autoencoder whose decoder a Gaussian mixture of the latent multiplies",
+        || {
             let gate = GateConfig {
-                components: 8,
-                projections: 4,
-                aggregation: Aggregation::Norm,
+                mixture: MixtureConfig {
+                    projections: 4,
+                    ..MixtureConfig::new(8)
+                },
                 normalize_input: true,
             };
             generator([44, 88, 176], Some(gate))
         },
-    },
-    Entry {
-        name: "image-generator.plain",
-        task: Task::Generation,
-        role: Role::Baseline,
-        summary: "no mixture, wider convolutions with at least as many parameters",
-        default_data: "cifar10",
-        recipe: "image-generator",
-        config: || generator([48, 96, 192], None),
-    },
-    Entry {
-        name: "series-forecaster",
-        task: Task::Forecasting,
-        role: Role::Model,
-        summary: "an LSTM over segments with a Gaussian mixture as its head",
-        default_data: "sample",
-        recipe: "series-forecaster",
-        config: || {
+    ),
+    GENERATOR.entry(
+        Baseline,
+        "image-generator.plain",
+        "no mixture, wider convolutions with at least as many parameters",
+        || generator([48, 96, 192], None),
+    ),
+    FORECASTER.entry(
+        Model,
+        "series-forecaster",
+        "an LSTM over segments with a Gaussian mixture as its head",
+        || {
             recurrent(
                 128,
-                HeadConfig::Gmnm(HeadMixture {
-                    components: 64,
-                    projections: 1,
-                    aggregation: Aggregation::Norm,
+                HeadConfig::Gmnm(HeadMixer {
+                    mixer: MixtureConfig::new(64),
                     linear: true,
                 }),
             )
         },
-    },
-    Entry {
-        name: "series-forecaster.plain",
-        task: Task::Forecasting,
-        role: Role::Baseline,
-        summary: "no mixture, a linear head on more hidden values, at least as many parameters",
-        default_data: "sample",
-        recipe: "series-forecaster",
-        config: || recurrent(138, HeadConfig::Linear),
-    },
-    Entry {
-        name: "series-forecaster.mlp",
-        task: Task::Forecasting,
-        role: Role::Baseline,
-        summary: "a perceptron with GELU in the mixture's place, at least as many parameters",
-        default_data: "sample",
-        recipe: "series-forecaster",
-        config: || {
+    ),
+    FORECASTER.entry(
+        Baseline,
+        "series-forecaster.plain",
+        "no mixture, a linear head on more hidden values, at least as many parameters",
+        || recurrent(138, HeadConfig::Linear),
+    ),
+    FORECASTER.entry(
+        Baseline,
+        "series-forecaster.mlp",
+        "a perceptron with GELU in the mixture's place, at least as many parameters",
+        || {
             recurrent(
                 128,
-                HeadConfig::Mlp(HeadMlp {
-                    hidden: 110,
+                HeadConfig::Mlp(HeadMixer {
+                    mixer: PerceptronConfig { hidden: 110 },
                     linear: true,
                 }),
             )
         },
-    },
-    Entry {
-        name: "series-forecaster.dlinear",
-        task: Task::Forecasting,
-        role: Role::Model,
-        summary: "DLinear: linear maps of a moving average and of what is left",
-        default_data: "sample",
-        recipe: "series-forecaster",
-        config: || {
+    ),
+    FORECASTER.entry(
+        Model,
+        "series-forecaster.dlinear",
+        "DLinear: linear maps of a moving average and of what is left",
+        || {
             forecaster(
                 InstanceNorm::None,
                 ForecastNetwork::Decomposition(DecompositionConfig { window: 25 }),
             )
         },
-    },
-    Entry {
-        name: "series-forecaster.lstm",
-        task: Task::Forecasting,
-        role: Role::Baseline,
-        summary: "an LSTM over single steps and a linear map, at least as many parameters",
-        default_data: "sample",
-        recipe: "series-forecaster",
-        config: || {
+    ),
+    FORECASTER.entry(
+        Baseline,
+        "series-forecaster.lstm",
+        "an LSTM over single steps and a linear map, at least as many parameters",
+        || {
             let network = ForecastNetwork::Lstm(LstmConfig { hidden: 134 });
             forecaster(InstanceNorm::None, network)
         },
-    },
-    Entry {
-        name: "surface-fitter",
-        task: Task::Fitting,
-        role: Role::Model,
-        summary: "one or two Gaussian-mixture layers from the plane to a number, as the surface asks",
-        default_data: "exponential",
-        recipe: "surface-fitter",
-        config: || ModelConfig::Surface(gmnm_field(&[2], &[17, 20], &[1, 1])),
-    },
-    Entry {
-        name: "surface-fitter.mlp",
-        task: Task::Fitting,
-        role: Role::Baseline,
-        summary: "a perceptron with one hidden layer, at least as many parameters",
-        default_data: "exponential",
-        recipe: "surface-fitter",
-        config: || ModelConfig::Surface(mlp_field(&[51])),
-    },
-    Entry {
-        name: "surface-fitter.mlp-deep",
-        task: Task::Fitting,
-        role: Role::Baseline,
-        summary: "a perceptron with two hidden layers, at least as many parameters",
-        default_data: "exponential",
-        recipe: "surface-fitter",
-        config: || ModelConfig::Surface(mlp_field(&[12, 12])),
-    },
-    Entry {
-        name: "surface-fitter.kan",
-        task: Task::Fitting,
-        role: Role::Baseline,
-        summary: "a Kolmogorov-Arnold network, at least as many parameters",
-        default_data: "exponential",
-        recipe: "surface-fitter",
-        config: || ModelConfig::Surface(kan_field(&[5], 10)),
-    },
-    Entry {
-        name: "poisson-solver",
-        task: Task::Poisson,
-        role: Role::Model,
-        summary: "two Gaussian-mixture layers from the plane to a number",
-        default_data: "sine-sine",
-        recipe: "poisson-solver",
-        config: || ModelConfig::Poisson(gmnm_field(&[4], &[12, 11], &[1, 1])),
-    },
-    Entry {
-        name: "poisson-solver.mlp",
-        task: Task::Poisson,
-        role: Role::Baseline,
-        summary: "a perceptron with two hidden layers, at least as many parameters",
-        default_data: "sine-sine",
-        recipe: "poisson-solver",
-        config: || ModelConfig::Poisson(mlp_field(&[12, 12])),
-    },
-    Entry {
-        name: "poisson-solver.kan",
-        task: Task::Poisson,
-        role: Role::Baseline,
-        summary: "a Kolmogorov-Arnold network, at least as many parameters",
-        default_data: "sine-sine",
-        recipe: "poisson-solver",
-        config: || ModelConfig::Poisson(kan_field(&[5], 10)),
-    },
+    ),
+    SURFACE.entry(
+        Model,
+        "surface-fitter",
+        "one or two Gaussian-mixture layers from the plane to a number, as the surface asks",
+        || ModelConfig::Surface(gmnm_field(&[2], &[17, 20], &[1, 1])),
+    ),
+    SURFACE.entry(
+        Baseline,
+        "surface-fitter.mlp",
+        "a perceptron with one hidden layer, at least as many parameters",
+        || ModelConfig::Surface(mlp_field(&[51])),
+    ),
+    SURFACE.entry(
+        Baseline,
+        "surface-fitter.mlp-deep",
+        "a perceptron with two hidden layers, at least as many parameters",
+        || ModelConfig::Surface(mlp_field(&[12, 12])),
+    ),
+    SURFACE.entry(
+        Baseline,
+        "surface-fitter.kan",
+        "a Kolmogorov-Arnold network, at least as many parameters",
+        || ModelConfig::Surface(kan_field(&[5], 10)),
+    ),
+    POISSON.entry(
+        Model,
+        "poisson-solver",
+        "two Gaussian-mixture layers from the plane to a number",
+        || ModelConfig::Poisson(gmnm_field(&[4], &[12, 11], &[1, 1])),
+    ),
+    POISSON.entry(
+        Baseline,
+        "poisson-solver.mlp",
+        "a perceptron with two hidden layers, at least as many parameters",
+        || ModelConfig::Poisson(mlp_field(&[12, 12])),
+    ),
+    POISSON.entry(
+        Baseline,
+        "poisson-solver.kan",
+        "a Kolmogorov-Arnold network, at least as many parameters",
+        || ModelConfig::Poisson(kan_field(&[5], 10)),
+    ),
 ];
 
 /// See [`Entry::alternatives`]. Beside the mixture's two layers, which compose functions, stand one layer of hills
@@ -334,10 +266,18 @@ fn generator(widths: [usize; 3], gate: Option<GateConfig>) -> ModelConfig {
 
 fn classifier(
     widths: [usize; 3],
-    mixer: Option<MixerConfig>,
+    mixer: Option<ChannelMixerConfig>,
     attention: Option<AttentionConfig>,
 ) -> ModelConfig {
-    ModelConfig::Classifier(ClassifierConfig {
+    ModelConfig::Classifier(classifier_config(widths, mixer, attention))
+}
+
+fn classifier_config(
+    widths: [usize; 3],
+    mixer: Option<ChannelMixerConfig>,
+    attention: Option<AttentionConfig>,
+) -> ClassifierConfig {
+    ClassifierConfig {
         channels: 3,
         classes: 10,
         widths: widths.to_vec(),
@@ -350,52 +290,53 @@ fn classifier(
         mixer,
         attention,
         logit_scale: 1.0,
-    })
+    }
 }
 
-fn fast(widths: [usize; 3], mixer: Option<MixerConfig>) -> ModelConfig {
+fn fast(widths: [usize; 3], mixer: Option<ChannelMixerConfig>) -> ModelConfig {
     ModelConfig::Classifier(ClassifierConfig {
-        channels: 3,
-        classes: 10,
-        widths: widths.to_vec(),
-        convs: 2,
-        residual: false,
         stem: Some(WhiteningConfig {
             kernel: 2,
             eps: WhiteningConfig::EPS,
         }),
         normalization: Normalization::Shift,
         head: Head::Max,
-        activation: Activation::Gelu,
-        mixer,
-        attention: None,
         logit_scale: 1.0 / 9.0,
+        ..classifier_config(widths, mixer, None)
     })
 }
 
 /// A mixture of the pooled channels: it costs next to no time, and tells each convolution of the whole image.
-fn fast_gmnm() -> MixerConfig {
-    MixerConfig {
+fn fast_gmnm() -> ChannelMixerConfig {
+    ChannelMixerConfig {
         placement: Placement::PooledGate,
         normalize_input: true,
-        function: MixFunction::Gmnm(GmnmFunction {
-            components: vec![64, 64, 64],
-            projections: 1,
-            aggregation: Aggregation::Norm,
-        }),
+        function: MixerConfig::Gmnm(MixtureConfig::new(vec![64, 64, 64])),
     }
 }
 
-fn gmnm() -> MixerConfig {
-    MixerConfig {
+fn gmnm() -> ChannelMixerConfig {
+    ChannelMixerConfig {
         placement: Placement::Residual,
         normalize_input: true,
-        function: MixFunction::Gmnm(GmnmFunction {
-            components: WIDTHS.to_vec(),
-            projections: 1,
-            aggregation: Aggregation::Norm,
-        }),
+        function: MixerConfig::Gmnm(MixtureConfig::new(WIDTHS.to_vec())),
     }
+}
+
+/// A perceptron in the place of the mixture of `mixer`.
+fn mlp(mixer: ChannelMixerConfig, hidden: [usize; 3]) -> ChannelMixerConfig {
+    let hidden = hidden.to_vec();
+    ChannelMixerConfig {
+        function: MixerConfig::Mlp(PerceptronConfig { hidden }),
+        ..mixer
+    }
+}
+
+fn attention(components: Option<usize>) -> Option<AttentionConfig> {
+    Some(AttentionConfig {
+        heads: 4,
+        components,
+    })
 }
 
 fn recurrent(hidden: usize, head: HeadConfig) -> ModelConfig {

@@ -3,7 +3,7 @@
 use std::f64::consts::PI;
 
 use gmnm_core::rng::Philox;
-use models::jet::{DIM, JetNetwork, VALUE};
+use models::field::{DIM, JetNetwork, VALUE};
 use models::registry::{Task, edit_distance};
 
 use super::FieldRecipe;

@@ -3,10 +3,7 @@
 use std::ops::ControlFlow;
 
 use candle_core::Result;
-use models::field::FieldConfig;
-use models::jet::JetNetwork;
-use models::layers::kan;
-use models::layers::spline::SplineGrid;
+use models::field::{FieldConfig, JetNetwork, SplineGrid, refine_splines};
 
 use super::FieldRecipe;
 use super::fit::initial;
@@ -191,7 +188,7 @@ fn refine(old: &FieldConfig, new: &FieldConfig, parameters: &[f64]) -> Result<Ve
                 grids: old_grids, ..
             },
             FieldConfig::Kan { grids, .. },
-        ) => kan::refine(&old.widths(), parameters, old_grids, grids),
+        ) => refine_splines(&old.widths(), parameters, old_grids, grids),
         _ => Ok(parameters.to_vec()),
     }
 }

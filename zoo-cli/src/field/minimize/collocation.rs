@@ -1,7 +1,7 @@
 //! Conditions on a network at points of the plane, as a least-squares problem.
 
 use candle_core::{Device, Result, Tensor};
-use models::jet::{DIM, Functional, JetNetwork};
+use models::field::{DIM, Functional, JetNetwork};
 use rayon::prelude::*;
 
 use super::{LeastSquares, Linearization, Objective, dot};
@@ -121,8 +121,7 @@ impl LeastSquares for Collocation {
 mod tests {
     use super::*;
     use gmnm_core::rng::Philox;
-    use models::field::FieldConfig;
-    use models::jet::VALUE;
+    use models::field::{FieldConfig, VALUE};
 
     #[test]
     fn gradient_and_linearization_agree_with_differences() -> Result<()> {

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use candle_core::Result;
-use models::cholesky;
+use models::field::{cholesky_factor, cholesky_substitute};
 
 use super::{LeastSquares, Linearization, Minimum, Observer, Stop, along, dot};
 
@@ -130,11 +130,11 @@ fn step(
     for (i, s) in scale.iter().enumerate() {
         factor[i * n + i] += damping * s;
     }
-    if !cholesky::factor(&mut factor, n) {
+    if !cholesky_factor(&mut factor, n) {
         return Ok(None);
     }
     let mut velocity: Vec<f64> = local.gradient.iter().map(|g| -g).collect();
-    cholesky::substitute(&factor, &mut velocity);
+    cholesky_substitute(&factor, &mut velocity);
     if velocity.iter().any(|v| !v.is_finite()) {
         return Ok(None);
     }
@@ -155,7 +155,7 @@ fn step(
         .map(|((a, r), l)| 2.0 / DIFFERENCE * ((a - r) / DIFFERENCE - l))
         .collect();
     let mut acceleration = transposed_times(&local.jacobian, &bend)?;
-    cholesky::substitute(&factor, &mut acceleration);
+    cholesky_substitute(&factor, &mut acceleration);
     let weigh = |v: &[f64]| -> f64 { v.iter().zip(scale).map(|(v, s)| s * v * v).sum() };
     let part = (weigh(&acceleration) / weigh(&velocity)).sqrt();
     if part.is_nan() || part > ACCELERATION {

@@ -7,7 +7,7 @@ use gmnm_core::rng::Philox;
 ///
 /// # Errors
 /// When memory for the mask cannot be had.
-pub(super) fn drop(x: &Tensor, rate: f64, noise: &mut Philox) -> Result<Tensor> {
+pub fn dropout(x: &Tensor, rate: f64, noise: &mut Philox) -> Result<Tensor> {
     if rate == 0.0 {
         return Ok(x.clone());
     }
@@ -33,7 +33,7 @@ mod tests {
     fn a_share_is_dropped_and_the_mean_stays() -> Result<()> {
         let x = Tensor::ones((40, 250), DType::F32, &Device::Cpu)?;
         for rate in [0.1, 0.5, 0.9] {
-            let y = drop(&x, rate, &mut Philox::new(3, 1))?.flatten_all()?;
+            let y = dropout(&x, rate, &mut Philox::new(3, 1))?.flatten_all()?;
             let values = y.to_vec1::<f32>()?;
             let kept = (1.0 / (1.0 - rate)) as f32;
             assert!(values.iter().all(|&v| v == 0.0 || v == kept), "{rate}");
@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn the_gradient_passes_where_the_value_did() -> Result<()> {
         let x = Var::ones((5, 7), DType::F32, &Device::Cpu)?;
-        let y = drop(x.as_tensor(), 0.4, &mut Philox::new(3, 1))?;
+        let y = dropout(x.as_tensor(), 0.4, &mut Philox::new(3, 1))?;
         let gradients = y.sum_all()?.backward()?;
         let gradient = gradients.get(x.as_tensor()).map(Tensor::to_vec2::<f32>);
         assert_eq!(gradient.transpose()?, Some(y.to_vec2::<f32>()?));
@@ -59,7 +59,7 @@ mod tests {
         let x = Tensor::ones((5, 7), DType::F32, &Device::Cpu)?;
         let mut noise = Philox::new(3, 1);
         assert_eq!(
-            drop(&x, 0.0, &mut noise)?.to_vec2::<f32>()?,
+            dropout(&x, 0.0, &mut noise)?.to_vec2::<f32>()?,
             x.to_vec2::<f32>()?
         );
         assert_eq!(noise.next_u32(), Philox::new(3, 1).next_u32());

@@ -3,8 +3,8 @@
 use candle_core::{Result, Tensor};
 use candle_nn::{Module, VarBuilder};
 
-use super::Linear;
-use crate::jet::{add, apply, compose, compose_adjoint};
+use super::jet::{add, apply, compose, compose_adjoint};
+use crate::layers::Linear;
 
 /// Linear layers `layers.0`, `layers.1`, … (`weight [out, in]`, `bias [out]`) with tanh between them.
 #[derive(Debug, Clone)]
@@ -117,7 +117,7 @@ impl DenseJets {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jet::{JetLayer, JetNetwork};
+    use crate::field::network::{self, JetLayer, JetNetwork};
     use gmnm_core::rng::Philox;
 
     #[test]
@@ -135,7 +135,7 @@ mod tests {
             let parameters: Vec<f64> = (0..network.parameter_count())
                 .map(|_| rng.normal())
                 .collect();
-            crate::jet::tests::check(&network, &parameters, 2e-6);
+            network::tests::check(&network, &parameters, 2e-6);
         }
     }
 }

@@ -6,9 +6,9 @@ use candle_core::{D, Device, Result, Tensor};
 use candle_nn::{Init, Module, VarBuilder};
 use gmnm_core::init::uniform_fan_in;
 
+use super::jet::{add, apply, compose, compose_adjoint};
 use super::spline::SplineGrid;
 use crate::cholesky;
-use crate::jet::{add, apply, compose, compose_adjoint};
 
 /// Initial spread of the spline coefficients: a small ripple on the base function, as in the paper.
 const RIPPLE: f64 = 0.1;
@@ -224,7 +224,7 @@ fn transfer(old: &SplineGrid, coefficients: &[f64], new: &SplineGrid) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jet::{JetLayer, JetNetwork};
+    use crate::field::network::{self, JetLayer, JetNetwork};
     use gmnm_core::ParamStore;
     use gmnm_core::rng::Philox;
 
@@ -258,7 +258,7 @@ mod tests {
         for widths in [&[2, 3, 1][..], &[2, 2, 3, 1]] {
             let network = network(widths, &grids);
             // The third derivative of a cubic spline jumps at the knots: differences across one are a little off.
-            crate::jet::tests::check(&network, &random(network.parameter_count()), 1e-4);
+            network::tests::check(&network, &random(network.parameter_count()), 1e-4);
         }
     }
 

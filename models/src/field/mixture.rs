@@ -2,7 +2,7 @@
 
 use gmnm_core::Aggregation;
 
-use crate::jet::{add, apply, compose, compose_adjoint};
+use super::jet::{add, apply, compose, compose_adjoint};
 
 /// A [`gmnm_core::Gmnm`] layer between jets.
 ///
@@ -152,7 +152,7 @@ impl MixtureJets {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::jet::{JetLayer, JetNetwork};
+    use crate::field::network::{self, JetLayer, JetNetwork};
     use candle_core::{Device, Module, Result, Tensor};
     use gmnm_core::rng::Philox;
     use gmnm_core::{Gmnm, GmnmConfig, ParamStore};
@@ -180,7 +180,7 @@ mod tests {
                 let parameters: Vec<f64> = (0..network.parameter_count())
                     .map(|_| rng.normal())
                     .collect();
-                crate::jet::tests::check(&network, &parameters, 5e-6);
+                network::tests::check(&network, &parameters, 5e-6);
             }
         }
     }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::check::{ConfigError, ensure, in_range};
+
 /// The basis of cubic splines over `intervals` equal intervals of [`low`, `high`]: `intervals + 3` bumps, each the
 /// cardinal cubic B-spline of that width. Outside the range they fade to zero over three more intervals.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -16,6 +18,19 @@ pub struct SplineGrid {
 }
 
 impl SplineGrid {
+    /// Checks every field.
+    ///
+    /// # Errors
+    /// Names the first field that does not fit.
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        in_range("grids.intervals", self.intervals, 1..=1000)?;
+        let (low, high) = (self.low, self.high);
+        let holds = low < high && high - low < 1e6 && low.abs() < 1e6;
+        ensure(holds, "grids", || {
+            format!("{low} to {high} is not a range of numbers within ±10⁶")
+        })
+    }
+
     /// The number of basis functions.
     pub fn basis_count(&self) -> usize {
         self.intervals + 3
