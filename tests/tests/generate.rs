@@ -181,7 +181,8 @@ fn a_sheet_shows_every_original_and_repeats_its_bytes() {
         (ran, sheet)
     };
     // Tiles of 8 × 8 pixels are drawn 8 times as large, with 2 pixels between and 12 around each group: a row of
-    // originals and one of reconstructions, two rows of samples, one interpolation.
+    // originals and one of reconstructions, two rows of samples, one interpolation. The longest of the names beside
+    // them has 14 letters of 7 pixels.
     let (ran, sheet) = draw("a-sheet.png", &["a.png", "b.png", "--samples", "10"]);
     let said: Value = serde_json::from_str(&ran.expect(0).stdout).unwrap();
     assert_eq!(
@@ -189,9 +190,13 @@ fn a_sheet_shows_every_original_and_repeats_its_bytes() {
         (&2.into(), &10.into())
     );
     assert!(said["mse"].as_f64().unwrap() > 0.0 && said["sheet"] == "a-sheet.png");
-    assert_eq!(sheet.dimensions(), (8 * 66 + 24, 5 * 66 + 4 * 12));
+    let names = 14 * 7 + 12;
+    assert_eq!(sheet.dimensions(), (names + 8 * 66 + 24, 5 * 66 + 4 * 12));
     // The last pixel of the second original.
-    assert_eq!(sheet.get_pixel(12 + 66 + 63, 12 + 63).0, [7 * 9 + 7 * 3; 3]);
+    assert_eq!(
+        sheet.get_pixel(names + 12 + 66 + 63, 12 + 63).0,
+        [7 * 9 + 7 * 3; 3]
+    );
 
     let (_, again) = draw("b-sheet.png", &["a.png", "b.png", "--samples", "10"]);
     assert!(sheet == again);

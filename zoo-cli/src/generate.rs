@@ -1,27 +1,20 @@
 //! What an image generator makes of images, and what it makes up, on one sheet.
 
-use std::io::Cursor;
-
 use anyhow::{Context, bail};
 use candle_core::{Device, Tensor};
 use gmnm_core::rng::Philox;
-use image::{ImageFormat, Rgb, RgbImage};
 use models::generator::Generator;
 use models::{ModelDir, Preprocessor};
 
 use crate::data::ImageShape;
 use crate::data::normalise::Normaliser;
 use crate::families::reconstruction::{self, quality};
+use crate::plot::Sheet;
 
 /// Images side by side.
 const COLUMNS: usize = 8;
 /// Rows of interpolations at most.
 const INTERPOLATIONS: usize = 4;
-/// The longer edge of a tile is at least this many pixels, where whole multiples of the image allow it.
-const LEAST_EDGE: usize = 64;
-/// White pixels between tiles, and between groups of rows.
-const GAP: usize = 2;
-const GROUP_GAP: usize = 12;
 
 /// The most originals on one sheet.
 pub const MAX_ORIGINALS: usize = 64;
@@ -78,7 +71,8 @@ impl Painter {
         if originals.is_empty() && samples == 0 {
             bail!("there is nothing to draw; give images, or ask for samples with `--samples`");
         }
-        let mut groups = Vec::new();
+        let shape = self.shape();
+        let mut sheet = Sheet::new((shape.height, shape.width, shape.channels), COLUMNS);
         let (mut ends, mut measured) = (Vec::new(), None);
         if !originals.is_empty() {
             let images = self.normalised(originals)?;
@@ -90,7 +84,10 @@ impl Painter {
             measured = Some([mean(0), mean(1), mean(2)]);
             let outputs = self.tiles(&outputs)?;
             for (above, below) in originals.chunks(COLUMNS).zip(outputs.chunks(COLUMNS)) {
-                groups.push(vec![above.to_vec(), below.to_vec()]);
+                sheet.group([
+                    ("original", above.to_vec()),
+                    ("reconstruction", below.to_vec()),
+                ]);
             }
             ends.push(latents);
         }
@@ -101,15 +98,16 @@ impl Painter {
             let noise = Tensor::from_vec(noise, (samples, length), &self.device)?;
             let latents = self.network.latents().sample(&noise)?;
             let tiles = self.tiles(&self.network.decode(&latents, false)?)?;
-            groups.push(tiles.chunks(COLUMNS).map(<[_]>::to_vec).collect());
+            sheet.group(tiles.chunks(COLUMNS).map(|row| ("sample", row.to_vec())));
             ends.push(latents);
         }
         let two = |latents: &&Tensor| latents.dim(0).is_ok_and(|n| n >= 2);
         if let Some(latents) = ends.iter().find(two) {
-            groups.push(self.between(latents)?);
+            let rows = self.between(latents)?;
+            sheet.group(rows.into_iter().map(|row| ("interpolation", row)));
         }
         Ok(Painted {
-            png: self.sheet(&groups)?,
+            png: sheet.png().context("the sheet cannot be written as PNG")?,
             quality: measured,
         })
     }
@@ -158,43 +156,5 @@ impl Painter {
             pixels.iter().map(byte).collect()
         };
         Ok(values.chunks_exact(self.shape().len()).map(image).collect())
-    }
-
-    /// Groups of rows of tiles on white.
-    fn sheet(&self, groups: &[Vec<Vec<Vec<u8>>>]) -> anyhow::Result<Vec<u8>> {
-        let ImageShape {
-            height,
-            width,
-            channels,
-        } = self.shape();
-        let scale = (LEAST_EDGE / height.max(width)).max(1);
-        let rows: usize = groups.iter().map(Vec::len).sum();
-        let total_height = rows * (height * scale + GAP) + groups.len() * GROUP_GAP + GROUP_GAP;
-        let total_width = COLUMNS * (width * scale + GAP) + 2 * GROUP_GAP;
-        let mut sheet =
-            RgbImage::from_pixel(total_width as u32, total_height as u32, Rgb([255; 3]));
-        let mut top = GROUP_GAP;
-        for group in groups {
-            for row in group {
-                for (column, tile) in row.iter().enumerate() {
-                    let left = GROUP_GAP + column * (width * scale + GAP);
-                    for (i, pixel) in tile.chunks_exact(channels).enumerate() {
-                        // Grey images have one channel for all three colours.
-                        let color = [0, 1, 2].map(|c| pixel[c.min(channels - 1)]);
-                        let (x, y) = (left + i % width * scale, top + i / width * scale);
-                        for (dx, dy) in (0..scale * scale).map(|d| (d % scale, d / scale)) {
-                            sheet.put_pixel((x + dx) as u32, (y + dy) as u32, Rgb(color));
-                        }
-                    }
-                }
-                top += height * scale + GAP;
-            }
-            top += GROUP_GAP;
-        }
-        let mut bytes = Cursor::new(Vec::new());
-        sheet
-            .write_to(&mut bytes, ImageFormat::Png)
-            .context("the sheet cannot be written as PNG")?;
-        Ok(bytes.into_inner())
     }
 }

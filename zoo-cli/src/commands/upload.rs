@@ -1,20 +1,16 @@
 //! `zoo upload`.
 
+use std::sync::Arc;
+
+use super::{Outcome, hub_settings};
 use crate::cli::UploadArgs;
-use crate::commands::Outcome;
-use crate::report::Printer;
+use crate::hub::{self, RepoId, Target};
+use crate::package::Contents;
+use crate::report::{Printer, Transfer};
+use crate::resolve::locate;
 
 /// Checks and publishes a model, and prints the URL and the commit.
-#[cfg(feature = "hub")]
 pub(super) fn run(args: &UploadArgs, printer: &Printer) -> anyhow::Result<Outcome> {
-    use std::sync::Arc;
-
-    use crate::commands::hub_settings;
-    use crate::hub::{self, RepoId, Target};
-    use crate::package::Contents;
-    use crate::report::Transfer;
-    use crate::resolve::locate;
-
     let repo: RepoId = args.repo.parse()?;
     let revision = args.revision.parse()?;
     // A dry run of a directory uses no network, nor does a pretrained model.
@@ -49,10 +45,4 @@ pub(super) fn run(args: &UploadArgs, printer: &Printer) -> anyhow::Result<Outcom
         printer.result(commit)?;
     }
     Ok(Outcome::Done)
-}
-
-/// Says how to build with the Hub.
-#[cfg(not(feature = "hub"))]
-pub(super) fn run(_args: &UploadArgs, _printer: &Printer) -> anyhow::Result<Outcome> {
-    Err(crate::hub::HubError::Absent.into())
 }

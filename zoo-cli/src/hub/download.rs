@@ -17,8 +17,18 @@ use super::{HubError, Progress, RepoKind, Request, Settings, Snapshot};
 /// After this many new bytes a broken connection counts as the first failure again.
 const PROGRESS_BYTES: u64 = 1 << 20;
 
-/// See [`super::download`].
-pub(super) fn snapshot(
+/// Fetches the requested files into the cache, or finds them there, and checks each one's size and
+/// hash.
+///
+/// With [`Settings::offline`], or when the server can't be reached, the cached copy serves if it
+/// holds what was asked for; every cached file is checked against the hash that names it.
+///
+/// # Errors
+///
+/// See [`HubError`]; [`HubError::is_unreachable`] tells "no network" from a refusal. After an
+/// error the cache holds whole, checked files, and at most a partial one that the next try goes on
+/// with; the requested snapshot does not appear.
+pub fn download(
     request: &Request<'_>,
     settings: &Settings,
     progress: &dyn Progress,

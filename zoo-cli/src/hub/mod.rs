@@ -11,6 +11,8 @@ mod progress;
 mod repo;
 mod settings;
 
+#[cfg(not(feature = "hub"))]
+mod absent;
 #[cfg(feature = "hub")]
 mod cache;
 #[cfg(feature = "hub")]
@@ -26,12 +28,16 @@ mod upload;
 
 use std::path::PathBuf;
 
+#[cfg(not(feature = "hub"))]
+pub use absent::{download, upload};
+#[cfg(feature = "hub")]
+pub use download::download;
 pub use error::HubError;
 pub use progress::{Progress, Silent};
 pub use repo::{RepoId, RepoKind, Revision};
 pub use settings::{Overrides, Retry, Settings, Token};
 #[cfg(feature = "hub")]
-pub use upload::{Target, Uploaded, upload};
+pub use upload::upload;
 
 /// What to fetch from one repository.
 #[derive(Clone, Debug)]
@@ -58,36 +64,26 @@ pub struct Snapshot {
     pub files: Vec<PathBuf>,
 }
 
-/// Fetches the requested files into the cache, or finds them there, and checks each one's size and
-/// hash.
-///
-/// With [`Settings::offline`], or when the server can't be reached, the cached copy serves if it
-/// holds what was asked for; every cached file is checked against the hash that names it.
-///
-/// # Errors
-///
-/// See [`HubError`]; [`HubError::is_unreachable`] tells "no network" from a refusal. After an
-/// error the cache holds whole, checked files, and at most a partial one that the next try goes on
-/// with; the requested snapshot does not appear.
-#[cfg(feature = "hub")]
-pub fn download(
-    request: &Request<'_>,
-    settings: &Settings,
-    progress: &dyn Progress,
-) -> Result<Snapshot, HubError> {
-    download::snapshot(request, settings, progress)
+/// Where and how to upload.
+#[derive(Clone, Debug)]
+pub struct Target<'a> {
+    /// The repository, created if it does not exist.
+    pub repo: &'a RepoId,
+    /// Only its owner and whom they let in may see it.
+    pub private: bool,
+    /// The branch, created if it does not exist.
+    pub revision: &'a Revision,
+    /// The title of the commit.
+    pub message: &'a str,
+    /// Proposes the commit as a pull request.
+    pub create_pr: bool,
 }
 
-/// Answers that this build has no Hub.
-///
-/// # Errors
-///
-/// Always [`HubError::Absent`].
-#[cfg(not(feature = "hub"))]
-pub fn download(
-    _request: &Request<'_>,
-    _settings: &Settings,
-    _progress: &dyn Progress,
-) -> Result<Snapshot, HubError> {
-    Err(HubError::Absent)
+/// What became of an upload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Uploaded {
+    /// The page of the commit, or of the pull request.
+    pub url: String,
+    /// The commit, 40 hexadecimal digits, if the server tells.
+    pub commit: Option<String>,
 }

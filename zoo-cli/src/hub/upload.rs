@@ -9,35 +9,11 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::client::Client;
-use super::{HubError, Progress, RepoId, Revision, Settings};
+use super::{HubError, Progress, Revision, Settings, Target, Uploaded};
 use crate::package::{Contents, PackedFile, Source};
 
 /// Larger files go through Xet or not at all: without it they would travel as base64 in the commit.
 const MAX_INLINE_BYTES: u64 = 8 << 20;
-
-/// Where and how to upload.
-#[derive(Clone, Debug)]
-pub struct Target<'a> {
-    /// The repository, created if it does not exist.
-    pub repo: &'a RepoId,
-    /// Only its owner and whom they let in may see it.
-    pub private: bool,
-    /// The branch, created if it does not exist.
-    pub revision: &'a Revision,
-    /// The title of the commit.
-    pub message: &'a str,
-    /// Proposes the commit as a pull request.
-    pub create_pr: bool,
-}
-
-/// What became of an upload.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Uploaded {
-    /// The page of the commit, or of the pull request.
-    pub url: String,
-    /// The commit, 40 hexadecimal digits, if the server tells.
-    pub commit: Option<String>,
-}
 
 /// Creates the repository and the branch where missing and commits the contents of a model at once.
 ///

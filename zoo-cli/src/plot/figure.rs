@@ -1,6 +1,6 @@
 //! Several panels in one picture.
 
-use super::svg::{Anchor, Rect, Svg};
+use super::svg::{Rect, Svg};
 
 /// Something that can be drawn into a rectangle of a figure.
 pub trait Panel: sealed::Draw {}
@@ -62,12 +62,8 @@ impl Figure {
         let width = columns as f64 * w + 2.0 * EDGE;
         let mut svg = Svg::new(width, rows as f64 * h + head + 2.0 * EDGE);
         if head > 0.0 {
-            svg.bold_text(
-                (width / 2.0, EDGE + 17.0),
-                Anchor::Middle,
-                16.0,
-                &self.title,
-            );
+            let at = (width / 2.0, EDGE + 17.0);
+            svg.title(at, 16.0, width - 2.0 * EDGE, &self.title);
         }
         for (i, panel) in self.panels.iter().enumerate() {
             let frame = Rect {

@@ -3,7 +3,7 @@
 use super::axis::{Axis, Scale};
 use super::color::ColorMap;
 use super::figure::{Panel, sealed::Draw};
-use super::svg::{Anchor, INK, Rect, SOFT, Svg, text_width};
+use super::svg::{Anchor, Rect, SOFT, Svg, text_width};
 
 /// Values on a regular grid over a rectangle of x and y.
 #[derive(Debug, Clone)]
@@ -215,13 +215,8 @@ impl Draw for HeatMap {
                 &tick.label,
             );
         }
-        svg.text(
-            (plot.x + side / 2.0, frame.y + 20.0),
-            Anchor::Middle,
-            13.0,
-            INK,
-            &self.title,
-        );
+        let at = (plot.x + side / 2.0, frame.y + 20.0);
+        svg.label(at, 13.0, side + left + right, &self.title);
     }
 }
 

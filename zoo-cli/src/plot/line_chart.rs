@@ -3,7 +3,7 @@
 use super::axis::{Axis, Scale};
 use super::color;
 use super::figure::{Panel, sealed::Draw};
-use super::svg::{Anchor, FAINT, INK, Rect, SOFT, Svg, text_width};
+use super::svg::{Anchor, FAINT, INK, Rect, SOFT, Svg, fitted, text_width};
 
 /// How a series is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -125,7 +125,7 @@ impl LineChart {
     }
 
     /// The legend's entries with their places, row by row, and the number of rows.
-    fn legend(&self, left: f64, width: f64) -> (Vec<(usize, f64, usize)>, usize) {
+    fn legend(&self, left: f64, width: f64) -> (Vec<Key>, usize) {
         let named: Vec<usize> = (0..self.series.len())
             .filter(|i| !self.series[*i].name.is_empty())
             .collect();
@@ -134,17 +134,36 @@ impl LineChart {
         }
         let (mut x, mut row, mut placed) = (left, 0, Vec::new());
         for i in named {
-            let needs = 26.0 + text_width(&self.series[i].name, LEGEND) + 14.0;
+            let room = width - KEY;
+            let (name, size) = fitted(&self.series[i].name, LEGEND, room);
+            let needs = KEY + text_width(&name, size) + 14.0;
             if x > left && x + needs > left + width {
                 (x, row) = (left, row + 1);
             }
-            placed.push((i, x, row));
+            placed.push(Key {
+                series: i,
+                x,
+                row,
+                name,
+                size,
+            });
             x += needs;
         }
         (placed, row + 1)
     }
 }
 
+/// An entry of the legend: its place, and the name as it fits.
+struct Key {
+    series: usize,
+    x: f64,
+    row: usize,
+    name: String,
+    size: f64,
+}
+
+/// The width of a line of the legend with the room beside it.
+const KEY: f64 = 26.0;
 const TITLE: f64 = 14.0;
 const LEGEND: f64 = 11.5;
 const LABEL: f64 = 12.0;
@@ -241,35 +260,31 @@ impl Draw for LineChart {
         svg.line((plot.x, bottom), (plot.x + plot.width, bottom), SOFT, 1.0);
 
         let middle = plot.x + plot.width / 2.0;
-        svg.bold_text((middle, frame.y + 18.0), Anchor::Middle, TITLE, &self.title);
-        svg.text(
-            (middle, bottom + 36.0),
-            Anchor::Middle,
-            LABEL,
-            INK,
-            &self.x_label,
-        );
-        svg.upright_text(
+        svg.title((middle, frame.y + 18.0), TITLE, plot.width, &self.title);
+        svg.label((middle, bottom + 36.0), LABEL, plot.width, &self.x_label);
+        svg.upright_label(
             (frame.x + 14.0, plot.y + plot.height / 2.0),
             LABEL,
-            INK,
+            plot.height,
             &self.y_label,
         );
         let first_row = plot.y - 17.0 * rows as f64;
-        for (i, x, row) in legend {
+        for Key {
+            series,
+            x,
+            row,
+            name,
+            size,
+        } in legend
+        {
             let y = first_row + 17.0 * row as f64;
-            let key = [(x, y), (x + 20.0, y)];
-            match self.series[i].style {
-                Style::Dots => svg.dot((x + 10.0, y), color::series(i)),
-                style => svg.path(&[key.to_vec()], color::series(i), style == Style::Dashed),
+            let (color, line) = (color::series(series), [(x, y), (x + 20.0, y)]);
+            match self.series[series].style {
+                Style::Dots => svg.dot((x + 10.0, y), color),
+                style => svg.path(&[line.to_vec()], color, style == Style::Dashed),
             }
-            svg.text(
-                (x + 26.0, y + LEGEND * 0.36),
-                Anchor::Start,
-                LEGEND,
-                INK,
-                &self.series[i].name,
-            );
+            let at = (x + KEY, y + LEGEND * 0.36);
+            svg.text(at, Anchor::Start, size, INK, &name);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Figures as SVG text: line charts, heat maps, and grids of them. Nothing here prints or writes files.
+//! Figures as SVG text (line charts, heat maps, and grids of them), and sheets of images as PNG. Nothing here prints or writes files.
 //!
 //! The bytes depend on the data alone. Values that are not finite (or not positive on a logarithmic axis) are gaps.
 //!
@@ -20,6 +20,7 @@ mod color;
 mod figure;
 mod heat_map;
 mod line_chart;
+mod sheet;
 mod svg;
 
 pub use axis::Scale;
@@ -27,3 +28,4 @@ pub use color::ColorMap;
 pub use figure::{Figure, Panel};
 pub use heat_map::HeatMap;
 pub use line_chart::{LineChart, Style};
+pub use sheet::Sheet;

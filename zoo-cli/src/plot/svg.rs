@@ -60,7 +60,32 @@ fn escape(text: &str) -> String {
 
 /// The width of a text in pixels, a little generous: the reader's font is not known.
 pub(super) fn text_width(text: &str, size: f64) -> f64 {
-    0.58 * size * text.chars().count() as f64
+    text.chars().map(|c| size * em(c)).sum()
+}
+
+/// The width of a character as a part of the font's size: those of East Asia are squares.
+fn em(c: char) -> f64 {
+    if c < '\u{1100}' { 0.58 } else { 1.0 }
+}
+
+/// The text, and the size at which it is at most `width` pixels wide: down to three quarters of `size`, then the end of
+/// the text goes.
+pub(super) fn fitted(text: &str, size: f64, width: f64) -> (String, f64) {
+    let whole = text_width(text, size);
+    if whole <= width {
+        return (text.to_string(), size);
+    }
+    let size = size * (width / whole).max(0.75);
+    if text_width(text, size) <= width * (1.0 + 1e-9) {
+        return (text.to_string(), size);
+    }
+    let mut left = width / size - em('…');
+    let fits = |c: &char| {
+        left -= em(*c);
+        left >= 0.0
+    };
+    let kept: String = text.chars().take_while(fits).collect();
+    (kept.trim_end().to_string() + "…", size)
 }
 
 impl Svg {
@@ -170,18 +195,28 @@ impl Svg {
         self.styled_text(at, anchor, size, color, "", text);
     }
 
-    pub(super) fn bold_text(&mut self, at: (f64, f64), anchor: Anchor, size: f64, text: &str) {
-        self.styled_text(at, anchor, size, INK, r#" font-weight="600""#, text);
+    /// A title, centred on `at` and at most `width` wide.
+    pub(super) fn title(&mut self, at: (f64, f64), size: f64, width: f64, text: &str) {
+        let (text, size) = fitted(text, size, width);
+        let style = r#" font-weight="600""#;
+        self.styled_text(at, Anchor::Middle, size, INK, style, &text);
     }
 
-    /// Text that reads upwards, centred on `at`.
-    pub(super) fn upright_text(&mut self, at: (f64, f64), size: f64, color: &str, text: &str) {
+    /// The label of a horizontal axis, centred on `at` and at most `width` wide.
+    pub(super) fn label(&mut self, at: (f64, f64), size: f64, width: f64, text: &str) {
+        let (text, size) = fitted(text, size, width);
+        self.text(at, Anchor::Middle, size, INK, &text);
+    }
+
+    /// The label of a vertical axis: it reads upwards, centred on `at` and at most `width` long.
+    pub(super) fn upright_label(&mut self, at: (f64, f64), size: f64, width: f64, text: &str) {
+        let (text, size) = fitted(text, size, width);
         let turn = format!(
             r#" transform="rotate(-90 {} {})""#,
             short(at.0),
             short(at.1)
         );
-        self.styled_text(at, Anchor::Middle, size, color, &turn, text);
+        self.styled_text(at, Anchor::Middle, size, INK, &turn, &text);
     }
 
     fn styled_text(
@@ -267,6 +302,20 @@ mod tests {
             ("foobar", "Zm9vYmFy"),
         ] {
             assert_eq!(base64(plain.as_bytes()), coded);
+        }
+    }
+
+    #[test]
+    fn long_titles_fit() {
+        let name = "cifar-classifier on a-rather-long-name-of-a-file.csv";
+        let wide = text_width(name, 16.0);
+        assert_eq!(fitted(name, 16.0, wide), (name.to_string(), 16.0));
+        let (text, size) = fitted(name, 16.0, 0.8 * wide);
+        assert!(text == name && size < 16.0);
+        for width in [300.0, 20.0, 0.0] {
+            let (text, size) = fitted(name, 16.0, width);
+            assert!(text.ends_with('…') && size == 12.0, "{text}");
+            assert!(text == "…" || text_width(&text, size) <= width, "{text}");
         }
     }
 
