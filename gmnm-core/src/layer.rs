@@ -3,18 +3,8 @@
 use candle_core::{D, Module, Result, Tensor};
 use candle_nn::{Init, VarBuilder};
 
+use crate::ops::Aggregation;
 use crate::{init, ops};
-
-/// How the R projections p\[m,r\] = w\[m,r\]·(x − μ\[m\]) of a component become one distance y\[m\].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Aggregation {
-    /// y² = Σ_r p_r²: a Mahalanobis distance whose Σ⁻¹ = WᵀW is positive semi-definite of rank at most R.
-    #[default]
-    Norm,
-    /// y = Σ_r p_r: the paper's Figure 1 read literally. R projections act as one, Σ_r w\[m,r\]: R > 1 adds parameters
-    /// and no expressive power, and [`Gmnm::fold`] takes them out again.
-    Sum,
-}
 
 /// The shape of a [`Gmnm`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

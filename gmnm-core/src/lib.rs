@@ -69,6 +69,7 @@ pub mod update;
 mod cpu;
 mod cuda;
 mod layer;
+mod route;
 #[cfg(test)]
 mod routes;
 
@@ -79,7 +80,8 @@ extern crate self as gmnm_core;
 #[cfg(feature = "mimalloc")]
 pub use cpu::pages::keep_freed_pages;
 pub use cuda::keep_freed_device_memory;
-pub use layer::{Aggregation, Gmnm, GmnmConfig};
+pub use layer::{Gmnm, GmnmConfig};
+pub use ops::Aggregation;
 pub use params::{LoadError, Mismatch, ParamStore};
 pub use precision::{Precision, PrecisionGuard, UnknownPrecision};
 pub use threads::on_worker;

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Device, Result};
 
-use crate::ops::route::forced::{Route, along};
+use crate::route::forced::{Route, along};
 
 #[path = "../tests/cases/mod.rs"]
 mod cases;

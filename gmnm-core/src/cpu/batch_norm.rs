@@ -18,6 +18,31 @@ use super::simd::stored::Stored;
 /// on the number of threads.
 const BLOCK: usize = 16 * 1024;
 
+/// Settings of [`batch_norm`](crate::ops::batch_norm).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BatchNormConfig {
+    /// Added to the variance.
+    pub eps: f64,
+    /// Weight of the new batch in the running statistics, in 0..=1.
+    pub momentum: f64,
+    /// Applied after the scale and shift.
+    pub activation: Activation,
+    /// Max pooling with kernel = stride = this, after the activation (rows and columns that do not fill a window are
+    /// dropped).
+    pub pool: Option<usize>,
+}
+
+impl Default for BatchNormConfig {
+    fn default() -> Self {
+        Self {
+            eps: 1e-5,
+            momentum: 0.1,
+            activation: Activation::Identity,
+            pool: None,
+        }
+    }
+}
+
 /// What a channel is normalised with.
 #[derive(Debug, Clone)]
 pub(crate) struct Coefficients {

@@ -47,115 +47,53 @@ pub(crate) struct Sizes {
     pub(crate) hidden: usize,
 }
 
-/// The parameters, one after the other: input weight `[4·hidden, inputs]`, hidden weight `[4·hidden, hidden]`, and two
-/// biases `[4·hidden]`.
-struct Parameters<'a, T> {
-    input: &'a [T],
-    hidden: &'a [T],
-    biases: [&'a [T]; 2],
+/// The parameters.
+#[derive(Clone, Copy)]
+pub(crate) struct Parameters<'a, T> {
+    /// `[4·hidden, inputs]`.
+    pub(crate) input: &'a [T],
+    /// `[4·hidden, hidden]`.
+    pub(crate) hidden: &'a [T],
+    /// `[4·hidden]` each.
+    pub(crate) biases: [&'a [T]; 2],
 }
 
-/// What the backward needs of the forward.
-pub(crate) struct Saved<T> {
+/// A layer and its input.
+pub(crate) struct Layer<'a, T> {
+    /// Their sizes.
+    pub(crate) sizes: Sizes,
+    /// `[batch, steps, inputs]`.
+    pub(crate) x: &'a [T],
+    /// The parameters.
+    pub(crate) parameters: Parameters<'a, T>,
+    /// The first hidden values and cells, `[batch, hidden]` each.
+    pub(crate) state: [&'a [T]; 2],
+}
+
+/// What a forward gives.
+pub(crate) struct Forward<V> {
+    /// The hidden values after each step, `[batch, steps, hidden]`.
+    pub(crate) outputs: V,
     /// The gates after their functions, `[batch, steps, 4·hidden]`.
-    pub(crate) gates: Vec<T>,
+    pub(crate) gates: V,
     /// The cells after each step, `[batch, steps, hidden]`.
-    pub(crate) cells: Vec<T>,
+    pub(crate) cells: V,
 }
 
 /// The gradients of the layer's inputs.
 pub(crate) struct Gradients<T> {
     /// Of the sequences; empty where it was not asked for.
     pub(crate) x: Vec<T>,
-    /// Of the flat parameters.
-    pub(crate) parameters: Vec<T>,
-    /// Of the first hidden values and cells, `[2, batch, hidden]`.
-    pub(crate) state: Vec<T>,
+    /// Of the input weight, the hidden weight, and each of the biases.
+    pub(crate) parameters: [Vec<T>; 3],
+    /// Of the first hidden values and cells.
+    pub(crate) state: [Vec<T>; 2],
 }
 
 impl Sizes {
     fn gates(&self) -> usize {
         4 * self.hidden
     }
-
-    /// Elements of the flat parameters.
-    pub(crate) fn parameters(&self) -> usize {
-        self.gates() * (self.inputs + self.hidden + 2)
-    }
-
-    fn split<'a, T>(&self, flat: &'a [T]) -> Parameters<'a, T> {
-        assert_eq!(flat.len(), self.parameters());
-        let (input, rest) = flat.split_at(self.gates() * self.inputs);
-        let (hidden, rest) = rest.split_at(self.gates() * self.hidden);
-        let (first, second) = rest.split_at(self.gates());
-        Parameters {
-            input,
-            hidden,
-            biases: [first, second],
-        }
-    }
-}
-
-/// The outputs `[batch, steps, hidden]` for `x` `[batch, steps, inputs]` and the first `state` `[2, batch, hidden]`.
-///
-/// # Panics
-/// When a length does not fit or a size is zero.
-pub(crate) fn forward<T: Real>(
-    (isa, products): (Isa, Products),
-    sizes: Sizes,
-    x: &[T],
-    flat: &[T],
-    state: &[T],
-) -> (Vec<T>, Saved<T>) {
-    let (d, h, n) = (sizes.inputs, sizes.hidden, sizes.steps);
-    let four = sizes.gates();
-    let parameters = sizes.split(flat);
-    let (input, hidden) = (parameters.input, parameters.hidden);
-    let input = Factor::new(isa, products, d, four, |i, j| input[j * d + i]);
-    let hidden = Factor::new(isa, products, h, four, |i, j| hidden[j * h + i]);
-    let [first, second] = parameters.biases;
-    let bias: Vec<T> = first.iter().zip(second).map(|(&a, &b)| a + b).collect();
-    let len = sizes.batch * n * four;
-    let mut gates = Vec::with_capacity(len);
-    let mut cells = vec![T::default(); sizes.batch * n * h];
-    let mut outputs = vec![T::default(); sizes.batch * n * h];
-    let (h0, c0) = state.split_at(sizes.batch * h);
-    let block = block(sizes.batch);
-    let starts = h0.par_chunks(block * h).zip(c0.par_chunks(block * h));
-    gates.spare_capacity_mut()[..len]
-        .par_chunks_mut(block * n * four)
-        .zip(cells.par_chunks_mut(block * n * h))
-        .zip(outputs.par_chunks_mut(block * n * h))
-        .zip(x.par_chunks(block * n * d))
-        .zip(starts)
-        .for_each(|((((gates, cells), outputs), x), (h0, c0))| {
-            let rows = h0.len() / h;
-            for (gates, x) in gates.chunks_mut(CHUNK * four).zip(x.chunks(CHUNK * d)) {
-                let gates = filled_with(gates, &bias);
-                input.product(gates, four, x, d, x.len() / d, true);
-            }
-            // SAFETY: all chunks of the block were filled.
-            let gates: &mut [T] = unsafe { &mut *(std::ptr::from_mut(gates) as *mut [T]) };
-            for t in 0..n {
-                let (before, step) = match t {
-                    0 => (h0, h),
-                    _ => (&outputs[(t - 1) * h..], n * h),
-                };
-                hidden.product(&mut gates[t * four..], n * four, before, step, rows, true);
-                isa.run(Step {
-                    t,
-                    rows,
-                    sizes,
-                    gates,
-                    cells,
-                    c0,
-                    outputs,
-                });
-            }
-        });
-    // SAFETY: all blocks were filled.
-    unsafe { gates.set_len(len) };
-    (outputs, Saved { gates, cells })
 }
 
 /// Writes `row` into each row of `rows`: a pass less than zeros first.
@@ -251,33 +189,80 @@ unsafe fn write<V: Lanes>(value: V, to: &mut [V::Scalar], at: usize, lanes: usiz
     }
 }
 
-/// A finished forward: its inputs and what it gave.
-pub(crate) struct Done<'a, T> {
-    /// Sizes of the layer and its input.
-    pub(crate) sizes: Sizes,
-    /// `[batch, steps, inputs]`.
-    pub(crate) x: &'a [T],
-    /// The parameters.
-    pub(crate) flat: &'a [T],
-    /// `[2, batch, hidden]`.
-    pub(crate) state: &'a [T],
-    /// `[batch, steps, hidden]`.
-    pub(crate) outputs: &'a [T],
-    /// The gates, as in [`Saved`].
-    pub(crate) gates: &'a [T],
-    /// The cells, as in [`Saved`].
-    pub(crate) cells: &'a [T],
-}
+impl<T: Real> Layer<'_, T> {
+    /// The outputs, gates and cells.
+    ///
+    /// # Panics
+    /// When a length does not fit or a size is zero.
+    pub(crate) fn forward(&self, (isa, products): (Isa, Products)) -> Forward<Vec<T>> {
+        let sizes = self.sizes;
+        let (d, h, n) = (sizes.inputs, sizes.hidden, sizes.steps);
+        let four = sizes.gates();
+        let Parameters {
+            input,
+            hidden,
+            biases: [first, second],
+        } = self.parameters;
+        assert_eq!((input.len(), hidden.len()), (four * d, four * h));
+        let input = Factor::new(isa, products, d, four, |i, j| input[j * d + i]);
+        let hidden = Factor::new(isa, products, h, four, |i, j| hidden[j * h + i]);
+        let bias: Vec<T> = first.iter().zip(second).map(|(&a, &b)| a + b).collect();
+        let len = sizes.batch * n * four;
+        let mut gates = Vec::with_capacity(len);
+        let mut cells = vec![T::default(); sizes.batch * n * h];
+        let mut outputs = vec![T::default(); sizes.batch * n * h];
+        let block = block(sizes.batch);
+        let [h0, c0] = self.state;
+        let starts = h0.par_chunks(block * h).zip(c0.par_chunks(block * h));
+        gates.spare_capacity_mut()[..len]
+            .par_chunks_mut(block * n * four)
+            .zip(cells.par_chunks_mut(block * n * h))
+            .zip(outputs.par_chunks_mut(block * n * h))
+            .zip(self.x.par_chunks(block * n * d))
+            .zip(starts)
+            .for_each(|((((gates, cells), outputs), x), (h0, c0))| {
+                let rows = h0.len() / h;
+                for (gates, x) in gates.chunks_mut(CHUNK * four).zip(x.chunks(CHUNK * d)) {
+                    let gates = filled_with(gates, &bias);
+                    input.product(gates, four, x, d, x.len() / d, true);
+                }
+                // SAFETY: all chunks of the block were filled.
+                let gates: &mut [T] = unsafe { &mut *(std::ptr::from_mut(gates) as *mut [T]) };
+                for t in 0..n {
+                    let (before, step) = match t {
+                        0 => (h0, h),
+                        _ => (&outputs[(t - 1) * h..], n * h),
+                    };
+                    hidden.product(&mut gates[t * four..], n * four, before, step, rows, true);
+                    isa.run(Step {
+                        t,
+                        rows,
+                        sizes,
+                        gates,
+                        cells,
+                        c0,
+                        outputs,
+                    });
+                }
+            });
+        // SAFETY: all blocks were filled.
+        unsafe { gates.set_len(len) };
+        Forward {
+            outputs,
+            gates,
+            cells,
+        }
+    }
 
-impl<T: Real> Done<'_, T> {
     /// The gradients, given that of the outputs and (where it is not empty) of the last cells `[batch, hidden]`; of the
-    /// sequences only where `input` asks for it.
+    /// sequences only where `input` asks for it. The forward was `done`.
     ///
     /// # Panics
     /// When a length does not fit.
     pub(crate) fn backward(
         &self,
         (isa, products): (Isa, Products),
+        done: &Forward<&[T]>,
         dy: &[T],
         dc: &[T],
         input: bool,
@@ -289,7 +274,7 @@ impl<T: Real> Done<'_, T> {
             hidden: h,
         } = self.sizes;
         let four = self.sizes.gates();
-        let parameters = self.sizes.split(self.flat);
+        let parameters = self.parameters;
         let hidden = Factor::new(isa, products, four, h, |i, j| parameters.hidden[i * h + j]);
         let unproject = || Factor::new(isa, products, four, d, |i, j| parameters.input[i * d + j]);
         let unproject = input.then(unproject);
@@ -298,7 +283,7 @@ impl<T: Real> Done<'_, T> {
             [] => vec![T::default(); batch * h],
             _ => dc.to_vec(),
         };
-        let c0 = &self.state[batch * h..];
+        let [_, c0] = self.state;
         let block_rows = block(batch);
         let mut x = vec![T::default(); if input { batch * n * d } else { 0 }];
         let parameters = with_scratch(batch * n * four, |slopes: &mut [T]| {
@@ -314,8 +299,8 @@ impl<T: Real> Done<'_, T> {
                             t,
                             rows,
                             sizes: self.sizes,
-                            gates: &self.gates[first * n * four..],
-                            cells: &self.cells[first * n * h..],
+                            gates: &done.gates[first * n * four..],
+                            cells: &done.cells[first * n * h..],
                             c0: &c0[first * h..],
                             dy: &dy[first * n * h..],
                             dh,
@@ -332,28 +317,30 @@ impl<T: Real> Done<'_, T> {
                         unproject.product(x, d, slopes, four, slopes.len() / four, false);
                     });
             }
-            self.parameter_gradients(isa, products, slopes)
+            self.parameter_gradients((isa, products), done.outputs, slopes)
         });
-        dh0.append(&mut dc0);
         Gradients {
             x,
             parameters,
-            state: dh0,
+            state: [dh0, dc0],
         }
     }
 
-    /// The flat parameters' gradient from that of the gates before their functions. Threads share the gates' columns.
-    fn parameter_gradients(&self, isa: Isa, products: Products, slopes: &[T]) -> Vec<T> {
+    /// The parameters' gradients from that of the gates before their functions. Threads share the gates' columns.
+    fn parameter_gradients(
+        &self,
+        (isa, products): (Isa, Products),
+        outputs: &[T],
+        slopes: &[T],
+    ) -> [Vec<T>; 3] {
         let (n, d, h) = (self.sizes.steps, self.sizes.inputs, self.sizes.hidden);
         let (four, batch) = (self.sizes.gates(), self.sizes.batch);
-        let mut all = vec![T::default(); self.sizes.parameters()];
-        let (input, rest) = all.split_at_mut(four * d);
-        let (hidden, biases) = rest.split_at_mut(four * h);
-        let (first, second) = biases.split_at_mut(four);
+        let mut all = [d, h, 1].map(|columns| vec![T::default(); four * columns]);
+        let [input, hidden, bias] = &mut all;
         input
             .par_chunks_mut(COLUMNS * d)
             .zip(hidden.par_chunks_mut(COLUMNS * h))
-            .zip(first.par_chunks_mut(COLUMNS))
+            .zip(bias.par_chunks_mut(COLUMNS))
             .enumerate()
             .for_each(|(task, ((input, hidden), bias))| {
                 let (column, cols) = (task * COLUMNS, bias.len());
@@ -365,12 +352,12 @@ impl<T: Real> Done<'_, T> {
                     let x = Rows::new(&self.x[row * d..], rows, d, d);
                     add_transposed(isa, products, input, left(row, rows, four), x, rows);
                 }
-                let h0 = Rows::new(self.state, batch, h, h);
+                let h0 = Rows::new(self.state[0], batch, h, h);
                 add_transposed(isa, products, hidden, left(0, batch, n * four), h0, batch);
                 for row in 0..batch {
                     for t in (1..n).step_by(DEPTH) {
                         let (at, steps) = (row * n + t, DEPTH.min(n - t));
-                        let before = Rows::new(&self.outputs[(at - 1) * h..], steps, h, h);
+                        let before = Rows::new(&outputs[(at - 1) * h..], steps, h, h);
                         add_transposed(isa, products, hidden, left(at, steps, four), before, steps);
                     }
                 }
@@ -380,7 +367,6 @@ impl<T: Real> Done<'_, T> {
                     }
                 }
             });
-        second.copy_from_slice(first);
         all
     }
 }

@@ -75,43 +75,17 @@ pub(crate) struct Sizes {
     pub(crate) summed: bool,
 }
 
-/// Where the parameters lie, one after the other: centers, projections, weight, bias.
+/// The parameters.
+#[derive(Clone, Copy)]
 pub(crate) struct Parameters<'a, T> {
-    centers: &'a [T],
-    projections: &'a [T],
-    weight: &'a [T],
-    bias: &'a [T],
-}
-
-impl Sizes {
-    /// The parameters' lengths: centers, projections, weight, bias.
-    pub(crate) fn lengths(&self) -> [usize; 4] {
-        let centers = self.components * self.inputs;
-        [
-            centers,
-            centers * self.projections,
-            self.outputs * self.components,
-            self.outputs,
-        ]
-    }
-
-    /// The parameters in `flat`.
-    ///
-    /// # Panics
-    /// When `flat` is not as long as they are together.
-    pub(crate) fn split<'a, T>(&self, flat: &'a [T]) -> Parameters<'a, T> {
-        let [centers, projections, weight, bias] = self.lengths();
-        assert_eq!(flat.len(), centers + projections + weight + bias);
-        let (centers, rest) = flat.split_at(centers);
-        let (projections, rest) = rest.split_at(projections);
-        let (weight, bias) = rest.split_at(weight);
-        Parameters {
-            centers,
-            projections,
-            weight,
-            bias,
-        }
-    }
+    /// `[components, inputs]`.
+    pub(crate) centers: &'a [T],
+    /// `[components, projections, inputs]`.
+    pub(crate) projections: &'a [T],
+    /// `[outputs, components]`.
+    pub(crate) weight: &'a [T],
+    /// `[outputs]`.
+    pub(crate) bias: &'a [T],
 }
 
 fn dot<T: Real>(a: &[T], b: &[T]) -> T {
@@ -124,10 +98,18 @@ impl<T: Real> Mixture<T> {
     /// Arranges the parameters of `sizes` for `isa` and such products.
     ///
     /// # Panics
-    /// When `flat` is not as long as they are together.
-    pub(crate) fn new(isa: Isa, products: Products, sizes: Sizes, flat: &[T]) -> Self {
-        let parameters = sizes.split(flat);
+    /// When one of them is not as long as its sizes say.
+    pub(crate) fn new(
+        isa: Isa,
+        products: Products,
+        sizes: Sizes,
+        parameters: Parameters<T>,
+    ) -> Self {
         let (d, m) = (sizes.inputs, sizes.components);
+        assert_eq!(parameters.centers.len(), m * d);
+        assert_eq!(parameters.projections.len(), m * sizes.projections * d);
+        assert_eq!(parameters.weight.len(), sizes.outputs * m);
+        assert_eq!(parameters.bias.len(), sizes.outputs);
         let padded = m.next_multiple_of(isa.shape::<T>().0);
         let projections = if sizes.summed { 1 } else { sizes.projections };
         let mut directions = vec![T::default(); projections * padded * d];
@@ -206,19 +188,20 @@ impl<T: Real> Mixture<T> {
         out
     }
 
-    /// The gradient of the input where `input` asks for it, and of the flat parameters, given that of the outputs.
+    /// The gradient of the input where `input` asks for it, and of centers, projections, weight and bias, given that of
+    /// the outputs.
     ///
-    /// `flat` are the parameters that this was made from.
+    /// `parameters` of `sizes` are those that this was made from.
     pub(crate) fn backward(
         &self,
         sizes: Sizes,
-        flat: &[T],
+        parameters: Parameters<T>,
         x: &[T],
         dy: &[T],
         input: bool,
-    ) -> (Vec<T>, Vec<T>) {
+    ) -> (Vec<T>, [Vec<T>; 4]) {
         let (d, o) = (self.inputs, self.outputs);
-        let weight = sizes.split(flat).weight;
+        let weight = parameters.weight;
         let unproject = || {
             let (rows, directions) = (self.width(), &self.directions);
             Factor::new(self.isa, self.products, rows, d, |i, j| {
@@ -260,7 +243,7 @@ impl<T: Real> Mixture<T> {
         unsafe { dx.set_len(len) };
         let total = sums.into_iter().reduce(Gradients::plus);
         let total = total.unwrap_or_else(|| self.zeros());
-        (dx, self.flat_gradients(&total, sizes, flat))
+        (dx, self.gradients(total, sizes, parameters))
     }
 
     fn zeros(&self) -> Gradients<T> {
@@ -314,9 +297,13 @@ impl<T: Real> Mixture<T> {
         }
     }
 
-    /// The gradients of the flat parameters that this mixture was made from.
-    fn flat_gradients(&self, sums: &Gradients<T>, sizes: Sizes, flat: &[T]) -> Vec<T> {
-        let parameters = sizes.split(flat);
+    /// The gradients of the parameters that this mixture was made from.
+    fn gradients(
+        &self,
+        sums: Gradients<T>,
+        sizes: Sizes,
+        parameters: Parameters<T>,
+    ) -> [Vec<T>; 4] {
         let (d, m) = (self.inputs, self.components);
         let mut centers = Vec::with_capacity(parameters.centers.len());
         let mut projections = Vec::with_capacity(parameters.projections.len());
@@ -338,11 +325,8 @@ impl<T: Real> Mixture<T> {
             }
         }
         let weight = sums.weight.chunks_exact(self.padded);
-        let mut all = centers;
-        all.append(&mut projections);
-        all.extend(weight.flat_map(|row| &row[..m]));
-        all.extend_from_slice(&sums.bias);
-        all
+        let weight = weight.flat_map(|row| &row[..m]).copied().collect();
+        [centers, projections, weight, sums.bias]
     }
 }
 

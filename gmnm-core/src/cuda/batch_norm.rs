@@ -2,10 +2,10 @@
 
 use candle_core::{D, DType, Result, Tensor};
 
-use super::launch::{Argument, Grid, KernelDevice};
+use super::launch::{Argument, Buffer, Grid, KernelDevice};
+use crate::cpu::batch_norm::BatchNormConfig;
+use crate::cpu::simd::activation::Activation;
 use crate::cpu::windows::{MAX_KERNEL, PoolGeometry};
-use crate::ops::tape::{Backward, recorded};
-use crate::ops::{Activation, BatchNormConfig};
 
 /// Channels and rows of a block at a time, as in the kernels.
 const CHANNELS: usize = 32;
@@ -19,56 +19,50 @@ pub(crate) struct BatchNorm {
     config: BatchNormConfig,
     pool: Option<PoolGeometry>,
     train: bool,
-    weighted: bool,
-    shifted: bool,
-}
-
-/// Its operands.
-pub(crate) struct Operands<'a> {
-    pub(crate) x: &'a Tensor,
-    pub(crate) weight: Option<&'a Tensor>,
-    pub(crate) bias: Option<&'a Tensor>,
-    pub(crate) running: [&'a Tensor; 2],
 }
 
 impl BatchNorm {
-    /// The op, if there are kernels for it: activations in f32 or bf16, all else in f32, windows up to 16 wide. Shapes
-    /// were checked.
+    /// The batch norm of `x`. Shapes were checked.
+    ///
+    /// # Errors
+    /// When `x` has no axis.
     pub(crate) fn new(
         device: KernelDevice,
-        operands: &Operands,
+        x: &Tensor,
         config: &BatchNormConfig,
         pool: Option<PoolGeometry>,
         train: bool,
-    ) -> Result<Option<Self>> {
-        let x = operands.x;
-        let [mean, var] = operands.running;
-        let all = [operands.weight, operands.bias, Some(mean), Some(var)];
-        let fits = matches!(x.dtype(), DType::F32 | DType::BF16)
-            && all.iter().flatten().all(|t| t.dtype() == DType::F32)
-            && pool.is_none_or(|g| g.kernel <= MAX_KERNEL);
+    ) -> Result<Self> {
         let channels = x.dim(D::Minus1)?;
-        Ok(fits.then_some(Self {
+        Ok(Self {
             device,
             rows: x.elem_count() / channels,
             channels,
             config: *config,
             pool,
             train,
-            weighted: operands.weight.is_some(),
-            shifted: operands.bias.is_some(),
-        }))
+        })
     }
 
-    /// The normalised, activated and pooled `x`; in training the running statistics have moved.
+    /// The normalised, activated and pooled `x`, if there are kernels for it: activations in f32 or bf16, weight, bias
+    /// and running statistics in f32, windows up to 16 wide. In training the running statistics have moved.
     ///
     /// # Errors
     /// When a launch fails.
-    pub(crate) fn apply(self, operands: &Operands) -> Result<Tensor> {
-        let x = operands.x.contiguous()?;
-        let contiguous = |t: Option<&Tensor>| t.map(Tensor::contiguous).transpose();
-        let (weight, bias) = (contiguous(operands.weight)?, contiguous(operands.bias)?);
-        let statistics = self.statistics(&x, operands.running)?;
+    pub(crate) fn forward(
+        self,
+        x: &Tensor,
+        [weight, bias]: [Option<&Tensor>; 2],
+        running: &[Tensor; 2],
+    ) -> Result<Option<(Buffer, Done)>> {
+        let mut others = [weight, bias].into_iter().flatten().chain(running);
+        let taken = matches!(x.dtype(), DType::F32 | DType::BF16)
+            && others.all(|t| t.dtype() == DType::F32)
+            && self.pool.is_none_or(|g| g.kernel <= MAX_KERNEL);
+        if !taken {
+            return Ok(None);
+        }
+        let statistics = self.statistics(x, running)?;
         let dims = match &self.pool {
             Some(g) => vec![g.n, g.oh, g.ow, g.c],
             None => x.dims().to_vec(),
@@ -79,51 +73,38 @@ impl BatchNorm {
         };
         let mut y = self.device.buffer(dims, x.dtype())?;
         let (grid, share_rows) = self.shares(self.output_rows());
-        let start = [
-            Argument::Read(&x),
+        let mut all = vec![
+            Argument::Read(x),
             Argument::Read(&statistics),
-            optional(weight.as_ref()),
-            optional(bias.as_ref()),
+            optional(weight),
+            optional(bias),
             Argument::Write(&mut y),
         ];
-        let sizes = [
-            Argument::Int(self.output_rows()),
-            Argument::Int(self.channels),
-            Argument::Int(share_rows),
-            Argument::Int(self.activation()),
-        ];
-        // SAFETY: the kernels' arguments; x and y have the rows and channels that the sizes say.
-        unsafe {
-            match (&self.pool, &mut places) {
-                (Some(g), Some(places)) => {
-                    let places = [Argument::Write(places)];
-                    let mut all: Vec<Argument> =
-                        start.into_iter().chain(places).chain(sizes).collect();
-                    all.extend(windows(Some(g)));
-                    self.launch("batch_norm_pool_forward", x.dtype(), grid, &mut all)?;
-                }
-                _ => {
-                    let mut all: Vec<Argument> = start.into_iter().chain(sizes).collect();
-                    self.launch("batch_norm_forward", x.dtype(), grid, &mut all)?;
-                }
+        let kernel = match &mut places {
+            Some(places) => {
+                all.push(Argument::Write(places));
+                "batch_norm_pool_forward"
             }
+            None => "batch_norm_forward",
+        };
+        let sizes = [
+            self.output_rows(),
+            self.channels,
+            share_rows,
+            self.activation(),
+        ];
+        all.extend(sizes.map(Argument::Int));
+        if self.pool.is_some() {
+            all.extend(self.windows());
         }
+        // SAFETY: the kernel's arguments; x and y have the rows and channels that the sizes say.
+        unsafe { self.launch(kernel, x.dtype(), grid, &mut all)? };
         let done = Done {
-            places: places.map(|buffer| buffer.tensor()),
+            places: places.map(Buffer::tensor),
             statistics,
             op: self,
         };
-        // A missing parameter has no gradient; x stands in for it.
-        let inputs = [
-            &x,
-            weight.as_ref().unwrap_or(&x),
-            bias.as_ref().unwrap_or(&x),
-        ];
-        let (storage, shape) = y.parts();
-        match (&weight, &bias) {
-            (None, None) => recorded(done, &inputs[..1], storage, shape),
-            _ => recorded(done, &inputs, storage, shape),
-        }
+        Ok(Some((y, done)))
     }
 
     fn activation(&self) -> usize {
@@ -169,7 +150,7 @@ impl BatchNorm {
     }
 
     /// Means and inverse standard deviations, `[2, channels]`.
-    fn statistics(&self, x: &Tensor, [mean, var]: [&Tensor; 2]) -> Result<Tensor> {
+    fn statistics(&self, x: &Tensor, [mean, var]: &[Tensor; 2]) -> Result<Tensor> {
         let channels = self.channels;
         let mut statistics = self.device.buffer((2, channels), DType::F32)?;
         if !self.train {
@@ -227,43 +208,39 @@ impl BatchNorm {
         }
         Ok(statistics.tensor())
     }
+
+    /// The windows' sizes; none at all are those of single places.
+    fn windows<'a>(&self) -> [Argument<'a>; 5] {
+        let sizes = self
+            .pool
+            .map_or([1; 5], |g| [g.h, g.w, g.oh, g.ow, g.kernel]);
+        sizes.map(Argument::Int)
+    }
 }
 
 fn optional(tensor: Option<&Tensor>) -> Argument<'_> {
     tensor.map_or(Argument::Nothing, Argument::Read)
 }
 
-/// The windows' sizes; none at all are those of single places.
-fn windows<'a>(pool: Option<&PoolGeometry>) -> [Argument<'a>; 5] {
-    let sizes = pool.map_or([1; 5], |g| [g.h, g.w, g.oh, g.ow, g.kernel]);
-    sizes.map(Argument::Int)
-}
-
 /// After the forward.
-struct Done {
+pub(crate) struct Done {
     op: BatchNorm,
     statistics: Tensor,
     places: Option<Tensor>,
 }
 
-impl Backward for Done {
-    fn name(&self) -> &'static str {
-        "batch_norm"
-    }
-
-    fn gradients(
+impl Done {
+    /// The gradients of `x` and of the parameters that there are, from that of the output.
+    ///
+    /// # Errors
+    /// When a launch fails.
+    pub(crate) fn gradients(
         &self,
-        inputs: &[Tensor],
-        _output: &Tensor,
-        gradient: &Tensor,
+        x: &Tensor,
+        [weight, bias]: [Option<&Tensor>; 2],
+        dy: &Tensor,
     ) -> Result<Vec<Option<Tensor>>> {
         let op = &self.op;
-        let Some(x) = inputs.first() else {
-            candle_core::bail!("batch norm has an operand");
-        };
-        let parameter = |i: usize, given: bool| inputs.get(i).filter(|_| given);
-        let (weight, bias) = (parameter(1, op.weighted), parameter(2, op.shifted));
-        let dy = gradient.to_dtype(x.dtype())?.contiguous()?;
         let channels = op.channels;
         let (grid, share_rows) = op.shares(op.output_rows());
         let count = grid.blocks[1];
@@ -271,24 +248,20 @@ impl Backward for Done {
         let mut bias_sum = op.device.buffer(channels, DType::F32)?;
         let mut weight_sum = op.device.buffer(channels, DType::F32)?;
         let common = || {
-            [
+            vec![
                 Argument::Read(x),
-                Argument::Read(&dy),
+                Argument::Read(dy),
                 optional(self.places.as_ref()),
                 Argument::Read(&self.statistics),
                 optional(weight),
                 optional(bias),
             ]
         };
-        let mut sums: Vec<Argument> = common().into_iter().collect();
-        sums.extend([
-            Argument::Write(&mut shares),
-            Argument::Int(op.output_rows()),
-            Argument::Int(channels),
-            Argument::Int(share_rows),
-            Argument::Int(op.activation()),
-        ]);
-        sums.extend(windows(op.pool.as_ref()));
+        let mut sums = common();
+        sums.push(Argument::Write(&mut shares));
+        let sizes = [op.output_rows(), channels, share_rows, op.activation()];
+        sums.extend(sizes.map(Argument::Int));
+        sums.extend(op.windows());
         // SAFETY: the kernels' arguments; each block writes its share.
         unsafe {
             op.launch("batch_norm_sums", x.dtype(), grid, &mut sums)?;
@@ -305,30 +278,27 @@ impl Backward for Done {
             )?;
         }
         let (bias_sum, weight_sum) = (bias_sum.tensor(), weight_sum.tensor());
-        let dx = if x.track_op() {
+        let mut gradients = vec![None];
+        if x.track_op() {
             let mut dx = op.device.buffer(x.shape(), x.dtype())?;
             let (grid, share_rows) = op.shares(op.rows);
-            let mut all: Vec<Argument> = common().into_iter().collect();
+            let mut all = common();
             all.extend([
                 Argument::Read(&bias_sum),
                 Argument::Read(&weight_sum),
                 Argument::Write(&mut dx),
-                Argument::Int(op.rows),
-                Argument::Int(channels),
-                Argument::Int(share_rows),
-                Argument::Int(op.activation()),
-                Argument::Int(usize::from(op.train)),
             ]);
-            all.extend(windows(op.pool.as_ref()));
+            let train = usize::from(op.train);
+            let sizes = [op.rows, channels, share_rows, op.activation(), train];
+            all.extend(sizes.map(Argument::Int));
+            all.extend(op.windows());
             // SAFETY: the kernel's arguments; dx has the rows and channels of x.
             unsafe { op.launch("batch_norm_input", x.dtype(), grid, &mut all)? };
-            Some(dx.tensor())
-        } else {
-            None
-        };
-        let of = |t: Option<&Tensor>, sum: Tensor| t.filter(|t| t.track_op()).map(|_| sum);
-        let mut gradients = vec![dx, of(weight, weight_sum), of(bias, bias_sum)];
-        gradients.truncate(inputs.len());
+            gradients[0] = Some(dx.tensor());
+        }
+        let sums = [(weight, weight_sum), (bias, bias_sum)].into_iter();
+        gradients
+            .extend(sums.filter_map(|(given, sum)| given.map(|t| t.track_op().then_some(sum))));
         Ok(gradients)
     }
 }

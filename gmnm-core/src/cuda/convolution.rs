@@ -2,152 +2,95 @@
 //!
 //! Weights are turned to `[out, kh, kw, in]`, which its kernels for tensor cores read, and their gradients back.
 
-use candle_core::op::BackpropOp;
-use candle_core::{DType, Device, Result, Shape, Storage, Tensor};
+use candle_core::{DType, Device, Result, Shape, Tensor};
 use half::bf16;
 
 use super::cudnn::{Element, Plan};
+use super::launch::Buffer;
 use crate::cpu::conv::geometry::Geometry;
-use crate::ops::tape::{Backward, recorded};
 
-/// A convolution or its transpose.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Convolution {
-    geometry: Geometry,
+/// Whether cuDNN has the convolution of `x` and its gradients: f32 or bf16, with sizes that fit an `int`.
+///
+/// # Errors
+/// When cuDNN cannot be opened.
+pub(crate) fn takes(g: &Geometry, x: &Tensor) -> Result<bool> {
+    let images = [g.n * g.h * g.w * g.input, g.n * g.oh * g.ow * g.out];
+    let Device::Cuda(device) = x.device() else {
+        return Ok(false);
+    };
+    Ok(images.iter().all(|&size| i32::try_from(size).is_ok())
+        && match x.dtype() {
+            DType::F32 => Plan::<f32>::new(g, device)?.is_some(),
+            DType::BF16 => Plan::<bf16>::new(g, device)?.is_some(),
+            _ => false,
+        })
+}
+
+/// The convolution of `x` with `weight`, or its transpose, where cuDNN [takes](takes) it.
+///
+/// # Errors
+/// When cuDNN fails.
+pub(crate) fn forward(
+    g: &Geometry,
     transposed: bool,
-}
-
-impl Convolution {
-    /// The op, if cuDNN has it and its gradients: f32 or bf16, with sizes that fit an `int`.
-    ///
-    /// # Errors
-    /// When cuDNN cannot be opened.
-    pub(crate) fn new(geometry: &Geometry, transposed: bool, x: &Tensor) -> Result<Option<Self>> {
-        let g = geometry;
-        let images = [g.n * g.h * g.w * g.input, g.n * g.oh * g.ow * g.out];
-        let Device::Cuda(device) = x.device() else {
-            return Ok(None);
-        };
-        let known = images.iter().all(|&size| i32::try_from(size).is_ok())
-            && match x.dtype() {
-                DType::F32 => Plan::<f32>::new(g, device)?.is_some(),
-                DType::BF16 => Plan::<bf16>::new(g, device)?.is_some(),
-                _ => false,
-            };
-        Ok(known.then_some(Self {
-            geometry: *geometry,
-            transposed,
-        }))
-    }
-
-    /// The convolution of `x` with `weight`, plus `bias`.
-    ///
-    /// # Errors
-    /// When cuDNN fails.
-    pub(crate) fn apply(
-        self,
-        x: &Tensor,
-        weight: &Tensor,
-        bias: Option<&Tensor>,
-    ) -> Result<Tensor> {
-        let x = x.contiguous()?;
-        let filter = turned(weight, x.dtype())?;
-        let y = match x.dtype() {
-            DType::BF16 => self.output::<bf16>(&x, &filter)?,
-            _ => self.output::<f32>(&x, &filter)?,
-        };
-        let g = &self.geometry;
-        let shape = match self.transposed {
-            true => (g.n, g.h, g.w, g.input),
-            false => (g.n, g.oh, g.ow, g.out),
-        };
-        let y = recorded(self, &[&x, weight], y, Shape::from(shape))?;
-        match bias {
-            Some(bias) => y.broadcast_add(&bias.to_dtype(y.dtype())?),
-            None => Ok(y),
-        }
-    }
-
-    fn plan<T: Element>(&self, x: &Tensor) -> Result<Plan<T>> {
-        let Device::Cuda(device) = x.device() else {
-            candle_core::bail!("cuDNN convolves on CUDA devices");
-        };
-        match Plan::new(&self.geometry, device)? {
-            Some(plan) => Ok(plan),
-            None => candle_core::bail!("cuDNN does not have this convolution"),
-        }
-    }
-
-    fn output<T: Element>(&self, x: &Tensor, filter: &Tensor) -> Result<Storage> {
-        let plan = self.plan::<T>(x)?;
-        match self.transposed {
-            true => plan.data(x, filter),
-            false => plan.forward(x, filter),
-        }
-    }
-
-    fn gradients<T: Element>(&self, [x, weight, dy]: [&Tensor; 3]) -> Result<[Option<Tensor>; 2]> {
-        let plan = self.plan::<T>(x)?;
-        let tensor = |storage: Storage, shape: &Shape| {
-            Tensor::from_storage(storage, shape.clone(), BackpropOp::none(), false)
-        };
-        let dx = if x.track_op() {
-            let filter = turned(weight, x.dtype())?;
-            let dx = match self.transposed {
-                true => plan.forward(dy, &filter)?,
-                false => plan.data(dy, &filter)?,
-            };
-            Some(tensor(dx, x.shape()))
-        } else {
-            None
-        };
-        let dw = if weight.track_op() {
-            let (input, output) = if self.transposed { (dy, x) } else { (x, dy) };
-            let g = &self.geometry;
-            let dw = plan.filter(input, output)?;
-            let dw = tensor(dw, &Shape::from((g.out, g.kh, g.kw, g.input)));
-            let dw = dw.to_dtype(weight.dtype())?.permute((0, 3, 1, 2))?;
-            Some(dw.contiguous()?)
-        } else {
-            None
-        };
-        Ok([dx, dw])
+    x: &Tensor,
+    weight: &Tensor,
+) -> Result<Buffer> {
+    match x.dtype() {
+        DType::BF16 => pass::<bf16>(g, transposed, x, weight),
+        _ => pass::<f32>(g, transposed, x, weight),
     }
 }
 
-/// `weight` `[out, in, kh, kw]` as `[out, kh, kw, in]` in `dtype`.
-fn turned(weight: &Tensor, dtype: DType) -> Result<Tensor> {
-    weight
+/// The gradients of the input and the weight, from that of the output.
+///
+/// # Errors
+/// When cuDNN fails.
+pub(crate) fn gradients(
+    g: &Geometry,
+    transposed: bool,
+    x: &Tensor,
+    weight: &Tensor,
+    dy: &Tensor,
+) -> Result<Vec<Option<Tensor>>> {
+    let dx = x.track_op().then(|| match x.dtype() {
+        DType::BF16 => pass::<bf16>(g, !transposed, dy, weight),
+        _ => pass::<f32>(g, !transposed, dy, weight),
+    });
+    let (input, output) = if transposed { (dy, x) } else { (x, dy) };
+    let dw = weight.track_op().then(|| {
+        let dw = match x.dtype() {
+            DType::BF16 => plan::<bf16>(g, x)?.filter(input, output)?,
+            _ => plan::<f32>(g, x)?.filter(input, output)?,
+        };
+        let dw = Buffer::new(dw, (g.out, g.kh, g.kw, g.input), x.dtype()).tensor();
+        let dw = dw.to_dtype(weight.dtype())?.permute((0, 3, 1, 2))?;
+        dw.contiguous()
+    });
+    Ok(vec![dx.transpose()?.map(Buffer::tensor), dw.transpose()?])
+}
+
+/// One way of a convolution; its other way, the input's gradient, is that of the transpose.
+fn pass<T: Element>(g: &Geometry, back: bool, x: &Tensor, weight: &Tensor) -> Result<Buffer> {
+    let filter = weight
         .detach()
-        .to_dtype(dtype)?
+        .to_dtype(x.dtype())?
         .permute((0, 2, 3, 1))?
-        .contiguous()
+        .contiguous()?;
+    let plan = plan::<T>(g, x)?;
+    let (values, shape) = match back {
+        true => (plan.data(x, &filter)?, (g.n, g.h, g.w, g.input)),
+        false => (plan.forward(x, &filter)?, (g.n, g.oh, g.ow, g.out)),
+    };
+    Ok(Buffer::new(values, Shape::from(shape), x.dtype()))
 }
 
-impl Backward for Convolution {
-    fn name(&self) -> &'static str {
-        if self.transposed {
-            "conv_transpose2d"
-        } else {
-            "conv2d"
-        }
-    }
-
-    fn gradients(
-        &self,
-        inputs: &[Tensor],
-        _output: &Tensor,
-        gradient: &Tensor,
-    ) -> Result<Vec<Option<Tensor>>> {
-        let [x, weight] = inputs else {
-            candle_core::bail!("a convolution has two operands");
-        };
-        let dy = gradient.to_dtype(x.dtype())?.contiguous()?;
-        let all = [x, weight, &dy];
-        let gradients = match x.dtype() {
-            DType::BF16 => self.gradients::<bf16>(all)?,
-            _ => self.gradients::<f32>(all)?,
-        };
-        Ok(gradients.into())
+fn plan<T: Element>(g: &Geometry, x: &Tensor) -> Result<Plan<T>> {
+    let Device::Cuda(device) = x.device() else {
+        candle_core::bail!("cuDNN convolves on CUDA devices");
+    };
+    match Plan::new(g, device)? {
+        Some(plan) => Ok(plan),
+        None => candle_core::bail!("cuDNN does not have this convolution"),
     }
 }

@@ -11,7 +11,7 @@ use half::bf16;
 
 use super::launch::{Driver, Grid, Raw};
 use super::{KERNELS, SOURCE};
-use crate::ops::route::forced;
+use crate::route::forced;
 
 /// Whether this thread's test asks for these kernels.
 pub(super) fn is_wanted() -> bool {
@@ -232,7 +232,7 @@ mod tests {
     use super::has_compiler;
     use crate::cuda::KernelDevice;
     use crate::cuda::launch::{Argument, Grid};
-    use crate::ops::route::forced::{Route, along};
+    use crate::route::forced::{Route, along};
 
     /// What `kernel` writes with three blocks of 64 threads.
     fn launched(kernel: &str) -> Result<Vec<f32>> {

@@ -1,7 +1,6 @@
 //! What an op needs of a device: buffers, and kernels launched there.
 
 use std::cell::Cell;
-use std::ops::Range;
 use std::sync::Arc;
 
 use candle_core::op::BackpropOp;
@@ -11,8 +10,6 @@ use candle_core::{CpuStorage, DType, Device, InplaceOp1, Layout, Result, Shape, 
 pub(super) enum Argument<'a> {
     /// The elements of a contiguous tensor.
     Read(&'a Tensor),
-    /// Some of them.
-    Part(&'a Tensor, Range<usize>),
     /// Buffer that the kernel fills.
     Write(&'a mut Buffer),
     /// The elements of a contiguous tensor, changed where they lie.
@@ -85,21 +82,31 @@ pub(super) trait Driver: Send + Sync {
     fn blocks(&self) -> usize;
 }
 
-/// Uninitialised memory of a device on its way to become a tensor.
-pub(super) struct Buffer {
+/// Memory of a device on its way to become a tensor, uninitialised until a kernel has filled it.
+pub(crate) struct Buffer {
     storage: Storage,
     shape: Shape,
     dtype: DType,
 }
 
 impl Buffer {
+    /// What cuDNN has filled.
+    #[cfg(feature = "cudnn")]
+    pub(super) fn new(storage: Storage, shape: impl Into<Shape>, dtype: DType) -> Self {
+        Self {
+            storage,
+            shape: shape.into(),
+            dtype,
+        }
+    }
+
     /// The tensor, once a kernel has filled it.
-    pub(super) fn tensor(self) -> Tensor {
+    pub(crate) fn tensor(self) -> Tensor {
         Tensor::from_storage(self.storage, self.shape, BackpropOp::none(), false)
     }
 
     /// The memory and its shape.
-    pub(super) fn parts(self) -> (Storage, Shape) {
+    pub(crate) fn parts(self) -> (Storage, Shape) {
         (self.storage, self.shape)
     }
 }
@@ -169,15 +176,15 @@ impl KernelDevice {
             raw.push(match argument {
                 Argument::Read(tensor) => {
                     let (storage, _) = tensor.storage_and_layout();
-                    let array = self.array(kernel, tensor, 0..tensor.elem_count(), &storage)?;
+                    let size = tensor.dtype().size_in_bytes();
+                    let start = (start(tensor, kernel)? * size) as u64;
+                    let address = self.driver.address(&storage)? + start;
                     borrowed.push(storage);
-                    array
-                }
-                Argument::Part(tensor, range) => {
-                    let (storage, _) = tensor.storage_and_layout();
-                    let array = self.array(kernel, tensor, range.clone(), &storage)?;
-                    borrowed.push(storage);
-                    array
+                    Raw::Array {
+                        address,
+                        bytes: tensor.elem_count() * size,
+                        written: false,
+                    }
                 }
                 Argument::Write(buffer) => Raw::Array {
                     address: self.driver.address_mut(&mut buffer.storage)?,
@@ -206,23 +213,6 @@ impl KernelDevice {
         }
         // SAFETY: the caller guarantees that the arguments fit; storages stay borrowed until the launch is queued.
         unsafe { self.driver.launch(kernel, grid, &raw) }
-    }
-
-    /// Elements of a tensor that a kernel reads.
-    fn array(
-        &self,
-        kernel: &str,
-        tensor: &Tensor,
-        range: Range<usize>,
-        storage: &Storage,
-    ) -> Result<Raw> {
-        let size = tensor.dtype().size_in_bytes();
-        let start = (start(tensor, kernel)? + range.start) * size;
-        Ok(Raw::Array {
-            address: self.driver.address(storage)? + start as u64,
-            bytes: range.len() * size,
-            written: false,
-        })
     }
 
     /// Where a tensor's storage begins, for writing.

@@ -2,10 +2,8 @@
 
 use candle_core::{DType, Result, Tensor};
 
-use super::launch::{Argument, Grid, KernelDevice};
-use crate::Aggregation;
-use crate::ops::join;
-use crate::ops::tape::{Backward, recorded};
+use super::launch::{Argument, Buffer, Grid, KernelDevice};
+use crate::cpu::mixture::Sizes;
 
 /// Rows of a block, as in the kernels.
 const ROWS: usize = 64;
@@ -18,121 +16,120 @@ const SHARES: usize = 1 << 26;
 pub(crate) struct Mixture {
     device: KernelDevice,
     rows: usize,
-    d: usize,
-    m: usize,
-    /// Projections of the parameters.
-    r: usize,
-    o: usize,
-    summed: bool,
+    sizes: Sizes,
 }
+
+/// Centers, projections, weight and bias.
+pub(crate) type Parameters<'a> = [&'a Tensor; 4];
 
 impl Mixture {
     /// The op for `x`, if there are kernels for it: activations in f32 or bf16, parameters in f32, at most 64
     /// projections of a component. Shapes were checked.
     pub(crate) fn new(
         device: KernelDevice,
+        sizes: Sizes,
         x: &Tensor,
-        [centers, projections, weight]: [&Tensor; 3],
-        aggregation: Aggregation,
-    ) -> Result<Option<Self>> {
-        let (m, r, d) = projections.dims3()?;
-        let summed = aggregation == Aggregation::Sum;
-        let parameters = [centers, projections, weight];
-        let fits = matches!(x.dtype(), DType::F32 | DType::BF16)
+        parameters: Parameters,
+    ) -> Option<Self> {
+        let taken = matches!(x.dtype(), DType::F32 | DType::BF16)
             && parameters.iter().all(|t| t.dtype() == DType::F32)
-            && (summed || r <= TILE)
+            && (sizes.summed || sizes.projections <= TILE)
             && x.elem_count() > 0;
-        Ok(fits.then_some(Self {
+        taken.then(|| Self {
             device,
-            rows: x.elem_count() / d,
-            d,
-            m,
-            r,
-            o: weight.dim(0)?,
-            summed,
-        }))
-    }
-
-    /// The mixture of `x`.
-    ///
-    /// # Errors
-    /// When a launch fails.
-    pub(crate) fn apply(
-        self,
-        x: &Tensor,
-        centers: &Tensor,
-        projections: &Tensor,
-        weight: &Tensor,
-        bias: Option<&Tensor>,
-    ) -> Result<Tensor> {
-        let x = x.contiguous()?;
-        let bias = match bias {
-            Some(bias) => bias.to_dtype(DType::F32)?,
-            None => Tensor::zeros(self.o, DType::F32, x.device())?,
-        };
-        let flat = join(&[centers, projections, weight, &bias])?;
-        let mut dims = x.dims().to_vec();
-        if let Some(last) = dims.last_mut() {
-            *last = self.o;
-        }
-        let projected = self.projected(&flat)?;
-        let mut out = self.device.buffer(dims, x.dtype())?;
-        let kernel = self.kernel("forward", x.dtype(), self.o);
-        let [.., weight, bias] = self.parts();
-        let [d, m, r, o] = self.sizes();
-        // SAFETY: the kernel's arguments; each array has the length that the sizes say.
-        unsafe {
-            self.device.launch(
-                &kernel.name,
-                self.grid(kernel.width, self.o),
-                &mut [
-                    Argument::Read(&x),
-                    projected.weight(&self, &flat),
-                    Argument::Read(&projected.offset),
-                    Argument::Part(&flat, weight),
-                    Argument::Part(&flat, bias),
-                    Argument::Write(&mut out),
-                    Argument::Int(self.rows),
-                    Argument::Int(d),
-                    Argument::Int(m),
-                    Argument::Int(r),
-                    Argument::Int(o),
-                ],
-            )?;
-        }
-        let (storage, shape) = out.parts();
-        recorded(self, &[&x, &flat], storage, shape)
-    }
-
-    /// Where centers, projections, weight and bias lie in the flat parameters.
-    fn parts(&self) -> [std::ops::Range<usize>; 4] {
-        let mut start = 0;
-        let sizes = [
-            self.m * self.d,
-            self.m * self.r * self.d,
-            self.o * self.m,
-            self.o,
-        ];
-        sizes.map(|size| {
-            start += size;
-            start - size..start
+            rows: x.elem_count() / sizes.inputs,
+            sizes,
         })
     }
 
-    /// d, m, r and o as the kernels see them: under Sum there is one projection.
-    fn sizes(&self) -> [usize; 4] {
-        let r = if self.summed { 1 } else { self.r };
-        [self.d, self.m, r, self.o]
+    /// The mixture of `x`, in `shape`.
+    ///
+    /// # Errors
+    /// When a launch fails.
+    pub(crate) fn forward(
+        &self,
+        x: &Tensor,
+        parameters: Parameters,
+        shape: Vec<usize>,
+    ) -> Result<Buffer> {
+        let projected = self.projected(parameters)?;
+        let mut out = self.device.buffer(shape, x.dtype())?;
+        let kernel = self.kernel("forward", x.dtype(), self.sizes.outputs);
+        let [.., weight, bias] = parameters;
+        let mut all = vec![
+            Argument::Read(x),
+            projected.weight(parameters),
+            Argument::Read(&projected.offset),
+            Argument::Read(weight),
+            Argument::Read(bias),
+            Argument::Write(&mut out),
+        ];
+        all.extend(self.sizes());
+        let grid = self.grid(kernel.width, self.sizes.outputs);
+        // SAFETY: the kernel's arguments; each array has the length that the sizes say.
+        unsafe { self.device.launch(&kernel.name, grid, &mut all)? };
+        Ok(out)
     }
 
-    fn projected(&self, flat: &Tensor) -> Result<Projected> {
-        let [d, m, r, _] = self.sizes();
+    /// The gradients of `x` and of the parameters.
+    ///
+    /// # Errors
+    /// When a launch fails.
+    pub(crate) fn gradients(
+        &self,
+        x: &Tensor,
+        parameters: Parameters,
+        dy: &Tensor,
+    ) -> Result<Vec<Option<Tensor>>> {
+        let projected = self.projected(parameters)?;
+        let mut gradients = vec![None];
+        if x.track_op() {
+            gradients[0] = Some(self.input_gradient([x, dy], parameters, &projected)?);
+        }
+        if !parameters.iter().any(|parameter| parameter.track_op()) {
+            gradients.resize(5, None);
+            return Ok(gradients);
+        }
+        let flat = self.parameter_gradient([x, dy], parameters, &projected)?;
+        let mut start = 0;
+        for parameter in parameters {
+            let count = parameter.elem_count();
+            let part = || flat.narrow(0, start, count)?.reshape(parameter.shape());
+            gradients.push(parameter.track_op().then(part).transpose()?);
+            start += count;
+        }
+        Ok(gradients)
+    }
+
+    /// Projections of a component as the kernels see them: under Sum there is one.
+    fn projections(&self) -> usize {
+        if self.sizes.summed {
+            1
+        } else {
+            self.sizes.projections
+        }
+    }
+
+    /// Rows, d, m, r and o as the kernels take them.
+    fn sizes<'a>(&self) -> [Argument<'a>; 5] {
+        let s = &self.sizes;
+        [
+            self.rows,
+            s.inputs,
+            s.components,
+            self.projections(),
+            s.outputs,
+        ]
+        .map(Argument::Int)
+    }
+
+    fn projected(&self, [centers, projections, ..]: Parameters) -> Result<Projected> {
+        let (d, m, r) = (self.sizes.inputs, self.sizes.components, self.projections());
         let mut offset = self.device.buffer(m * r, DType::F32)?;
-        let mut summed = match self.summed {
+        let mut summed = match self.sizes.summed {
             true => Some(self.device.buffer((m, d), DType::F32)?),
             false => None,
         };
-        let [centers, projections, ..] = self.parts();
         let grid = Grid {
             blocks: [m * r, 1, 1],
             threads: 128,
@@ -143,21 +140,18 @@ impl Mixture {
                 "mixture_prepare",
                 grid,
                 &mut [
-                    Argument::Part(flat, centers),
-                    Argument::Part(flat, projections),
-                    match &mut summed {
-                        Some(buffer) => Argument::Write(buffer),
-                        None => Argument::Nothing,
-                    },
+                    Argument::Read(centers),
+                    Argument::Read(projections),
+                    summed.as_mut().map_or(Argument::Nothing, Argument::Write),
                     Argument::Write(&mut offset),
                     Argument::Int(d),
-                    Argument::Int(self.r),
-                    Argument::Int(usize::from(self.summed)),
+                    Argument::Int(self.sizes.projections),
+                    Argument::Int(usize::from(self.sizes.summed)),
                 ],
             )?;
         }
         Ok(Projected {
-            summed: summed.map(|buffer| buffer.tensor()),
+            summed: summed.map(Buffer::tensor),
             offset: offset.tensor(),
         })
     }
@@ -182,40 +176,39 @@ impl Mixture {
         }
     }
 
-    fn input_gradient(&self, [x, flat, dy]: [&Tensor; 3], projected: &Projected) -> Result<Tensor> {
+    fn input_gradient(
+        &self,
+        [x, dy]: [&Tensor; 2],
+        parameters: Parameters,
+        projected: &Projected,
+    ) -> Result<Tensor> {
         let mut dx = self.device.buffer(x.shape(), x.dtype())?;
-        let kernel = self.kernel("input", x.dtype(), self.d);
-        let [.., weight, _] = self.parts();
-        let [d, m, r, o] = self.sizes();
+        let kernel = self.kernel("input", x.dtype(), self.sizes.inputs);
+        let [.., weight, _] = parameters;
+        let mut all = vec![
+            Argument::Read(x),
+            projected.weight(parameters),
+            Argument::Read(&projected.offset),
+            Argument::Read(weight),
+            Argument::Read(dy),
+            Argument::Write(&mut dx),
+        ];
+        all.extend(self.sizes());
+        let grid = self.grid(kernel.width, self.sizes.inputs);
         // SAFETY: the kernel's arguments; each array has the length that the sizes say.
-        unsafe {
-            self.device.launch(
-                &kernel.name,
-                self.grid(kernel.width, self.d),
-                &mut [
-                    Argument::Read(x),
-                    projected.weight(self, flat),
-                    Argument::Read(&projected.offset),
-                    Argument::Part(flat, weight),
-                    Argument::Read(dy),
-                    Argument::Write(&mut dx),
-                    Argument::Int(self.rows),
-                    Argument::Int(d),
-                    Argument::Int(m),
-                    Argument::Int(r),
-                    Argument::Int(o),
-                ],
-            )?;
-        }
+        unsafe { self.device.launch(&kernel.name, grid, &mut all)? };
         Ok(dx.tensor())
     }
 
+    /// That of all parameters, one after the other.
     fn parameter_gradient(
         &self,
-        [x, flat, dy]: [&Tensor; 3],
+        [x, dy]: [&Tensor; 2],
+        parameters: Parameters,
         projected: &Projected,
     ) -> Result<Tensor> {
-        let [d, m, r, o] = self.sizes();
+        let (d, m, o) = (self.sizes.inputs, self.sizes.components, self.sizes.outputs);
+        let r = self.projections();
         let length = m * r * d + m * r + m * o + o;
         let tiles = [m.div_ceil(TILE / r), d.max(o).div_ceil(TILE)];
         let wanted = self.device.blocks().div_ceil(tiles[0] * tiles[1]);
@@ -227,35 +220,28 @@ impl Mixture {
         let shares = self.rows.div_ceil(share_rows);
         let mut parts = self.device.buffer((shares, length), DType::F32)?;
         let name = format!("mixture_parameters_{}", x.dtype().as_str());
-        let [centers, _, weight, _] = self.parts();
+        let [centers, _, weight, _] = parameters;
         let grid = Grid {
             blocks: [tiles[0], tiles[1], shares],
             threads: 256,
         };
         let mut total = self.device.buffer(length, DType::F32)?;
-        let mut gradient = self.device.buffer(flat.shape(), DType::F32)?;
+        let elements: usize = parameters.iter().map(|t| t.elem_count()).sum();
+        let mut gradient = self.device.buffer(elements, DType::F32)?;
+        let mut all = vec![
+            Argument::Read(x),
+            projected.weight(parameters),
+            Argument::Read(&projected.offset),
+            Argument::Read(weight),
+            Argument::Read(dy),
+            Argument::Write(&mut parts),
+        ];
+        all.extend(self.sizes());
+        all.push(Argument::Int(share_rows));
         // SAFETY: the kernels' arguments; each array has the length that the sizes say, and the blocks of a share write
         // all of it.
         unsafe {
-            self.device.launch(
-                &name,
-                grid,
-                &mut [
-                    Argument::Read(x),
-                    projected.weight(self, flat),
-                    Argument::Read(&projected.offset),
-                    Argument::Part(flat, weight.clone()),
-                    Argument::Read(dy),
-                    Argument::Write(&mut parts),
-                    Argument::Int(self.rows),
-                    Argument::Int(d),
-                    Argument::Int(m),
-                    Argument::Int(r),
-                    Argument::Int(o),
-                    Argument::Int(share_rows),
-                ],
-            )?;
-            let parts = parts.tensor();
+            self.device.launch(&name, grid, &mut all)?;
             self.device.launch(
                 "mixture_total",
                 Grid {
@@ -263,26 +249,25 @@ impl Mixture {
                     threads: 256,
                 },
                 &mut [
-                    Argument::Read(&parts),
+                    Argument::Read(&parts.tensor()),
                     Argument::Write(&mut total),
                     Argument::Int(shares),
                     Argument::Long(length),
                 ],
             )?;
-            let total = total.tensor();
             self.device.launch(
                 "mixture_gradients",
                 Grid::of_elements(m * d + o * m + o),
                 &mut [
-                    Argument::Read(&total),
-                    Argument::Part(flat, centers),
-                    projected.weight(self, flat),
+                    Argument::Read(&total.tensor()),
+                    Argument::Read(centers),
+                    projected.weight(parameters),
                     Argument::Write(&mut gradient),
                     Argument::Int(d),
                     Argument::Int(m),
-                    Argument::Int(self.r),
+                    Argument::Int(self.sizes.projections),
                     Argument::Int(o),
-                    Argument::Int(usize::from(self.summed)),
+                    Argument::Int(usize::from(self.sizes.summed)),
                 ],
             )?;
         }
@@ -298,40 +283,12 @@ struct Projected {
 }
 
 impl Projected {
-    fn weight<'a>(&'a self, mixture: &Mixture, flat: &'a Tensor) -> Argument<'a> {
-        let [_, projections, ..] = mixture.parts();
-        match &self.summed {
-            Some(summed) => Argument::Read(summed),
-            None => Argument::Part(flat, projections),
-        }
+    fn weight<'a>(&'a self, [_, projections, ..]: Parameters<'a>) -> Argument<'a> {
+        Argument::Read(self.summed.as_ref().unwrap_or(projections))
     }
 }
 
 struct Kernel {
     name: String,
     width: usize,
-}
-
-impl Backward for Mixture {
-    fn name(&self) -> &'static str {
-        "mixture"
-    }
-
-    fn gradients(
-        &self,
-        inputs: &[Tensor],
-        _output: &Tensor,
-        gradient: &Tensor,
-    ) -> Result<Vec<Option<Tensor>>> {
-        let [x, flat] = inputs else {
-            candle_core::bail!("a mixture has two operands");
-        };
-        let dy = gradient.to_dtype(x.dtype())?.contiguous()?;
-        let projected = self.projected(flat)?;
-        let all = [x, flat, &dy];
-        let dx = x.track_op().then(|| self.input_gradient(all, &projected));
-        let parameters = || self.parameter_gradient(all, &projected);
-        let dflat = flat.track_op().then(parameters);
-        Ok(vec![dx.transpose()?, dflat.transpose()?])
-    }
 }

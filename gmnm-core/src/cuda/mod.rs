@@ -25,7 +25,6 @@ mod cudnn;
 mod driver;
 #[cfg(all(test, unix))]
 pub(crate) mod host;
-pub(crate) mod join;
 mod launch;
 pub(crate) mod lstm;
 pub(crate) mod max_pool2d;
@@ -37,7 +36,7 @@ mod tests;
 
 #[cfg(feature = "cuda")]
 pub(crate) use driver::multiplies_bf16;
-pub(crate) use launch::KernelDevice;
+pub(crate) use launch::{Buffer, KernelDevice};
 
 /// Whether the device multiplies in bf16; there is none in this build.
 #[cfg(not(feature = "cuda"))]
@@ -70,7 +69,6 @@ const SOURCE: &str = concat!(
     include_str!("kernels/lstm.cu"),
     include_str!("kernels/optimizer.cu"),
     include_str!("kernels/sum.cu"),
-    include_str!("kernels/join.cu"),
 );
 
 /// Every kernel that a host may launch.
@@ -118,7 +116,6 @@ const KERNELS: &[&str] = &[
     "optimizer_average",
     "optimizer_squares",
     "optimizer_clip",
-    "join_f32",
     "sum_f32",
     "sum_bf16",
 ];

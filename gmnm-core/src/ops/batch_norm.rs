@@ -1,51 +1,21 @@
 //! Batch normalisation over the last axis, fused with an activation and max pooling.
 
-use std::sync::OnceLock;
+use candle_core::{D, DType, Result, Tensor};
 
-use candle_core::backend::BackendStorage;
-use candle_core::{
-    CpuStorage, CustomOp3, D, DType, Device, InplaceOp1, Layout, Result, Shape, Tensor, WithDType,
-};
-
-use super::cpu_storage::{ActivationElement, Element, slice, with_activation, with_slice};
-use super::route::on_cpu;
-use super::{composed, tape};
-use crate::cpu::batch_norm::{self as rows, Coefficients, Gradients};
+use super::composed::widened;
+use super::dispatch::{Op, apply};
+use super::max_pool2d;
+use super::slices::{ActivationElement, elements, gradient_of, values, with_activation};
+use super::tape::{Backward, Values};
+use crate::cpu::batch_norm::{self as rows, Coefficients};
 use crate::cpu::batch_norm_pool as windows;
 use crate::cpu::simd::isa::Isa;
 use crate::cpu::simd::lanes::Real;
 use crate::cpu::windows::{MAX_KERNEL, PoolGeometry};
-use crate::cuda::batch_norm::Operands;
-use crate::cuda::{self, KernelDevice};
+use crate::cuda::{self, Buffer, KernelDevice};
 
+pub use crate::cpu::batch_norm::BatchNormConfig;
 pub use crate::cpu::simd::activation::Activation;
-
-const NAME: &str = "batch_norm";
-
-/// Settings of [`batch_norm`].
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct BatchNormConfig {
-    /// Added to the variance.
-    pub eps: f64,
-    /// Weight of the new batch in the running statistics, in 0..=1.
-    pub momentum: f64,
-    /// Applied after the scale and shift.
-    pub activation: Activation,
-    /// Max pooling with kernel = stride = this, after the activation (rows and columns that do not fill a window are
-    /// dropped).
-    pub pool: Option<usize>,
-}
-
-impl Default for BatchNormConfig {
-    fn default() -> Self {
-        Self {
-            eps: 1e-5,
-            momentum: 0.1,
-            activation: Activation::Identity,
-            pool: None,
-        }
-    }
-}
 
 /// Normalises `x` `[..., c]` over all axes but the last, scales by `weight` `[c]` and shifts by `bias` `[c]` where
 /// given, then activates and pools (pooling needs `[n, h, w, c]`).
@@ -84,8 +54,7 @@ pub fn batch_norm(
     if x.elem_count() == 0 {
         candle_core::bail!("batch norm: the input {:?} is empty", x.dims());
     }
-    let rows = x.elem_count() / channels;
-    if train && rows < 2 {
+    if train && x.elem_count() / channels < 2 {
         candle_core::bail!(
             "batch norm needs more than one value per channel to train; use a larger batch"
         );
@@ -98,234 +67,227 @@ pub fn batch_norm(
                 ..*config
             };
             let y = batch_norm(x, weight, bias, running_mean, running_var, &unpooled, train)?;
-            return super::max_pool2d(&y, kernel, kernel);
+            return max_pool2d::max_pool2d(&y, kernel, kernel);
         }
-        Some(kernel) => Some(super::max_pool2d::geometry(x, kernel, kernel)?),
+        Some(kernel) => Some(max_pool2d::geometry(x, kernel, kernel)?),
     };
-    if let Some(device) = KernelDevice::of(x)? {
-        let operands = Operands {
-            x,
-            weight,
-            bias,
-            running: [running_mean, running_var],
-        };
-        if let Some(op) = cuda::batch_norm::BatchNorm::new(device, &operands, config, pool, train)?
-        {
-            return op.apply(&operands);
-        }
-    }
-    if !on_cpu(x) {
-        let running = [running_mean, running_var];
-        return composed::batch_norm(x, weight, bias, running, config, pool.as_ref(), train);
-    }
-    // Parameters of activations in bf16 are f32.
-    let dtype = match x.dtype() {
-        DType::BF16 => DType::F32,
-        dtype => dtype,
+    let op = BatchNorm {
+        config: *config,
+        pool,
+        running: [running_mean.clone(), running_var.clone()],
+        train,
+        weighted: weight.is_some(),
+        saved: Saved::Nothing,
     };
-    let fallback = |value: f64| Tensor::full(value, channels, &Device::Cpu)?.to_dtype(dtype);
-    let weight = match weight {
-        Some(weight) => weight.contiguous()?,
-        None => fallback(1.0)?.to_device(x.device())?,
-    };
-    let bias = match bias {
-        Some(bias) => bias.contiguous()?,
-        None => fallback(0.0)?.to_device(x.device())?,
-    };
-    let x = x.contiguous()?;
-    let statistics = if train {
-        let (mean, var) = with_activation!(NAME, x.dtype(), T => {
-            with_slice::<T, _>(NAME, &x, |x| Ok(rows::moments(Isa::best(), x, channels)))
-        })?;
-        let unbias = rows as f64 / (rows as f64 - 1.0);
-        running_mean.inplace_op1(&Blend {
-            new: mean.clone(),
-            momentum: config.momentum,
-        })?;
-        running_var.inplace_op1(&Blend {
-            new: var.iter().map(|var| var * unbias).collect(),
-            momentum: config.momentum,
-        })?;
-        (mean, var)
-    } else {
-        let read = |t: &Tensor| t.to_dtype(DType::F64)?.to_vec1::<f64>();
-        (read(running_mean)?, read(running_var)?)
-    };
-    let inv_std = statistics
-        .1
-        .iter()
-        .map(|var| 1.0 / (var + config.eps).sqrt());
-    tape::apply3(
-        &x,
-        &weight,
-        &bias,
-        BatchNorm {
-            activation: config.activation,
-            pool,
-            inv_std: inv_std.collect(),
-            mean: statistics.0,
-            batch_statistics: train,
-            places: OnceLock::new(),
-        },
-    )
-}
-
-/// running ← (1 − momentum) · running + momentum · new.
-struct Blend {
-    new: Vec<f64>,
-    momentum: f64,
-}
-
-impl InplaceOp1 for Blend {
-    fn name(&self) -> &'static str {
-        "running statistics"
-    }
-
-    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
-        let Some((start, end)) = layout.contiguous_offsets() else {
-            candle_core::bail!("batch norm needs contiguous running statistics");
-        };
-        let blend = |old: f64, new: f64| (1.0 - self.momentum) * old + self.momentum * new;
-        match storage {
-            CpuStorage::F32(values) => {
-                for (old, &new) in values[start..end].iter_mut().zip(&self.new) {
-                    *old = blend(f64::from(*old), new) as f32;
-                }
-            }
-            CpuStorage::F64(values) => {
-                for (old, &new) in values[start..end].iter_mut().zip(&self.new) {
-                    *old = blend(*old, new);
-                }
-            }
-            _ => candle_core::bail!("batch norm keeps running statistics in f32 or f64"),
-        }
-        Ok(())
-    }
+    let inputs = [Some(x), weight, bias];
+    apply(op, &inputs.into_iter().flatten().collect::<Vec<_>>())
 }
 
 struct BatchNorm {
-    activation: Activation,
+    config: BatchNormConfig,
     pool: Option<PoolGeometry>,
-    mean: Vec<f64>,
-    inv_std: Vec<f64>,
-    batch_statistics: bool,
-    /// Where in its window each maximum was, from the forward pass.
-    places: OnceLock<Vec<u8>>,
+    /// The running mean and variance.
+    running: [Tensor; 2],
+    train: bool,
+    /// Whether the weight is the second input, before the bias.
+    weighted: bool,
+    saved: Saved,
+}
+
+/// What the backward needs of the forward.
+enum Saved {
+    /// Before the forward.
+    Nothing,
+    /// With each maximum's place in its window, if there are windows.
+    Cpu(Coefficients, Vec<u8>),
+    Cuda(cuda::batch_norm::Done),
 }
 
 impl BatchNorm {
-    fn coefficients<T: Element>(&self, weight: &[T], bias: &[T]) -> Coefficients {
-        Coefficients {
-            mean: self.mean.clone(),
-            inv_std: self.inv_std.clone(),
-            scale: weight.iter().map(|&x| Real::to_f64(x)).collect(),
-            shift: bias.iter().map(|&x| Real::to_f64(x)).collect(),
+    /// The weight and the bias among the inputs or their gradients.
+    fn parameters<'a, T>(&self, all: &'a [T]) -> [Option<&'a T>; 2] {
+        match self.weighted {
+            true => [all.get(1), all.get(2)],
+            false => [None, all.get(1)],
         }
     }
 
-    fn forward<T: ActivationElement>(
+    /// The mean and the variance of each channel; in training the running ones move towards them.
+    fn statistics<T: ActivationElement>(&self, x: &[T], channels: usize) -> Result<[Vec<f64>; 2]> {
+        let [running_mean, running_var] = &self.running;
+        if !self.train {
+            let read = |t: &Tensor| t.to_dtype(DType::F64)?.to_vec1::<f64>();
+            return Ok([read(running_mean)?, read(running_var)?]);
+        }
+        let (mean, var) = rows::moments(Isa::best(), x, channels);
+        let rows = (x.len() / channels) as f64;
+        let unbias = rows / (rows - 1.0);
+        let momentum = self.config.momentum;
+        for (running, new, factor) in [(running_mean, &mean, 1.0), (running_var, &var, unbias)] {
+            let old = running.to_dtype(DType::F64)?.to_vec1::<f64>()?;
+            let pairs = old.iter().zip(new);
+            let blended =
+                pairs.map(|(old, new)| (1.0 - momentum) * old + momentum * (new * factor));
+            let blended = Tensor::from_iter(blended, running.device())?;
+            running.slice_set(&blended.to_dtype(running.dtype())?, 0, 0)?;
+        }
+        Ok([mean, var])
+    }
+
+    fn coefficients<T: ActivationElement>(
         &self,
-        (x, layout): (&CpuStorage, &Layout),
-        weight: &[T::Real],
-        bias: &[T::Real],
-    ) -> Result<(CpuStorage, Shape)> {
-        let coefficients = self.coefficients(weight, bias);
-        let x = slice::<T>(NAME, x, layout)?;
-        Ok(match &self.pool {
-            Some(g) => {
-                let (y, places) =
-                    windows::forward(Isa::best(), g, x, &coefficients, self.activation);
-                self.places.get_or_init(|| places);
-                (T::to_cpu_storage_owned(y), (g.n, g.oh, g.ow, g.c).into())
-            }
-            None => {
-                let y = rows::forward(Isa::best(), x, &coefficients, self.activation);
-                (T::to_cpu_storage_owned(y), layout.shape().clone())
-            }
+        x: &[T],
+        parameters: [Option<&Tensor>; 2],
+        channels: usize,
+    ) -> Result<Coefficients> {
+        let [mean, var] = self.statistics(x, channels)?;
+        let read = |parameter: Option<&Tensor>, missing: f64| -> Result<Vec<f64>> {
+            let Some(parameter) = parameter else {
+                return Ok(vec![missing; channels]);
+            };
+            let values = elements::<T::Real>(parameter)?;
+            Ok(values.iter().map(|&value| Real::to_f64(value)).collect())
+        };
+        let [weight, bias] = parameters;
+        let inv_std = var.iter().map(|var| 1.0 / (var + self.config.eps).sqrt());
+        Ok(Coefficients {
+            inv_std: inv_std.collect(),
+            mean,
+            scale: read(weight, 1.0)?,
+            shift: read(bias, 0.0)?,
         })
-    }
-
-    fn backward<T: ActivationElement>(
-        &self,
-        x: &Tensor,
-        weight: &Tensor,
-        bias: &Tensor,
-        dy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let parameters = |t: &Tensor| with_slice(NAME, t, |t: &[T::Real]| Ok(t.to_vec()));
-        let coefficients = self.coefficients::<T::Real>(&parameters(weight)?, &parameters(bias)?);
-        let isa = Isa::best();
-        let wanted = x.track_op();
-        let gradients: Gradients<T> = with_slice(NAME, x, |x| {
-            with_slice(NAME, dy, |dy| match (&self.pool, self.places.get()) {
-                (Some(g), Some(places)) => Ok(windows::backward(
-                    isa,
-                    g,
-                    &windows::Backward {
-                        x,
-                        dy,
-                        places,
-                        coefficients: &coefficients,
-                        activation: self.activation,
-                        batch_statistics: self.batch_statistics,
-                        input_wanted: wanted,
-                    },
-                )),
-                (Some(_), None) => candle_core::bail!("batch norm: backward before forward"),
-                (None, _) => Ok(rows::backward(
-                    isa,
-                    x,
-                    dy,
-                    &coefficients,
-                    self.activation,
-                    self.batch_statistics,
-                    wanted,
-                )),
-            })
-        })?;
-        fn tensor<E: WithDType>(values: Vec<E>, like: &Tensor) -> Result<Option<Tensor>> {
-            like.track_op()
-                .then(|| Tensor::from_vec(values, like.shape(), like.device()))
-                .transpose()
-        }
-        Ok((
-            tensor(gradients.input, x)?,
-            tensor(gradients.scale, weight)?,
-            tensor(gradients.shift, bias)?,
-        ))
     }
 }
 
-impl CustomOp3 for BatchNorm {
+impl Op for BatchNorm {
+    const BF16: bool = true;
+
+    fn cpu(&mut self, inputs: &[Tensor]) -> Result<Values> {
+        let x = &inputs[0];
+        let (channels, activation) = (x.dim(D::Minus1)?, self.config.activation);
+        Ok(with_activation!(x.dtype(), T => {
+            let elements = elements::<T>(x)?;
+            let coefficients = self.coefficients(&elements, self.parameters(inputs), channels)?;
+            let isa = Isa::best();
+            let (y, places) = match &self.pool {
+                Some(g) => {
+                    let (y, places) = windows::forward(isa, g, &elements, &coefficients, activation);
+                    (values(y, (g.n, g.oh, g.ow, g.c)), places)
+                }
+                None => {
+                    let y = rows::forward(isa, &elements, &coefficients, activation);
+                    (values(y, x.shape()), Vec::new())
+                }
+            };
+            self.saved = Saved::Cpu(coefficients, places);
+            y
+        }))
+    }
+
+    fn cuda(&mut self, device: KernelDevice, inputs: &[Tensor]) -> Result<Option<Buffer>> {
+        let (x, parameters) = (&inputs[0], self.parameters(inputs));
+        let op = cuda::batch_norm::BatchNorm::new(device, x, &self.config, self.pool, self.train)?;
+        let forward = op.forward(x, parameters, &self.running)?;
+        Ok(forward.map(|(y, done)| {
+            self.saved = Saved::Cuda(done);
+            y
+        }))
+    }
+
+    fn composed(&self, inputs: &[&Tensor]) -> Result<Tensor> {
+        let (x, [weight, bias]) = (inputs[0], self.parameters(inputs));
+        let channels = x.dim(D::Minus1)?;
+        let rows = x.elem_count() / channels;
+        let (dtype, shape) = (x.dtype(), x.shape());
+        let x = widened(x)?.contiguous()?.reshape((rows, channels))?;
+        let parameter = |t: &Tensor| t.to_dtype(x.dtype());
+        let [running_mean, running_var] = &self.running;
+        let (mean, var) = if self.train {
+            let mean = x.mean(0)?;
+            let var = x.broadcast_sub(&mean)?.sqr()?.mean(0)?;
+            let unbiased = var
+                .detach()
+                .affine(rows as f64 / (rows as f64 - 1.0), 0.0)?;
+            blend(running_mean, &mean, self.config.momentum)?;
+            blend(running_var, &unbiased, self.config.momentum)?;
+            (mean, var)
+        } else {
+            (parameter(running_mean)?, parameter(running_var)?)
+        };
+        let mut y = x
+            .broadcast_sub(&mean)?
+            .broadcast_div(&(var + self.config.eps)?.sqrt()?)?;
+        if let Some(weight) = weight {
+            y = y.broadcast_mul(&parameter(weight)?)?;
+        }
+        if let Some(bias) = bias {
+            y = y.broadcast_add(&parameter(bias)?)?;
+        }
+        let y = activated(&y, self.config.activation)?.reshape(shape)?;
+        match &self.pool {
+            Some(geometry) => max_pool2d::composed(geometry, &y)?.to_dtype(dtype),
+            None => y.to_dtype(dtype),
+        }
+    }
+}
+
+fn activated(z: &Tensor, activation: Activation) -> Result<Tensor> {
+    match activation {
+        Activation::Identity => Ok(z.clone()),
+        // candle's own has a slope of 1 at 0. A NaN passes through.
+        Activation::Relu => z.le(&z.zeros_like()?)?.where_cond(&z.zeros_like()?, z),
+        Activation::Gelu => z.gelu_erf(),
+        Activation::Silu => z.silu(),
+    }
+}
+
+/// running ← (1 − momentum)·running + momentum·new, where it lies.
+fn blend(running: &Tensor, new: &Tensor, momentum: f64) -> Result<()> {
+    let new = new.detach().to_dtype(running.dtype())?;
+    let kept = running.detach().affine(1.0 - momentum, 0.0)?;
+    running.slice_set(&(kept + new.affine(momentum, 0.0)?)?, 0, 0)
+}
+
+impl Backward for BatchNorm {
     fn name(&self) -> &'static str {
-        NAME
+        "batch_norm"
     }
 
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        weight: &CpuStorage,
-        weight_layout: &Layout,
-        bias: &CpuStorage,
-        bias_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        with_activation!(NAME, x.dtype(), T => self.forward::<T>(
-            (x, x_layout),
-            slice(NAME, weight, weight_layout)?,
-            slice(NAME, bias, bias_layout)?,
-        ))
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        weight: &Tensor,
-        bias: &Tensor,
-        _y: &Tensor,
-        dy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        with_activation!(NAME, x.dtype(), T => self.backward::<T>(x, weight, bias, dy))
+    fn gradients(&self, inputs: &[Tensor], _: &Tensor, dy: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        let (x, parameters) = (&inputs[0], self.parameters(inputs));
+        let (coefficients, places) = match &self.saved {
+            Saved::Cpu(coefficients, places) => (coefficients, places),
+            Saved::Cuda(done) => return done.gradients(x, parameters, dy),
+            Saved::Nothing => candle_core::bail!("batch norm: backward before forward"),
+        };
+        let (isa, activation, batch_statistics) = (Isa::best(), self.config.activation, self.train);
+        let input_wanted = x.track_op();
+        with_activation!(x.dtype(), T => {
+            let (values, dy) = (elements::<T>(x)?, elements(dy)?);
+            let gradients = match &self.pool {
+                Some(g) => windows::backward(isa, g, &windows::Backward {
+                    x: &values,
+                    dy: &dy,
+                    places,
+                    coefficients,
+                    activation,
+                    batch_statistics,
+                    input_wanted,
+                }),
+                None => rows::backward(
+                    isa, &values, &dy, coefficients, activation, batch_statistics, input_wanted,
+                ),
+            };
+            let mut all = vec![gradient_of(x, || Ok(gradients.input))?];
+            let [weight, bias] = parameters;
+            if let Some(weight) = weight {
+                all.push(gradient_of(weight, || Ok(gradients.scale))?);
+            }
+            if let Some(bias) = bias {
+                all.push(gradient_of(bias, || Ok(gradients.shift))?);
+            }
+            Ok(all)
+        })
     }
 }
 
@@ -333,7 +295,7 @@ impl CustomOp3 for BatchNorm {
 mod tests {
     use super::*;
     use crate::gradient_check::{assert_gradients, random};
-    use candle_core::Var;
+    use candle_core::{Device, Var};
 
     fn statistics(channels: usize) -> (Tensor, Tensor) {
         let mean = random(&[channels], DType::F64, 7).unwrap();

@@ -1,14 +1,12 @@
 //! The same numbers in another dtype.
 
-use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, WithDType};
+use candle_core::{DType, Result, Tensor};
+use half::bf16;
 
-use super::cpu_storage::{ActivationElement, slice};
-use super::route::on_cpu;
-use super::tape;
+use super::dispatch::{Op, apply};
+use super::slices::{elements, operands, values};
+use super::tape::{Backward, Values};
 use crate::cpu::reduce::narrowed;
-
-const NAME: &str = "cast";
 
 /// `x` in `dtype`, rounded to the nearest where that is bf16. Its gradient is cast back.
 ///
@@ -19,10 +17,10 @@ pub fn cast(x: &Tensor, dtype: DType) -> Result<Tensor> {
     if x.dtype() == dtype {
         return Ok(x.clone());
     }
-    if !on_cpu(x) || !own(x.dtype()) || !own(dtype) {
+    if !own(x.dtype()) || !own(dtype) {
         return x.to_dtype(dtype);
     }
-    tape::apply1(&x.contiguous()?, Cast { dtype })
+    apply(Cast { dtype }, &[x])
 }
 
 /// `f` of `x`, computed in f32 where `x` is in bf16, and its result in the dtype of `x`.
@@ -36,35 +34,35 @@ pub fn in_f32(x: &Tensor, f: impl FnOnce(&Tensor) -> Result<Tensor>) -> Result<T
     f(x)
 }
 
-/// To another dtype of activations.
+/// From f32 to bf16 or back.
 struct Cast {
     dtype: DType,
 }
 
-impl Cast {
-    fn forward<T: ActivationElement<Real = f32>>(&self, x: &[T]) -> CpuStorage {
-        match self.dtype {
-            DType::BF16 => half::bf16::to_cpu_storage_owned(narrowed(x)),
-            _ => f32::to_cpu_storage_owned(narrowed(x)),
-        }
+impl Op for Cast {
+    const BF16: bool = true;
+
+    fn cpu(&mut self, inputs: &[Tensor]) -> Result<Values> {
+        let [x] = operands(inputs)?;
+        Ok(match self.dtype {
+            DType::BF16 => values(narrowed::<_, bf16>(&elements::<f32>(x)?), x.shape()),
+            _ => values(narrowed::<_, f32>(&elements::<bf16>(x)?), x.shape()),
+        })
+    }
+
+    fn composed(&self, inputs: &[&Tensor]) -> Result<Tensor> {
+        inputs[0].to_dtype(self.dtype)
     }
 }
 
-impl CustomOp1 for Cast {
+impl Backward for Cast {
     fn name(&self) -> &'static str {
-        NAME
+        "cast"
     }
 
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let y = match x.dtype() {
-            DType::BF16 => self.forward::<half::bf16>(slice(NAME, x, layout)?),
-            _ => self.forward::<f32>(slice(NAME, x, layout)?),
-        };
-        Ok((y, layout.shape().clone()))
-    }
-
-    fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        cast(&dy.detach(), x.dtype()).map(Some)
+    fn gradients(&self, inputs: &[Tensor], _: &Tensor, dy: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        let [x] = operands(inputs)?;
+        Ok(vec![Some(cast(&dy.detach(), x.dtype())?)])
     }
 }
 
@@ -93,7 +91,7 @@ mod tests {
         let half = cast(&x.t().unwrap(), DType::BF16).unwrap();
         let upstream = random(&[4, 3], DType::F32, 2).unwrap();
         let upstream = upstream.to_dtype(DType::BF16).unwrap();
-        let gradients = tape::backward_from(&half, &upstream).unwrap();
+        let gradients = crate::ops::backward_from(&half, &upstream).unwrap();
         let found = gradients.get(&x).unwrap().to_vec2::<f32>().unwrap();
         let expected = upstream.t().unwrap().to_dtype(DType::F32).unwrap();
         assert_eq!(found, expected.to_vec2::<f32>().unwrap());

@@ -1,17 +1,20 @@
 //! What a convolution and its transpose share: each one's forward is the other's input gradient.
 
-use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, WithDType};
+use candle_core::{DType, Result, Tensor};
 
-use super::cpu_storage::{ActivationElement, slice, with_activation, with_slice};
-use super::route::on_cpu;
-use super::{composed, tape};
+use super::composed::{every, widened};
+use super::dispatch::{Op, apply};
+use super::slices::{ActivationElement, elements, gradient_of, operands, values, with_activation};
+use super::tape::{Backward, Values};
 use crate::cpu::conv;
 use crate::cpu::conv::geometry::Geometry;
 use crate::cpu::conv::weight::weight_gradient;
 use crate::cpu::product::products::Products;
 use crate::cpu::reduce::column_sums;
 use crate::cpu::simd::isa::Isa;
+#[cfg(feature = "cudnn")]
+use crate::cuda::{self, Buffer, KernelDevice};
+use crate::route::on_cpu;
 
 /// A convolution of this geometry, or the transpose of one.
 #[derive(Debug, Clone, Copy)]
@@ -26,45 +29,37 @@ impl Convolution {
     /// The convolution of `x` with `weight`, plus `bias`.
     ///
     /// # Errors
-    /// When the bias does not have one number for each output channel.
+    /// When the bias does not have one number for each output channel, or the processor does not know the type of `x`.
     pub(super) fn apply(
         self,
         x: &Tensor,
         weight: &Tensor,
         bias: Option<&Tensor>,
     ) -> Result<Tensor> {
-        let (x, weight) = (x.contiguous()?, weight.contiguous()?);
+        if on_cpu(x) && !matches!(x.dtype(), DType::F32 | DType::F64 | DType::BF16) {
+            candle_core::bail!(
+                "{} takes f32, f64 or bf16 on the CPU, not {:?}; convert first",
+                self.name(),
+                x.dtype()
+            );
+        }
         let [.., channels] = self.output();
-        if let Some(bias) = bias
-            && bias.dims() != [channels]
-        {
+        let Some(bias) = bias else {
+            return apply(self, &[x, weight]);
+        };
+        if bias.dims() != [channels] {
             candle_core::bail!(
                 "{}: the bias has shape {:?}, give it [{channels}], one number for each output channel",
-                self.label(),
+                self.name(),
                 bias.dims()
             );
         }
         #[cfg(feature = "cudnn")]
-        if let Some(op) =
-            crate::cuda::convolution::Convolution::new(&self.geometry, self.transposed, &x)?
-        {
-            return op.apply(&x, &weight, bias);
+        if cuda::convolution::takes(&self.geometry, x)? {
+            let y = apply(self, &[x, weight])?;
+            return y.broadcast_add(&bias.to_dtype(y.dtype())?);
         }
-        if !on_cpu(&x) {
-            return composed::convolution(&self.geometry, self.transposed, &x, &weight, bias);
-        }
-        match bias {
-            Some(bias) => tape::apply3(&x, &weight, &bias.contiguous()?, self),
-            None => tape::apply2(&x, &weight, self),
-        }
-    }
-
-    fn label(&self) -> &'static str {
-        if self.transposed {
-            "conv_transpose2d"
-        } else {
-            "conv2d"
-        }
+        apply(self, &[x, weight, bias])
     }
 
     fn output(&self) -> [usize; 4] {
@@ -80,138 +75,121 @@ impl Convolution {
     fn pass<T: ActivationElement>(
         &self,
         back: bool,
-        x: &[T],
-        weight: &[T::Real],
-        bias: Option<&[T::Real]>,
-    ) -> Vec<T> {
+        x: &Tensor,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+    ) -> Result<Vec<T>> {
         let pass = if self.transposed == back {
             conv::forward
         } else {
             conv::input_gradient
         };
-        pass(Isa::best(), self.products, &self.geometry, x, weight, bias)
+        let (x, weight) = (elements::<T>(x)?, elements(weight)?);
+        let bias = bias.map(elements).transpose()?;
+        let (isa, products) = (Isa::best(), self.products);
+        Ok(pass(
+            isa,
+            products,
+            &self.geometry,
+            &x,
+            &weight,
+            bias.as_deref(),
+        ))
+    }
+}
+
+impl Op for Convolution {
+    const BF16: bool = true;
+
+    fn cpu(&mut self, inputs: &[Tensor]) -> Result<Values> {
+        let [x, weight] = operands(&inputs[..2])?;
+        Ok(with_activation!(x.dtype(), T => {
+            values(self.pass::<T>(false, x, weight, inputs.get(2))?, &self.output())
+        }))
     }
 
-    fn forward<T: ActivationElement>(
-        &self,
-        x: (&CpuStorage, &Layout),
-        weight: (&CpuStorage, &Layout),
-        bias: Option<(&CpuStorage, &Layout)>,
-    ) -> Result<(CpuStorage, Shape)> {
-        let name = self.label();
-        let bias = bias
-            .map(|(storage, layout)| slice::<T::Real>(name, storage, layout))
-            .transpose()?;
-        let x = slice::<T>(name, x.0, x.1)?;
-        let weight = slice::<T::Real>(name, weight.0, weight.1)?;
-        let y = self.pass(false, x, weight, bias);
-        Ok((T::to_cpu_storage_owned(y), Shape::from(&self.output())))
-    }
-
-    fn backward<T: ActivationElement>(
-        &self,
-        x: &Tensor,
-        weight: &Tensor,
-        bias: Option<&Tensor>,
-        dy: &Tensor,
-    ) -> Result<[Option<Tensor>; 3]> {
-        let name = self.label();
-        fn like<E: WithDType>(tensor: &Tensor, values: Vec<E>) -> Result<Option<Tensor>> {
-            Tensor::from_vec(values, tensor.shape(), tensor.device()).map(Some)
+    #[cfg(feature = "cudnn")]
+    fn cuda(&mut self, _: KernelDevice, inputs: &[Tensor]) -> Result<Option<Buffer>> {
+        let [x, weight] = operands(&inputs[..2])?;
+        if inputs.len() > 2 || !cuda::convolution::takes(&self.geometry, x)? {
+            return Ok(None);
         }
-        with_slice::<T, _>(name, dy, |dy| {
-            let dx = if x.track_op() {
-                let dx = with_slice(name, weight, |weight| Ok(self.pass(true, dy, weight, None)))?;
-                like(x, dx)?
-            } else {
-                None
-            };
-            let dw = if weight.track_op() {
-                let dw = with_slice(name, x, |x| {
-                    let (input, output) = if self.transposed { (dy, x) } else { (x, dy) };
-                    Ok(weight_gradient(
-                        Isa::best(),
-                        self.products,
-                        &self.geometry,
-                        input,
-                        output,
-                    ))
-                })?;
-                like(weight, dw)?
-            } else {
-                None
-            };
-            let db = match bias {
-                Some(bias) if bias.track_op() => {
-                    let [.., channels] = self.output();
-                    like(bias, column_sums(Isa::best(), dy, channels))?
-                }
-                _ => None,
-            };
-            Ok([dx, dw, db])
-        })
+        cuda::convolution::forward(&self.geometry, self.transposed, x, weight).map(Some)
+    }
+
+    /// As products: candle's own loses its gradient where a stride leaves part of a side over.
+    fn composed(&self, inputs: &[&Tensor]) -> Result<Tensor> {
+        let (dtype, g) = (inputs[0].dtype(), &self.geometry);
+        let (weight, x) = (widened(inputs[1])?.contiguous()?, widened(inputs[0])?);
+        let y = if self.transposed {
+            spread(g, &x, &weight)?
+        } else {
+            let patches = patches(g, &x)?;
+            let weight = weight.permute((2, 3, 1, 0))?.contiguous()?;
+            let weight = weight.reshape((g.kh * g.kw * g.input, g.out))?;
+            patches.matmul(&weight)?.reshape((g.n, g.oh, g.ow, g.out))?
+        };
+        match inputs.get(2) {
+            Some(bias) => y.broadcast_add(&widened(bias)?)?.to_dtype(dtype),
+            None => y.to_dtype(dtype),
+        }
     }
 }
 
-impl CustomOp2 for Convolution {
-    fn name(&self) -> &'static str {
-        self.label()
+/// What each output position sees of `x`, tap by tap: `[n·oh·ow, kh·kw·in]`.
+fn patches(g: &Geometry, x: &Tensor) -> Result<Tensor> {
+    let x = x
+        .pad_with_zeros(1, g.padding, g.padding)?
+        .pad_with_zeros(2, g.padding, g.padding)?;
+    let mut taps = Vec::with_capacity(g.kh * g.kw);
+    for ky in 0..g.kh {
+        let rows = every(&x, 1, ky * g.dilation, g.stride, g.oh)?;
+        for kx in 0..g.kw {
+            taps.push(every(&rows, 2, kx * g.dilation, g.stride, g.ow)?);
+        }
     }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        weight: &CpuStorage,
-        weight_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        with_activation!(self.label(), x.dtype(), T => {
-            self.forward::<T>((x, x_layout), (weight, weight_layout), None)
-        })
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        weight: &Tensor,
-        _y: &Tensor,
-        dy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let [dx, dw, _] = with_activation!(self.label(), x.dtype(), T => self.backward::<T>(x, weight, None, dy))?;
-        Ok((dx, dw))
-    }
+    let patches = Tensor::cat(&taps, 3)?;
+    patches.reshape((g.n * g.oh * g.ow, g.kh * g.kw * g.input))
 }
 
-impl CustomOp3 for Convolution {
+/// The transpose, whose gradient in candle is right.
+fn spread(g: &Geometry, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
+    let x = x.permute((0, 3, 1, 2))?.contiguous()?;
+    let output_padding = g.h + 2 * g.padding - (g.oh - 1) * g.stride - g.kh;
+    let y = x.conv_transpose2d(weight, g.padding, output_padding, g.stride, g.dilation)?;
+    y.permute((0, 2, 3, 1))?.contiguous()
+}
+
+impl Backward for Convolution {
     fn name(&self) -> &'static str {
-        self.label()
+        if self.transposed {
+            "conv_transpose2d"
+        } else {
+            "conv2d"
+        }
     }
 
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        weight: &CpuStorage,
-        weight_layout: &Layout,
-        bias: &CpuStorage,
-        bias_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        with_activation!(self.label(), x.dtype(), T => {
-            self.forward::<T>((x, x_layout), (weight, weight_layout), Some((bias, bias_layout)))
+    fn gradients(&self, inputs: &[Tensor], _: &Tensor, dy: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        let [x, weight] = operands(&inputs[..2])?;
+        #[cfg(feature = "cudnn")]
+        if x.device().is_cuda() {
+            return cuda::convolution::gradients(&self.geometry, self.transposed, x, weight, dy);
+        }
+        with_activation!(x.dtype(), T => {
+            let dx = gradient_of(x, || self.pass::<T>(true, dy, weight, None))?;
+            let dw = gradient_of(weight, || {
+                let (x, dy) = (elements::<T>(x)?, elements(dy)?);
+                let (input, output) = if self.transposed { (&dy, &x) } else { (&x, &dy) };
+                Ok(weight_gradient(Isa::best(), self.products, &self.geometry, input, output))
+            })?;
+            let mut gradients = vec![dx, dw];
+            if let Some(bias) = inputs.get(2) {
+                let [.., channels] = self.output();
+                gradients.push(gradient_of(bias, || {
+                    Ok(column_sums(Isa::best(), &elements::<T>(dy)?, channels))
+                })?);
+            }
+            Ok(gradients)
         })
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        weight: &Tensor,
-        bias: &Tensor,
-        _y: &Tensor,
-        dy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let [dx, dw, db] = with_activation!(self.label(), x.dtype(), T => {
-            self.backward::<T>(x, weight, Some(bias), dy)
-        })?;
-        Ok((dx, dw, db))
     }
 }

@@ -1,13 +1,12 @@
 //! Softmax cross-entropy with label smoothing.
 
-use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor, WithDType};
+use candle_core::{DType, Result, Tensor, WithDType};
 
-use super::cpu_storage::{elements, has_kernels, slice, with_element};
-use super::route::on_cpu;
-use super::{composed, tape};
-
-const NAME: &str = "cross_entropy";
+use super::composed::widened;
+use super::dispatch::{Op, apply};
+use super::slices::{elements, gradient_of, operands, values, with_element};
+use super::tape::{Backward, Values};
+use crate::route::on_cpu;
 
 /// The mean over the batch of the cross-entropy between softmax(`logits`) `[n, k]` and the classes `targets` `[n]`
 /// (integers), smoothed: the target distribution is (1 − s)·one-hot + s/k, as in PyTorch. A scalar.
@@ -29,36 +28,38 @@ pub fn cross_entropy(logits: &Tensor, targets: &Tensor, label_smoothing: f64) ->
     if !(0.0..=1.0).contains(&label_smoothing) {
         candle_core::bail!("label smoothing must be in 0..=1, found {label_smoothing}");
     }
-    if !on_cpu(logits) {
-        return composed::cross_entropy(logits, targets, label_smoothing);
-    }
-    let list: Vec<u32> = targets.to_dtype(DType::U32)?.to_vec1()?;
-    if let Some(target) = list.iter().find(|&&target| target as usize >= classes) {
-        candle_core::bail!("target class {target} is not below the number of classes, {classes}");
-    }
-    if !has_kernels(logits) {
-        return composed::cross_entropy(logits, targets, label_smoothing);
+    let mut list = Vec::new();
+    if on_cpu(logits) {
+        list = targets.to_dtype(DType::U32)?.to_vec1()?;
+        if let Some(target) = list.iter().find(|&&target| target as usize >= classes) {
+            candle_core::bail!(
+                "target class {target} is not below the number of classes, {classes}"
+            );
+        }
     }
     let op = CrossEntropy {
-        targets: list,
+        targets: targets.clone(),
+        list,
         smoothing: label_smoothing,
     };
-    tape::apply1(&logits.contiguous()?, op)
+    apply(op, &[logits])
 }
 
 struct CrossEntropy {
-    targets: Vec<u32>,
+    targets: Tensor,
+    /// The targets, read where that waits for no device.
+    list: Vec<u32>,
     smoothing: f64,
 }
 
 impl CrossEntropy {
     /// The sum over rows of the loss, and where `gradient` is given, softmax − target in it.
     fn run<T: WithDType>(&self, logits: &[T], mut gradient: Option<&mut [T]>) -> f64 {
-        let classes = logits.len() / self.targets.len();
+        let classes = logits.len() / self.list.len();
         let uniform = self.smoothing / classes as f64;
         let mut exponentials = vec![0f64; classes];
         let mut total = 0.0;
-        for (i, (row, &target)) in logits.chunks_exact(classes).zip(&self.targets).enumerate() {
+        for (i, (row, &target)) in logits.chunks_exact(classes).zip(&self.list).enumerate() {
             let max = row.iter().fold(f64::NEG_INFINITY, |m, v| m.max(v.to_f64()));
             let (mut sum, mut linear) = (0.0, 0.0);
             for (e, v) in exponentials.iter_mut().zip(row) {
@@ -79,33 +80,56 @@ impl CrossEntropy {
         }
         total
     }
+}
 
-    fn gradient<T: WithDType>(&self, logits: &Tensor, upstream: f64) -> Result<Tensor> {
-        let values = elements::<T>(NAME, logits)?;
-        let mut gradient = vec![T::zero(); values.len()];
-        self.run(&values, Some(&mut gradient));
-        let scale = upstream / self.targets.len() as f64;
-        Tensor::from_vec(gradient, logits.shape(), logits.device())?.affine(scale, 0.0)
+impl Op for CrossEntropy {
+    fn cpu(&mut self, inputs: &[Tensor]) -> Result<Values> {
+        let [logits] = operands(inputs)?;
+        let rows = self.list.len() as f64;
+        Ok(with_element!(logits.dtype(), T => {
+            let total = self.run::<T>(&elements(logits)?, None);
+            values(vec![<T as WithDType>::from_f64(total / rows)], ())
+        }))
+    }
+
+    /// A target that is no class makes it NaN: to say so in an error would wait for the device.
+    fn composed(&self, inputs: &[&Tensor]) -> Result<Tensor> {
+        let logits = inputs[0];
+        let targets = self
+            .targets
+            .to_device(logits.device())?
+            .to_dtype(DType::U32)?;
+        let limit = Tensor::full(logits.dim(1)? as u32, targets.shape(), targets.device())?;
+        let valid = targets.lt(&limit)?;
+        let targets = valid.where_cond(&targets, &targets.zeros_like()?)?;
+        let log_p = candle_nn::ops::log_softmax(&widened(logits)?, 1)?;
+        let picked = log_p.gather(&targets.unsqueeze(1)?, 1)?.squeeze(1)?;
+        let nan =
+            Tensor::full(f32::NAN, picked.shape(), picked.device())?.to_dtype(picked.dtype())?;
+        let picked = valid.where_cond(&picked, &nan)?.mean_all()?;
+        picked.affine(self.smoothing - 1.0, 0.0)? - log_p.mean_all()?.affine(self.smoothing, 0.0)?
     }
 }
 
-impl CustomOp1 for CrossEntropy {
+impl Backward for CrossEntropy {
     fn name(&self) -> &'static str {
-        NAME
+        "cross_entropy"
     }
 
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let rows = self.targets.len() as f64;
-        let loss = with_element!(NAME, storage.dtype(), T => {
-            let total = self.run(slice::<T>(NAME, storage, layout)?, None);
-            T::to_cpu_storage_owned(vec![<T as WithDType>::from_f64(total / rows)])
-        });
-        Ok((loss, Shape::from(())))
-    }
-
-    fn bwd(&self, logits: &Tensor, _loss: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        let upstream = grad.to_dtype(DType::F64)?.to_scalar::<f64>()?;
-        with_element!(NAME, logits.dtype(), T => self.gradient::<T>(logits, upstream).map(Some))
+    fn gradients(&self, inputs: &[Tensor], _: &Tensor, dy: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        let [logits] = operands(inputs)?;
+        let scale = dy.to_dtype(DType::F64)?.to_scalar::<f64>()? / self.list.len() as f64;
+        let gradient = with_element!(logits.dtype(), T => gradient_of(logits, || {
+            let values = elements::<T>(logits)?;
+            let mut gradient = vec![<T as Default>::default(); values.len()];
+            self.run(&values, Some(&mut gradient));
+            Ok(gradient)
+        })?);
+        Ok(vec![
+            gradient
+                .map(|gradient| gradient.affine(scale, 0.0))
+                .transpose()?,
+        ])
     }
 }
 

@@ -1,17 +1,13 @@
 //! A factor near 1 for each channel of an image.
 
-use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp2, DType, Layout, Result, Shape, Tensor};
+use candle_core::{Result, Tensor};
 
-use super::cpu_storage::{
-    ActivationElement, has_kernels, is_bf16, slice, with_activation, with_slice,
-};
-use super::route::on_cpu;
-use super::{composed, tape};
+use super::composed::widened;
+use super::dispatch::{Op, apply};
+use super::slices::{elements, gradient_of, operands, values, with_activation};
+use super::tape::{Backward, Values};
 use crate::cpu::gate::{backward, forward};
 use crate::cpu::simd::isa::Isa;
-
-const NAME: &str = "gate";
 
 /// `x` `[n, h, w, c]` times 1 + `factors` `[n, c]`. For `x` in bf16 the factors are in f32, and only the product is
 /// rounded.
@@ -26,72 +22,44 @@ pub fn gate(x: &Tensor, factors: &Tensor) -> Result<Tensor> {
             factors.dims()
         );
     }
-    let real = match x.dtype() {
-        DType::BF16 => DType::F32,
-        dtype => dtype,
-    };
-    let kernels = on_cpu(x) && (has_kernels(x) || is_bf16(x));
-    if !kernels || factors.dtype() != real || !factors.device().is_cpu() {
-        return composed::gate(x, factors);
-    }
-    tape::apply2(&x.contiguous()?, &factors.contiguous()?, Gate)
+    apply(Gate, &[x, factors])
 }
 
 struct Gate;
 
-impl Gate {
-    fn gradients<T: ActivationElement>(
-        x: &Tensor,
-        factors: &Tensor,
-        dy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+impl Op for Gate {
+    const BF16: bool = true;
+
+    fn cpu(&mut self, inputs: &[Tensor]) -> Result<Values> {
+        let [x, factors] = operands(inputs)?;
         let (_, h, w, c) = x.dims4()?;
-        let (dx, sums) = with_slice(NAME, x, |x_slice: &[T]| {
-            with_slice(NAME, factors, |factors| {
-                with_slice(NAME, dy, |dy| {
-                    Ok(backward(Isa::best(), x_slice, factors, dy, h * w, c))
-                })
-            })
-        })?;
-        let dx = x
-            .track_op()
-            .then(|| Tensor::from_vec(dx, x.shape(), x.device()));
-        let sums = factors
-            .track_op()
-            .then(|| Tensor::from_vec(sums, factors.shape(), factors.device()));
-        Ok((dx.transpose()?, sums.transpose()?))
+        Ok(with_activation!(x.dtype(), T => {
+            let y = forward(Isa::best(), &elements::<T>(x)?, &elements(factors)?, h * w, c);
+            values(y, x.shape())
+        }))
+    }
+
+    fn composed(&self, inputs: &[&Tensor]) -> Result<Tensor> {
+        let (n, _, _, c) = inputs[0].dims4()?;
+        let factors = (widened(inputs[1])? + 1.0)?.reshape((n, 1, 1, c))?;
+        let product = widened(inputs[0])?.broadcast_mul(&factors)?;
+        product.to_dtype(inputs[0].dtype())
     }
 }
 
-impl CustomOp2 for Gate {
+impl Backward for Gate {
     fn name(&self) -> &'static str {
-        NAME
+        "gate"
     }
 
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        factors: &CpuStorage,
-        factors_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (_, h, w, c) = x_layout.shape().dims4()?;
-        let y = with_activation!(NAME, x.dtype(), T => {
-            let factors = slice(NAME, factors, factors_layout)?;
-            let x = slice::<T>(NAME, x, x_layout)?;
-            candle_core::WithDType::to_cpu_storage_owned(forward(Isa::best(), x, factors, h * w, c))
-        });
-        Ok((y, x_layout.shape().clone()))
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        factors: &Tensor,
-        _y: &Tensor,
-        dy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        with_activation!(NAME, x.dtype(), T => Self::gradients::<T>(x, factors, dy))
+    fn gradients(&self, inputs: &[Tensor], _: &Tensor, dy: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        let [x, factors] = operands(inputs)?;
+        let (_, h, w, c) = x.dims4()?;
+        with_activation!(x.dtype(), T => {
+            let (values, gains, dy) = (elements::<T>(x)?, elements(factors)?, elements(dy)?);
+            let (dx, sums) = backward(Isa::best(), &values, &gains, &dy, h * w, c);
+            Ok(vec![gradient_of(x, || Ok(dx))?, gradient_of(factors, || Ok(sums))?])
+        })
     }
 }
 
@@ -99,7 +67,7 @@ impl CustomOp2 for Gate {
 mod tests {
     use super::*;
     use crate::gradient_check::{assert_gradients, assert_only_tracked, random};
-    use candle_core::Var;
+    use candle_core::{DType, Var};
 
     #[test]
     fn gradients_match_finite_differences() {

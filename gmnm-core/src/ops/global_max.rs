@@ -1,16 +1,12 @@
 //! The maximum over all positions of an image.
 
-use std::sync::OnceLock;
+use candle_core::{Result, Tensor};
 
-use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType};
-
-use super::cpu_storage::{ActivationElement, slice, with_activation, with_slice};
-use super::route::on_cpu;
-use super::{composed, tape};
+use super::composed::widened;
+use super::dispatch::{Op, apply};
+use super::slices::{elements, gradient_of, operands, values, with_activation};
+use super::tape::{Backward, Values};
 use crate::cpu::reduce::{image_maxima, image_maxima_gradient};
-
-const NAME: &str = "global_max";
 
 /// The maximum of `x` `[n, h, w, c]` over height and width: `[n, c]`, in f32 for bf16. The gradient goes to the first
 /// maximum of each channel; on a device other than the CPU, to one of them.
@@ -22,55 +18,48 @@ pub fn global_max(x: &Tensor) -> Result<Tensor> {
     if h * w == 0 {
         candle_core::bail!("global_max: images of {h}×{w} have no maximum");
     }
-    if !on_cpu(x) {
-        return composed::global_max(x);
-    }
-    let op = GlobalMax {
-        places: OnceLock::new(),
-    };
-    tape::apply1(&x.contiguous()?, op)
+    apply(GlobalMax::default(), &[x])
 }
 
+#[derive(Default)]
 struct GlobalMax {
-    /// The position of each maximum, from the forward pass.
-    places: OnceLock<Vec<u32>>,
+    /// The position of each maximum.
+    places: Vec<u32>,
 }
 
-impl GlobalMax {
-    fn forward<T: ActivationElement>(
-        &self,
-        x: &CpuStorage,
-        layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (n, h, w, c) = layout.shape().dims4()?;
-        let (y, places) = image_maxima(slice::<T>(NAME, x, layout)?, h * w, c);
-        self.places.get_or_init(|| places);
-        Ok((WithDType::to_cpu_storage_owned(y), (n, c).into()))
+impl Op for GlobalMax {
+    const BF16: bool = true;
+
+    fn cpu(&mut self, inputs: &[Tensor]) -> Result<Values> {
+        let [x] = operands(inputs)?;
+        let (n, h, w, c) = x.dims4()?;
+        Ok(with_activation!(x.dtype(), T => {
+            let (y, places) = image_maxima(&elements::<T>(x)?, h * w, c);
+            self.places = places;
+            values(y, (n, c))
+        }))
     }
 
-    fn backward<T: ActivationElement>(&self, x: &Tensor, dy: &Tensor) -> Result<Tensor> {
-        let (_, h, w, c) = x.dims4()?;
-        let Some(places) = self.places.get() else {
-            candle_core::bail!("global_max: backward before forward");
-        };
-        let dx = with_slice::<T::Real, _>(NAME, dy, |dy| {
-            Ok(image_maxima_gradient::<T>(dy, places, h * w, c))
-        })?;
-        Tensor::from_vec(dx, x.shape(), x.device())
+    fn composed(&self, inputs: &[&Tensor]) -> Result<Tensor> {
+        let (n, h, w, c) = inputs[0].dims4()?;
+        let x = widened(inputs[0])?.contiguous()?.reshape((n, h * w, c))?;
+        let x = x.transpose(1, 2)?.contiguous()?;
+        let places = x.detach().argmax_keepdim(2)?;
+        x.gather(&places, 2)?.squeeze(2)
     }
 }
 
-impl CustomOp1 for GlobalMax {
+impl Backward for GlobalMax {
     fn name(&self) -> &'static str {
-        NAME
+        "global_max"
     }
 
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        with_activation!(NAME, x.dtype(), T => self.forward::<T>(x, layout))
-    }
-
-    fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        with_activation!(NAME, x.dtype(), T => self.backward::<T>(x, dy)).map(Some)
+    fn gradients(&self, inputs: &[Tensor], _: &Tensor, dy: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        let [x] = operands(inputs)?;
+        let (_, h, w, c) = x.dims4()?;
+        with_activation!(x.dtype(), T => Ok(vec![gradient_of(x, || {
+            Ok(image_maxima_gradient::<T>(&elements(dy)?, &self.places, h * w, c))
+        })?]))
     }
 }
 

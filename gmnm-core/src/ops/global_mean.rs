@@ -1,15 +1,13 @@
 //! The mean over all positions of an image.
 
-use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor, WithDType};
+use candle_core::{Result, Tensor};
 
-use super::cpu_storage::{ActivationElement, slice, with_activation, with_slice};
-use super::route::on_cpu;
-use super::{composed, tape};
+use super::composed::widened;
+use super::dispatch::{Op, apply};
+use super::slices::{elements, gradient_of, operands, values, with_activation};
+use super::tape::{Backward, Values};
 use crate::cpu::reduce::{image_means, image_means_gradient};
 use crate::cpu::simd::isa::Isa;
-
-const NAME: &str = "global_mean";
 
 /// The mean of `x` `[n, h, w, c]` over height and width: `[n, c]`, in f32 for bf16.
 ///
@@ -20,44 +18,39 @@ pub fn global_mean(x: &Tensor) -> Result<Tensor> {
     if h * w == 0 {
         candle_core::bail!("global_mean: images of {h}×{w} have no mean");
     }
-    if !on_cpu(x) {
-        return composed::global_mean(x);
-    }
-    tape::apply1(&x.contiguous()?, GlobalMean)
+    apply(GlobalMean, &[x])
 }
 
 struct GlobalMean;
 
-impl GlobalMean {
-    fn forward<T: ActivationElement>(
-        &self,
-        x: &CpuStorage,
-        layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (n, h, w, c) = layout.shape().dims4()?;
-        let y = image_means(Isa::best(), slice::<T>(NAME, x, layout)?, h * w, c);
-        Ok((WithDType::to_cpu_storage_owned(y), (n, c).into()))
+impl Op for GlobalMean {
+    const BF16: bool = true;
+
+    fn cpu(&mut self, inputs: &[Tensor]) -> Result<Values> {
+        let [x] = operands(inputs)?;
+        let (n, h, w, c) = x.dims4()?;
+        Ok(with_activation!(x.dtype(), T => {
+            values(image_means(Isa::best(), &elements::<T>(x)?, h * w, c), (n, c))
+        }))
     }
 
-    fn backward<T: ActivationElement>(&self, x: &Tensor, dy: &Tensor) -> Result<Tensor> {
-        let (_, h, w, c) = x.dims4()?;
-        let dx =
-            with_slice::<T::Real, _>(NAME, dy, |dy| Ok(image_means_gradient::<T>(dy, h * w, c)))?;
-        Tensor::from_vec(dx, x.shape(), x.device())
+    fn composed(&self, inputs: &[&Tensor]) -> Result<Tensor> {
+        let (n, h, w, c) = inputs[0].dims4()?;
+        widened(inputs[0])?.reshape((n, h * w, c))?.mean(1)
     }
 }
 
-impl CustomOp1 for GlobalMean {
+impl Backward for GlobalMean {
     fn name(&self) -> &'static str {
-        NAME
+        "global_mean"
     }
 
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        with_activation!(NAME, x.dtype(), T => self.forward::<T>(x, layout))
-    }
-
-    fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        with_activation!(NAME, x.dtype(), T => self.backward::<T>(x, dy)).map(Some)
+    fn gradients(&self, inputs: &[Tensor], _: &Tensor, dy: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        let [x] = operands(inputs)?;
+        let (_, h, w, c) = x.dims4()?;
+        with_activation!(x.dtype(), T => Ok(vec![gradient_of(x, || {
+            Ok(image_means_gradient::<T>(&elements(dy)?, h * w, c))
+        })?]))
     }
 }
 

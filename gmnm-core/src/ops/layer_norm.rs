@@ -1,16 +1,13 @@
 //! Layer normalisation over the last axis.
 
-use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp1, Layout, Shape, WithDType};
 use candle_core::{D, DType, Result, Tensor};
 
 use super::cast::in_f32;
-use super::cpu_storage::{Element, elements, has_kernels, slice, with_element};
-use super::tape;
+use super::dispatch::{Op, apply};
+use super::slices::{elements, gradient_of, operands, values, with_element};
+use super::tape::{Backward, Values};
 use crate::cpu::rows;
 use crate::cpu::simd::isa::Isa;
-
-const NAME: &str = "layer_norm";
 
 /// (x − mean)/√(variance + eps) over the last axis (the biased variance), scaled by `weight` `[d]` and shifted by
 /// `bias` `[d]` where given. arXiv 1607.06450.
@@ -37,21 +34,11 @@ pub fn layer_norm(
     if features == 0 {
         candle_core::bail!("layer norm needs at least one feature");
     }
-    if x.dtype() == DType::BF16
-        && [weight, bias]
-            .iter()
-            .flatten()
-            .all(|t| t.dtype() == DType::F32)
-    {
+    let parameters = [weight, bias];
+    if x.dtype() == DType::BF16 && parameters.iter().flatten().all(|t| t.dtype() == DType::F32) {
         return in_f32(x, |x| layer_norm(x, weight, bias, eps));
     }
-    let mut y = if has_kernels(x) {
-        tape::apply1(&x.contiguous()?, Normalize { eps })?
-    } else {
-        let centered = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
-        let variance = centered.sqr()?.mean_keepdim(D::Minus1)?;
-        centered.broadcast_div(&(variance + eps)?.sqrt()?)?
-    };
+    let mut y = apply(Normalize { eps }, &[x])?;
     if let Some(weight) = weight {
         y = y.broadcast_mul(weight)?;
     }
@@ -65,32 +52,36 @@ struct Normalize {
     eps: f64,
 }
 
-impl Normalize {
-    fn gradient<T: Element>(&self, x: &Tensor, dy: &Tensor) -> Result<Tensor> {
-        let (isa, cols) = (Isa::best(), x.dim(D::Minus1)?);
-        let (y, inverse) = rows::normalize::<T>(isa, &elements(NAME, x)?, cols, self.eps);
-        let dx = rows::normalize_gradient(isa, &y, &inverse, &elements(NAME, dy)?, cols);
-        Tensor::from_vec(dx, x.shape(), x.device())
+impl Op for Normalize {
+    fn cpu(&mut self, inputs: &[Tensor]) -> Result<Values> {
+        let [x] = operands(inputs)?;
+        let cols = x.dim(D::Minus1)?;
+        Ok(with_element!(x.dtype(), T => {
+            let (y, _) = rows::normalize::<T>(Isa::best(), &elements(x)?, cols, self.eps);
+            values(y, x.shape())
+        }))
+    }
+
+    fn composed(&self, inputs: &[&Tensor]) -> Result<Tensor> {
+        let x = inputs[0];
+        let centered = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
+        let variance = centered.sqr()?.mean_keepdim(D::Minus1)?;
+        centered.broadcast_div(&(variance + self.eps)?.sqrt()?)
     }
 }
 
-impl CustomOp1 for Normalize {
+impl Backward for Normalize {
     fn name(&self) -> &'static str {
-        NAME
+        "layer_norm"
     }
 
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let cols = layout.shape().dim(D::Minus1)?;
-        let y = with_element!(NAME, storage.dtype(), T => {
-            let x = slice::<T>(NAME, storage, layout)?;
-            T::to_cpu_storage_owned(rows::normalize(Isa::best(), x, cols, self.eps).0)
-        });
-        Ok((y, layout.shape().clone()))
-    }
-
-    fn bwd(&self, x: &Tensor, _y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        let grad = grad.contiguous()?;
-        with_element!(NAME, x.dtype(), T => self.gradient::<T>(x, &grad).map(Some))
+    fn gradients(&self, inputs: &[Tensor], _: &Tensor, dy: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        let [x] = operands(inputs)?;
+        let (isa, cols) = (Isa::best(), x.dim(D::Minus1)?);
+        with_element!(x.dtype(), T => Ok(vec![gradient_of(x, || {
+            let (y, inverse) = rows::normalize::<T>(isa, &elements(x)?, cols, self.eps);
+            Ok(rows::normalize_gradient(isa, &y, &inverse, &elements(dy)?, cols))
+        })?]))
     }
 }
 

@@ -1,17 +1,15 @@
 //! A linear map of the last axis.
 
-use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp3, D, DType, Layout, Result, Shape, Tensor, WithDType};
+use candle_core::{D, DType, Result, Tensor};
 
 use super::cast::in_f32;
-use super::cpu_storage::{Element, elements, has_kernels, slice, with_element};
-use super::route::on_cpu;
-use super::tape;
+use super::dispatch::{Op, apply};
+use super::slices::{elements, gradient_of, operands, values, with_element, with_last};
+use super::tape::{Backward, Values};
 use crate::cpu::product::matmul::{self, View};
 use crate::cpu::product::products::Products;
 use crate::precision::products;
-
-const NAME: &str = "linear";
+use crate::route::on_cpu;
 
 /// x·weightᵀ + bias over the last axis: `x` `[..., in]`, `weight` `[out, in]` (PyTorch's layout), `bias` `[out]`, to
 /// `[..., out]`. Input in bf16 takes parameters in f32 and gives bf16.
@@ -32,125 +30,90 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
     if on_cpu(x) && x.dtype() == DType::BF16 && weight.dtype() == DType::F32 {
         return in_f32(x, |x| linear(x, weight, bias));
     }
-    let fitting = |t: &Tensor| t.dtype() == x.dtype() && t.device().is_cpu();
-    if !has_kernels(x) || !fitting(weight) || !bias.is_none_or(fitting) || x.elem_count() == 0 {
-        // Only a contiguous input is multiplied without a copy of the weight for each of its matrices.
-        let like = |t: &Tensor| t.to_dtype(x.dtype());
-        let y = x.contiguous()?.broadcast_matmul(&like(weight)?.t()?)?;
-        return match bias {
-            Some(bias) => y.broadcast_add(&like(bias)?),
-            None => Ok(y),
-        };
-    }
-    let zeros;
-    let bias = match bias {
-        Some(bias) => bias,
-        None => {
-            zeros = Tensor::zeros(outputs, x.dtype(), x.device())?;
-            &zeros
-        }
+    let op = Linear {
+        products: products(x),
     };
-    tape::apply3(
-        &x.contiguous()?,
-        &weight.contiguous()?,
-        &bias.contiguous()?,
-        Linear {
-            products: products(x),
-        },
-    )
+    match bias {
+        Some(bias) => apply(op, &[x, weight, bias]),
+        None => apply(op, &[x, weight]),
+    }
 }
 
 struct Linear {
     products: Products,
 }
 
-impl Linear {
-    fn gradients<T: Element>(
-        &self,
-        x: &Tensor,
-        weight: &Tensor,
-        bias: &Tensor,
-        dy: &Tensor,
-    ) -> Result<[Option<Tensor>; 3]> {
-        let (outputs, inputs) = weight.dims2()?;
-        let rows = x.elem_count() / inputs;
-        let (dy, device) = (elements::<T>(NAME, dy)?, x.device());
-        let dy = View::new(&dy, rows, outputs);
-        let mut gradients = [None, None, None];
-        if x.track_op() {
-            let mut dx = vec![T::zero(); rows * inputs];
-            let weight = elements::<T>(NAME, weight)?;
-            let weight = View::new(&weight, outputs, inputs).t();
-            matmul::linear(self.products, &mut dx, dy, weight, None);
-            gradients[0] = Some(Tensor::from_vec(dx, x.shape(), device)?);
-        }
-        if weight.track_op() {
-            let x = elements::<T>(NAME, x)?;
-            let x = View::new(&x, rows, inputs);
-            // Threads share the wider side.
-            gradients[1] = Some(if outputs >= inputs {
-                let gradient = matmul::transposed_product(self.products, dy, x);
-                Tensor::from_vec(gradient, (outputs, inputs), device)?
-            } else {
-                let transposed = matmul::transposed_product(self.products, x, dy);
-                Tensor::from_vec(transposed, (inputs, outputs), device)?.t()?
-            });
-        }
-        if bias.track_op() {
-            let ones = vec![T::one(); rows];
-            let sums = matmul::transposed_product(Products::Full, dy, View::new(&ones, rows, 1));
-            gradients[2] = Some(Tensor::from_vec(sums, outputs, device)?);
-        }
-        Ok(gradients)
-    }
-}
-
-impl CustomOp3 for Linear {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        weight: &CpuStorage,
-        weight_layout: &Layout,
-        bias: &CpuStorage,
-        bias_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let (outputs, inputs) = weight_layout.shape().dims2()?;
-        let mut dims = x_layout.dims().to_vec();
-        let rows = x_layout.shape().elem_count() / inputs;
-        if let Some(last) = dims.last_mut() {
-            *last = outputs;
-        }
-        let y = with_element!(NAME, x.dtype(), T => {
+impl Op for Linear {
+    fn cpu(&mut self, inputs: &[Tensor]) -> Result<Values> {
+        let [x, weight] = operands(&inputs[..2])?;
+        let (outputs, features) = weight.dims2()?;
+        let rows = x.elem_count() / features;
+        Ok(with_element!(x.dtype(), T => {
             let mut y = vec![0.0; rows * outputs];
+            let bias = inputs.get(2).map(elements::<T>).transpose()?;
             matmul::linear::<T>(
                 self.products,
                 &mut y,
-                View::new(slice(NAME, x, x_layout)?, rows, inputs),
-                View::new(slice(NAME, weight, weight_layout)?, outputs, inputs),
-                Some(slice(NAME, bias, bias_layout)?),
+                View::new(&elements(x)?, rows, features),
+                View::new(&elements(weight)?, outputs, features),
+                bias.as_deref(),
             );
-            T::to_cpu_storage_owned(y)
-        });
-        Ok((y, Shape::from(dims)))
+            values(y, with_last(x, outputs))
+        }))
     }
 
-    fn bwd(
-        &self,
-        x: &Tensor,
-        weight: &Tensor,
-        bias: &Tensor,
-        _y: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let grad = grad.contiguous()?;
-        let [dx, dw, db] =
-            with_element!(NAME, x.dtype(), T => self.gradients::<T>(x, weight, bias, &grad)?);
-        Ok((dx, dw, db))
+    fn composed(&self, inputs: &[&Tensor]) -> Result<Tensor> {
+        let x = inputs[0];
+        // Only a contiguous input is multiplied without a copy of the weight for each of its matrices.
+        let like = |t: &Tensor| t.to_dtype(x.dtype());
+        let y = x.contiguous()?.broadcast_matmul(&like(inputs[1])?.t()?)?;
+        match inputs.get(2) {
+            Some(bias) => y.broadcast_add(&like(bias)?),
+            None => Ok(y),
+        }
+    }
+}
+
+impl Backward for Linear {
+    fn name(&self) -> &'static str {
+        "linear"
+    }
+
+    fn gradients(&self, inputs: &[Tensor], _: &Tensor, dy: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        let [x, weight] = operands(&inputs[..2])?;
+        let (outputs, features) = weight.dims2()?;
+        let rows = x.elem_count() / features;
+        with_element!(x.dtype(), T => {
+            let dy = elements::<T>(dy)?;
+            let dy = View::new(&dy, rows, outputs);
+            let dx = gradient_of(x, || {
+                let mut dx = vec![0.0; rows * features];
+                let weight = elements(weight)?;
+                let weight = View::new(&weight, outputs, features).t();
+                matmul::linear(self.products, &mut dx, dy, weight, None);
+                Ok(dx)
+            })?;
+            let dw = weight.track_op().then(|| {
+                let values = elements(x)?;
+                let x = View::new(&values, rows, features);
+                // Threads share the wider side.
+                if outputs >= features {
+                    let dw = matmul::transposed_product(self.products, dy, x);
+                    return Tensor::from_vec(dw, (outputs, features), weight.device());
+                }
+                let dw = matmul::transposed_product(self.products, x, dy);
+                Tensor::from_vec(dw, (features, outputs), weight.device())?.t()
+            });
+            let mut gradients = vec![dx, dw.transpose()?];
+            if let Some(bias) = inputs.get(2) {
+                gradients.push(gradient_of(bias, || {
+                    let ones = vec![1.0; rows];
+                    let ones = View::new(&ones, rows, 1);
+                    Ok(matmul::transposed_product(Products::Full, dy, ones))
+                })?);
+            }
+            Ok(gradients)
+        })
     }
 }
 

@@ -1,22 +1,19 @@
 //! A long short-term memory over whole sequences.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp1, CustomOp3, D, DType, Layout, Result, Shape, Tensor};
+use candle_core::{D, DType, Result, Tensor};
 
 use super::cast::cast;
 use super::composed::widened;
-use super::cpu_storage::{Element, elements, has_kernels, slice, with_element};
-use super::join::join;
-use super::tape;
-use crate::cpu::lstm::{self, Done, Saved, Sizes};
+use super::dispatch::{Kernels, contiguous};
+use super::slices::{Element, elements, gradient_of, operands, values, with_element};
+use super::tape::{Backward, recorded};
+use crate::cpu::lstm::{Forward, Layer, Parameters, Sizes};
 use crate::cpu::product::products::Products;
 use crate::cpu::simd::isa::Isa;
 use crate::cuda::{self, KernelDevice};
 use crate::precision::products;
-
-const NAME: &str = "lstm";
 
 /// One layer's parameters, under PyTorch's names and shapes: the gates lie in the order input, forget, cell, output.
 #[derive(Debug, Clone, Copy)]
@@ -85,37 +82,22 @@ pub fn lstm(
         Some((ih, hh)) => (ih.clone(), hh.clone()),
         None => (zeros(&[4 * hidden])?, zeros(&[4 * hidden])?),
     };
-    let parameters = [weights.weight_ih, weights.weight_hh, &bias_ih, &bias_hh];
-    let operands = [&[x, &h0, &c0], &parameters[..]].concat();
-    if let Some(device) = KernelDevice::of(x)?
-        && let Some(op) = cuda::lstm::Lstm::new(device, sizes, &operands)
-    {
-        let all = op.apply(x, &parameters, [&h0, &c0])?;
-        return Ok(LstmOutput {
-            outputs: all.narrow(0, 0, steps)?.transpose(0, 1)?.contiguous()?,
-            hidden: all.get(steps - 1)?,
-            cell: all.get(steps)?,
-        });
+    let inputs = [
+        x,
+        weights.weight_ih,
+        weights.weight_hh,
+        &bias_ih,
+        &bias_hh,
+        &h0,
+        &c0,
+    ];
+    let kernels = Kernels::of(&inputs, 1, false)?;
+    let inputs = contiguous(&inputs)?;
+    match kernels {
+        Kernels::Cuda(device) => on_cuda(device, sizes, &inputs),
+        Kernels::Cpu => with_element!(x.dtype(), T => on_cpu::<T>(sizes, &inputs)),
+        Kernels::None => composed(&inputs),
     }
-    let same = |t: &&Tensor| t.dtype() == x.dtype() && t.device().is_cpu();
-    if !has_kernels(x) || !parameters.iter().chain(&[&h0, &c0]).all(same) {
-        return composed(x, parameters, h0, c0);
-    }
-    let shared = Arc::new(Mutex::new(Shared::default()));
-    let op = Lstm {
-        sizes,
-        products: products(x),
-        shared: shared.clone(),
-    };
-    let state = join(&[&h0, &c0])?;
-    let outputs = tape::apply3(&x.contiguous()?, &join(&parameters)?, &state, op)?;
-    let cell = tape::apply1(&outputs, LastCell { sizes, shared })?;
-    let last = outputs.narrow(1, steps - 1, 1)?.squeeze(1)?;
-    Ok(LstmOutput {
-        hidden: last,
-        outputs,
-        cell,
-    })
 }
 
 fn check(sizes: &Sizes, weights: &LstmWeights, state: Option<(&Tensor, &Tensor)>) -> Result<()> {
@@ -145,16 +127,92 @@ fn check(sizes: &Sizes, weights: &LstmWeights, state: Option<(&Tensor, &Tensor)>
     Ok(())
 }
 
+fn on_cuda(device: KernelDevice, sizes: Sizes, inputs: &[Tensor]) -> Result<LstmOutput> {
+    let Some((all, done)) = cuda::lstm::forward(device, sizes, operands(inputs)?)? else {
+        return composed(inputs);
+    };
+    let op = Lstm {
+        sizes,
+        saved: Saved::Cuda(done),
+    };
+    let all = recorded(op, inputs, all.parts())?;
+    let steps = sizes.steps;
+    Ok(LstmOutput {
+        outputs: all.narrow(0, 0, steps)?.transpose(0, 1)?.contiguous()?,
+        hidden: all.get(steps - 1)?,
+        cell: all.get(steps)?,
+    })
+}
+
+/// Calls `$call` with `$layer` naming the layer of these sizes and inputs.
+macro_rules! with_layer {
+    ($sizes:expr, $inputs:expr, $layer:ident => $call:expr) => {{
+        let [x, input, hidden, first, second, h0, c0] = operands($inputs)?;
+        let (x, input, hidden) = (elements(x)?, elements(input)?, elements(hidden)?);
+        let (first, second) = (elements(first)?, elements(second)?);
+        let (h0, c0) = (elements(h0)?, elements(c0)?);
+        let $layer = Layer {
+            sizes: $sizes,
+            x: &x,
+            parameters: Parameters {
+                input: &input,
+                hidden: &hidden,
+                biases: [&first, &second],
+            },
+            state: [&h0, &c0],
+        };
+        $call
+    }};
+}
+
+fn on_cpu<T: Element>(sizes: Sizes, inputs: &[Tensor]) -> Result<LstmOutput> {
+    let Sizes {
+        batch,
+        steps,
+        hidden,
+        ..
+    } = sizes;
+    let products = products(&inputs[0]);
+    let forward: Forward<Vec<T>> = with_layer!(sizes, inputs, layer => {
+        layer.forward((Isa::best(), products))
+    });
+    let cells = forward.cells.chunks_exact(steps * hidden);
+    let last = cells.flat_map(|row| &row[(steps - 1) * hidden..]).copied();
+    let cell = values(last.collect::<Vec<T>>(), (batch, hidden));
+    let saved =
+        |values, features| Tensor::from_vec(values, (batch, steps, features), inputs[0].device());
+    let cell_gradient = Arc::default();
+    let op = Lstm {
+        sizes,
+        saved: Saved::Cpu {
+            products,
+            gates: saved(forward.gates, 4 * hidden)?,
+            cells: saved(forward.cells, hidden)?,
+            cell_gradient: Arc::clone(&cell_gradient),
+        },
+    };
+    let outputs = recorded(op, inputs, values(forward.outputs, (batch, steps, hidden)))?;
+    let cell = recorded(
+        LastCell(cell_gradient),
+        std::slice::from_ref(&outputs),
+        cell,
+    )?;
+    Ok(LstmOutput {
+        hidden: outputs.narrow(1, steps - 1, 1)?.squeeze(1)?,
+        outputs,
+        cell,
+    })
+}
+
 /// The same of candle's ops, step by step, for devices and types that have no kernel.
-fn composed(x: &Tensor, parameters: [&Tensor; 4], h0: Tensor, c0: Tensor) -> Result<LstmOutput> {
-    let dtype = x.dtype();
-    let [weight_ih, weight_hh, bias_ih, bias_hh] = parameters.map(widened);
-    let (weight_hh, bias) = (weight_hh?, (bias_ih? + bias_hh?)?);
-    let products = widened(x)?
-        .contiguous()?
-        .broadcast_matmul(&weight_ih?.t()?)?
-        .broadcast_add(&bias)?;
-    let (mut h, mut c) = (widened(&h0)?, widened(&c0)?);
+fn composed(inputs: &[Tensor]) -> Result<LstmOutput> {
+    let dtype = inputs[0].dtype();
+    let wide = inputs.iter().map(widened).collect::<Result<Vec<_>>>()?;
+    let [x, weight_ih, weight_hh, bias_ih, bias_hh, h0, c0] = operands(&wide)?;
+    let products = x
+        .broadcast_matmul(&weight_ih.t()?)?
+        .broadcast_add(&(bias_ih + bias_hh)?)?;
+    let (mut h, mut c) = (h0.clone(), c0.clone());
     let mut outputs = Vec::new();
     for t in 0..x.dim(1)? {
         let gates = (products.narrow(1, t, 1)?.squeeze(1)? + h.matmul(&weight_hh.t()?)?)?;
@@ -173,149 +231,84 @@ fn composed(x: &Tensor, parameters: [&Tensor; 4], h0: Tensor, c0: Tensor) -> Res
     })
 }
 
-/// What passes between the ops of one layer beside their tensors.
-#[derive(Default)]
-struct Shared {
-    /// Gates and cells of the forward.
-    saved: Option<(CpuStorage, CpuStorage)>,
-    /// The gradient of the last cells: [`LastCell`] depends on the outputs, so its backward runs before [`Lstm`]'s.
-    cell_gradient: Option<Tensor>,
-}
-
-fn locked(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The outputs of the sequences, the flat parameters and the first state.
+/// The outputs of a layer after its forward.
 struct Lstm {
     sizes: Sizes,
-    products: Products,
-    shared: Arc<Mutex<Shared>>,
+    saved: Saved,
 }
 
-impl Lstm {
-    fn with(&self) -> (Isa, Products) {
-        (Isa::best(), self.products)
-    }
-
-    fn forward<T: Element>(&self, x: &[T], flat: &[T], state: &[T]) -> CpuStorage {
-        let (outputs, saved) = lstm::forward(self.with(), self.sizes, x, flat, state);
-        let Saved { gates, cells } = saved;
-        let store = T::to_cpu_storage_owned;
-        locked(&self.shared).saved = Some((store(gates), store(cells)));
-        store(outputs)
-    }
-
-    fn gradients<T: Element>(
-        &self,
-        [x, flat, state, outputs, dy]: [&Tensor; 5],
-    ) -> Result<[Option<Tensor>; 3]> {
-        let mut shared = locked(&self.shared);
-        let dc = match shared.cell_gradient.take() {
-            Some(gradient) => gradient.flatten_all()?.to_vec1::<T>()?,
-            None => Vec::new(),
-        };
-        let Some((gates, cells)) = &shared.saved else {
-            candle_core::bail!("lstm: the backward needs a forward first");
-        };
-        let done = Done {
-            sizes: self.sizes,
-            x: &elements::<T>(NAME, x)?,
-            flat: &elements::<T>(NAME, flat)?,
-            state: &elements::<T>(NAME, state)?,
-            outputs: &elements::<T>(NAME, outputs)?,
-            gates: gates.as_slice()?,
-            cells: cells.as_slice()?,
-        };
-        let dy = elements::<T>(NAME, dy)?;
-        let gradients = done.backward(self.with(), &dy, &dc, x.track_op());
-        let wrap = |tensor: &Tensor, gradient: Vec<T>| {
-            let make = || Tensor::from_vec(gradient, tensor.shape(), tensor.device());
-            tensor.track_op().then(make).transpose()
-        };
-        Ok([
-            wrap(x, gradients.x)?,
-            wrap(flat, gradients.parameters)?,
-            wrap(state, gradients.state)?,
-        ])
-    }
+/// What the backward needs of the forward.
+enum Saved {
+    Cpu {
+        products: Products,
+        gates: Tensor,
+        cells: Tensor,
+        /// The gradient of the last cells: [`LastCell`] depends on the outputs, so that its backward runs before theirs.
+        cell_gradient: Arc<Mutex<Option<Tensor>>>,
+    },
+    Cuda(cuda::lstm::Done),
 }
 
-impl CustomOp3 for Lstm {
+impl Backward for Lstm {
     fn name(&self) -> &'static str {
-        NAME
+        "lstm"
     }
 
-    fn cpu_fwd(
+    fn gradients(
         &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        flat: &CpuStorage,
-        flat_layout: &Layout,
-        state: &CpuStorage,
-        state_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let outputs = with_element!(NAME, x.dtype(), T => self.forward::<T>(
-            slice(NAME, x, x_layout)?,
-            slice(NAME, flat, flat_layout)?,
-            slice(NAME, state, state_layout)?,
-        ));
-        let Sizes {
-            batch,
-            steps,
-            hidden,
-            ..
-        } = self.sizes;
-        Ok((outputs, (batch, steps, hidden).into()))
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        flat: &Tensor,
-        state: &Tensor,
+        inputs: &[Tensor],
         outputs: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let all = [x, flat, state, outputs, &grad.contiguous()?];
-        let [dx, dflat, dstate] = with_element!(NAME, x.dtype(), T => self.gradients::<T>(all)?);
-        Ok((dx, dflat, dstate))
+        dy: &Tensor,
+    ) -> Result<Vec<Option<Tensor>>> {
+        let (products, gates, cells, cell_gradient) = match &self.saved {
+            Saved::Cpu {
+                products,
+                gates,
+                cells,
+                cell_gradient,
+            } => (*products, gates, cells, cell_gradient),
+            Saved::Cuda(done) => return done.gradients(operands(inputs)?, outputs, dy),
+        };
+        let dc = cell_gradient
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        with_element!(dy.dtype(), T => {
+            let dc = match dc {
+                Some(gradient) => gradient.flatten_all()?.to_vec1::<T>()?,
+                None => Vec::new(),
+            };
+            let (outputs, gates, cells) = (elements(outputs)?, elements(gates)?, elements(cells)?);
+            let done = Forward::<&[T]> {
+                outputs: &outputs,
+                gates: &gates,
+                cells: &cells,
+            };
+            let gradients = with_layer!(self.sizes, inputs, layer => {
+                let wanted = inputs[0].track_op();
+                layer.backward((Isa::best(), products), &done, &elements(dy)?, &dc, wanted)
+            });
+            let [input, hidden, bias] = gradients.parameters;
+            let [h0, c0] = gradients.state;
+            let all = [gradients.x, input, hidden, bias.clone(), bias, h0, c0];
+            let pairs = inputs.iter().zip(all);
+            pairs.map(|(input, gradient)| gradient_of(input, || Ok(gradient))).collect()
+        })
     }
 }
 
-/// The last cells of the forward whose outputs it is applied to.
-struct LastCell {
-    sizes: Sizes,
-    shared: Arc<Mutex<Shared>>,
-}
+/// The last cells, as an op of the outputs of the layer that keeps their gradient.
+struct LastCell(Arc<Mutex<Option<Tensor>>>);
 
-impl LastCell {
-    fn last<T: Element>(&self, cells: &CpuStorage) -> Result<CpuStorage> {
-        let (n, h) = (self.sizes.steps, self.sizes.hidden);
-        let cells = cells.as_slice::<T>()?.chunks_exact(n * h);
-        let last = cells.flat_map(|row| &row[(n - 1) * h..]).copied().collect();
-        Ok(T::to_cpu_storage_owned(last))
-    }
-}
-
-impl CustomOp1 for LastCell {
+impl Backward for LastCell {
     fn name(&self) -> &'static str {
         "lstm-last-cell"
     }
 
-    fn cpu_fwd(&self, outputs: &CpuStorage, _layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let shared = locked(&self.shared);
-        let Some((_, cells)) = &shared.saved else {
-            candle_core::bail!("lstm: the last cell needs a forward first");
-        };
-        let last = with_element!(NAME, outputs.dtype(), T => self.last::<T>(cells)?);
-        Ok((last, (self.sizes.batch, self.sizes.hidden).into()))
-    }
-
-    fn bwd(&self, outputs: &Tensor, _cell: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        locked(&self.shared).cell_gradient = Some(grad.contiguous()?);
+    fn gradients(&self, inputs: &[Tensor], _: &Tensor, dc: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(dc.clone());
         // Nothing flows through the outputs, but their backward must run.
-        outputs.zeros_like().map(Some)
+        Ok(vec![Some(inputs[0].zeros_like()?)])
     }
 }
 

@@ -1,19 +1,15 @@
 //! Max pooling on channels-last input.
 
-use std::sync::OnceLock;
+use candle_core::{Result, Tensor};
 
-use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, Tensor};
-
-use super::cpu_storage::{ActivationElement, slice, with_activation, with_slice};
-use super::route::on_cpu;
-use super::{composed, tape};
+use super::composed::every;
+use super::dispatch::{Op, apply};
+use super::slices::{elements, gradient_of, operands, values, with_activation};
+use super::tape::{Backward, Values};
 use crate::cpu::max_pool2d as pool;
 use crate::cpu::simd::isa::Isa;
 use crate::cpu::windows::{self, PoolGeometry};
-use crate::cuda::{self, KernelDevice};
-
-const NAME: &str = "max_pool2d";
+use crate::cuda::{self, Buffer, KernelDevice};
 
 /// The maximum over `kernel`×`kernel` windows of `x` `[n, h, w, c]` at distance `stride`, as `[n, oh, ow, c]` with
 /// oh = (h − kernel) / stride + 1, rounded down; windows lie inside the input, which may have rows and columns left
@@ -22,20 +18,11 @@ const NAME: &str = "max_pool2d";
 /// # Errors
 /// When `x` is not of rank 4 or smaller than one window, when kernel or stride is zero, or kernel is above 256.
 pub fn max_pool2d(x: &Tensor, kernel: usize, stride: usize) -> Result<Tensor> {
-    let geometry = geometry(x, kernel, stride)?;
-    if let Some(device) = KernelDevice::of(x)?
-        && let Some(op) = cuda::max_pool2d::MaxPool2d::new(device, x, geometry)
-    {
-        return op.apply(x);
-    }
-    if !on_cpu(x) {
-        return composed::max_pool2d(&geometry, x);
-    }
     let op = MaxPool2d {
-        geometry,
-        places: OnceLock::new(),
+        geometry: geometry(x, kernel, stride)?,
+        places: Places::Unknown,
     };
-    tape::apply1(&x.contiguous()?, op)
+    apply(op, &[x])
 }
 
 /// The shape of a pooling, checked.
@@ -65,61 +52,98 @@ pub(super) fn geometry(x: &Tensor, kernel: usize, stride: usize) -> Result<PoolG
 
 struct MaxPool2d {
     geometry: PoolGeometry,
-    /// From the forward pass.
-    places: OnceLock<Places>,
+    places: Places,
 }
 
-/// Where in its window each maximum was.
+/// Where in its window each maximum is.
 enum Places {
+    /// Before the forward.
+    Unknown,
     Disjoint(Vec<u8>),
     Any(Vec<u16>),
+    Cuda(KernelDevice, Tensor),
 }
 
-impl MaxPool2d {
-    fn forward<T: ActivationElement>(
-        &self,
-        x: &CpuStorage,
-        layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
+impl Op for MaxPool2d {
+    const BF16: bool = true;
+
+    fn cpu(&mut self, inputs: &[Tensor]) -> Result<Values> {
+        let [x] = operands(inputs)?;
         let g = &self.geometry;
-        let x = slice::<T>(NAME, x, layout)?;
-        let (y, places) = if windows::are_disjoint(g) {
-            let (y, places) = pool::forward_disjoint(Isa::best(), g, x);
-            (y, Places::Disjoint(places))
-        } else {
-            let (y, places) = pool::forward(g, x);
-            (y, Places::Any(places))
-        };
-        self.places.get_or_init(|| places);
-        Ok((T::to_cpu_storage_owned(y), (g.n, g.oh, g.ow, g.c).into()))
+        Ok(with_activation!(x.dtype(), T => {
+            let x = elements::<T>(x)?;
+            let y = if windows::are_disjoint(g) {
+                let (y, places) = pool::forward_disjoint(Isa::best(), g, &x);
+                self.places = Places::Disjoint(places);
+                y
+            } else {
+                let (y, places) = pool::forward(g, &x);
+                self.places = Places::Any(places);
+                y
+            };
+            values(y, (g.n, g.oh, g.ow, g.c))
+        }))
     }
 
-    fn backward<T: ActivationElement>(&self, x: &Tensor, dy: &Tensor) -> Result<Tensor> {
-        let Some(places) = self.places.get() else {
-            candle_core::bail!("max_pool2d: backward before forward");
+    fn cuda(&mut self, device: KernelDevice, inputs: &[Tensor]) -> Result<Option<Buffer>> {
+        let [x] = operands(inputs)?;
+        let Some((y, places)) = cuda::max_pool2d::forward(&device, &self.geometry, x)? else {
+            return Ok(None);
         };
-        let dx = with_slice::<T, _>(NAME, dy, |dy| {
-            let g = &self.geometry;
-            Ok(match places {
-                Places::Disjoint(places) => pool::gradient_disjoint(Isa::best(), g, dy, places),
-                Places::Any(places) => pool::gradient(g, dy, places),
-            })
-        })?;
-        Tensor::from_vec(dx, x.shape(), x.device())
+        self.places = Places::Cuda(device, places);
+        Ok(Some(y))
+    }
+
+    fn composed(&self, inputs: &[&Tensor]) -> Result<Tensor> {
+        composed(&self.geometry, inputs[0])
     }
 }
 
-impl CustomOp1 for MaxPool2d {
+/// From shifted images. The first of equal values takes the gradient, and a NaN wins.
+pub(super) fn composed(g: &PoolGeometry, x: &Tensor) -> Result<Tensor> {
+    let mut best: Option<Tensor> = None;
+    for ky in 0..g.kernel {
+        let rows = every(x, 1, ky, g.stride, g.oh)?;
+        for kx in 0..g.kernel {
+            let next = every(&rows, 2, kx, g.stride, g.ow)?.contiguous()?;
+            best = Some(match best {
+                None => next,
+                Some(best) => {
+                    let larger = next.gt(&best)?;
+                    // Only a NaN differs from itself.
+                    let wins = (larger + next.ne(&next)?)?;
+                    wins.where_cond(&next, &best)?
+                }
+            });
+        }
+    }
+    match best {
+        Some(best) => Ok(best),
+        None => candle_core::bail!("max_pool2d: a window needs at least one place"),
+    }
+}
+
+impl Backward for MaxPool2d {
     fn name(&self) -> &'static str {
-        NAME
+        "max_pool2d"
     }
 
-    fn cpu_fwd(&self, x: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        with_activation!(NAME, x.dtype(), T => self.forward::<T>(x, layout))
-    }
-
-    fn bwd(&self, x: &Tensor, _y: &Tensor, dy: &Tensor) -> Result<Option<Tensor>> {
-        with_activation!(NAME, x.dtype(), T => self.backward::<T>(x, dy)).map(Some)
+    fn gradients(&self, inputs: &[Tensor], _: &Tensor, dy: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        let [x] = operands(inputs)?;
+        let g = &self.geometry;
+        if let Places::Cuda(device, places) = &self.places {
+            return Ok(vec![Some(cuda::max_pool2d::gradient(
+                device, g, x, dy, places,
+            )?)]);
+        }
+        with_activation!(x.dtype(), T => Ok(vec![gradient_of(x, || {
+            let dy = elements::<T>(dy)?;
+            Ok(match &self.places {
+                Places::Disjoint(places) => pool::gradient_disjoint(Isa::best(), g, &dy, places),
+                Places::Any(places) => pool::gradient(g, &dy, places),
+                _ => candle_core::bail!("max_pool2d: backward before forward"),
+            })
+        })?]))
     }
 }
 

@@ -1,21 +1,29 @@
 //! The Gaussian mixture itself.
 
-use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp2, D, DType, Layout, Result, Shape, Tensor};
+use candle_core::{D, DType, Result, Tensor};
 
 use super::cast::in_f32;
 use super::composed::widened;
-use super::cpu_storage::{Element, elements, has_kernels, slice, with_element};
-use super::join::join;
-use super::tape;
-use crate::Aggregation;
-use crate::cpu::mixture::{Mixture, Sizes};
+use super::dispatch::{Op, apply};
+use super::slices::{elements, gradient_of, operands, values, with_element, with_last};
+use super::tape::{Backward, Values};
+use crate::cpu::mixture::{Mixture, Parameters, Sizes};
 use crate::cpu::product::products::Products;
 use crate::cpu::simd::isa::Isa;
-use crate::cuda::{self, KernelDevice};
+use crate::cuda::{self, Buffer, KernelDevice};
 use crate::precision::products;
+use crate::route::on_cpu;
 
-const NAME: &str = "mixture";
+/// How the R projections p\[m,r\] = w\[m,r\]·(x − μ\[m\]) of a component become one distance y\[m\].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Aggregation {
+    /// y² = Σ_r p_r²: a Mahalanobis distance whose Σ⁻¹ = WᵀW is positive semi-definite of rank at most R.
+    #[default]
+    Norm,
+    /// y = Σ_r p_r: the paper's Figure 1 read literally. R projections act as one, Σ_r w\[m,r\]: R > 1 adds parameters
+    /// and no expressive power, and [`Gmnm::fold`](crate::Gmnm::fold) takes them out again.
+    Sum,
+}
 
 /// G(x)\[o\] = Σ_m weight\[o,m\]·exp(−y\[m\]²/2) + bias\[o\] over the last axis of `x` `[..., d]`, giving `[..., o]`.
 ///
@@ -53,147 +61,131 @@ pub fn mixture(
             bias.map(Tensor::dims)
         );
     }
-    let parameters = [Some(centers), Some(projections), Some(weight), bias];
-    if let Some(device) = KernelDevice::of(x)?
-        && let Some(op) =
-            cuda::mixture::Mixture::new(device, x, [centers, projections, weight], aggregation)?
-    {
-        return op.apply(x, centers, projections, weight, bias);
-    }
-    if x.dtype() == DType::BF16 && parameters.iter().flatten().all(|t| t.dtype() == DType::F32) {
-        return in_f32(x, |x| {
-            mixture(x, centers, projections, weight, bias, aggregation)
-        });
-    }
-    let same = |t: &&Tensor| t.dtype() == x.dtype() && t.device().is_cpu();
-    if !has_kernels(x) || !parameters.iter().flatten().all(same) || x.elem_count() == 0 {
-        return composed(x, centers, projections, weight, bias, aggregation);
-    }
     let zeros;
     let bias = match bias {
         Some(bias) => bias,
         None => {
-            zeros = Tensor::zeros(o, x.dtype(), x.device())?;
+            zeros = Tensor::zeros(o, weight.dtype(), x.device())?;
             &zeros
         }
     };
-    let flat = join(&[centers, projections, weight, bias])?;
-    let sizes = Sizes {
-        inputs: d,
-        components: m,
-        projections: r,
-        outputs: o,
-        summed: aggregation == Aggregation::Sum,
-    };
+    let parameters = [centers, projections, weight, bias];
+    if on_cpu(x) && x.dtype() == DType::BF16 && parameters.iter().all(|t| t.dtype() == DType::F32) {
+        return in_f32(x, |x| {
+            mixture(x, centers, projections, weight, Some(bias), aggregation)
+        });
+    }
     let op = MixtureOp {
-        sizes,
+        sizes: Sizes {
+            inputs: d,
+            components: m,
+            projections: r,
+            outputs: o,
+            summed: aggregation == Aggregation::Sum,
+        },
         products: products(x),
+        cuda: None,
     };
-    tape::apply2(&x.contiguous()?, &flat, op)
+    apply(op, &[x, centers, projections, weight, bias])
 }
 
-/// The same of candle's ops, for devices and types that have no kernel.
-fn composed(
-    x: &Tensor,
-    centers: &Tensor,
-    projections: &Tensor,
-    weight: &Tensor,
-    bias: Option<&Tensor>,
-    aggregation: Aggregation,
-) -> Result<Tensor> {
-    let (m, r, d) = projections.dims3()?;
-    let mut shape = x.dims().to_vec();
-    let (rows, dtype) = (x.elem_count() / d, x.dtype());
-    let x = widened(x)?.reshape((rows, d))?;
-    let wide = [centers, projections, weight].map(widened);
-    let [centers, projections, weight] = wide;
-    let (centers, projections, weight) = (centers?, projections?, weight?);
-    let offset = projections
-        .broadcast_mul(&centers.unsqueeze(1)?)?
-        .sum(D::Minus1)?
-        .reshape(m * r)?;
-    let p = x
-        .matmul(&projections.reshape((m * r, d))?.t()?)?
-        .broadcast_sub(&offset)?
-        .reshape((rows, m, r))?;
-    let y2 = match aggregation {
-        Aggregation::Norm => p.sqr()?.sum(D::Minus1)?,
-        Aggregation::Sum => p.sum(D::Minus1)?.sqr()?,
-    };
-    let phi = (y2 * -0.5)?.exp()?;
-    let mut out = phi.matmul(&weight.t()?)?;
-    if let Some(bias) = bias {
-        out = out.broadcast_add(&widened(bias)?)?;
-    }
-    if let Some(last) = shape.last_mut() {
-        *last = weight.dim(0)?;
-    }
-    out.reshape(shape)?.to_dtype(dtype)
-}
-
-/// The mixture of `x` and the flat parameters.
 struct MixtureOp {
     sizes: Sizes,
     products: Products,
+    /// Where a device's kernels compute it.
+    cuda: Option<cuda::mixture::Mixture>,
 }
 
-impl MixtureOp {
-    fn forward<T: Element>(&self, x: &[T], flat: &[T]) -> CpuStorage {
-        let mixture = Mixture::new(Isa::best(), self.products, self.sizes, flat);
-        T::to_cpu_storage_owned(mixture.forward(x))
+/// Calls `$call` with `$parameters` naming the elements of centers, projections, weight and bias.
+macro_rules! with_parameters {
+    ($inputs:expr, $parameters:ident => $call:expr) => {{
+        let [centers, projections, weight, bias] = $inputs;
+        let (centers, projections) = (elements(centers)?, elements(projections)?);
+        let (weight, bias) = (elements(weight)?, elements(bias)?);
+        let $parameters = Parameters {
+            centers: &centers,
+            projections: &projections,
+            weight: &weight,
+            bias: &bias,
+        };
+        $call
+    }};
+}
+
+impl Op for MixtureOp {
+    fn cpu(&mut self, inputs: &[Tensor]) -> Result<Values> {
+        let [x, parameters @ ..] = operands::<5>(inputs)?;
+        Ok(
+            with_element!(x.dtype(), T => with_parameters!(parameters, parameters => {
+                let mixture = Mixture::<T>::new(Isa::best(), self.products, self.sizes, parameters);
+                values(mixture.forward(&elements(x)?), with_last(x, self.sizes.outputs))
+            })),
+        )
     }
 
-    fn gradients<T: Element>(
-        &self,
-        x: &Tensor,
-        flat: &Tensor,
-        dy: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let parameters = elements::<T>(NAME, flat)?;
-        let mixture = Mixture::new(Isa::best(), self.products, self.sizes, &parameters);
-        let (x_values, dy) = (elements::<T>(NAME, x)?, elements::<T>(NAME, dy)?);
-        let (dx, gradient) =
-            mixture.backward(self.sizes, &parameters, &x_values, &dy, x.track_op());
-        let dx = x
-            .track_op()
-            .then(|| Tensor::from_vec(dx, x.shape(), x.device()))
-            .transpose()?;
-        let gradient = Tensor::from_vec(gradient, flat.shape(), x.device())?;
-        Ok((dx, flat.track_op().then_some(gradient)))
+    fn cuda(&mut self, device: KernelDevice, inputs: &[Tensor]) -> Result<Option<Buffer>> {
+        let [x, parameters @ ..] = operands::<5>(inputs)?;
+        let parameters = parameters.each_ref();
+        self.cuda = cuda::mixture::Mixture::new(device, self.sizes, x, parameters);
+        let forward = |op: &cuda::mixture::Mixture| {
+            op.forward(x, parameters, with_last(x, self.sizes.outputs))
+        };
+        self.cuda.as_ref().map(forward).transpose()
+    }
+
+    fn composed(&self, inputs: &[&Tensor]) -> Result<Tensor> {
+        let [m, r, d] = [
+            self.sizes.components,
+            self.sizes.projections,
+            self.sizes.inputs,
+        ];
+        let rows = inputs[0].elem_count() / d;
+        let wide = inputs
+            .iter()
+            .map(|t| widened(t))
+            .collect::<Result<Vec<_>>>()?;
+        let [x, centers, projections, weight, bias] = operands(&wide)?;
+        let offset = projections
+            .broadcast_mul(&centers.unsqueeze(1)?)?
+            .sum(D::Minus1)?
+            .reshape(m * r)?;
+        let p = x
+            .reshape((rows, d))?
+            .matmul(&projections.reshape((m * r, d))?.t()?)?
+            .broadcast_sub(&offset)?
+            .reshape((rows, m, r))?;
+        let y2 = match self.sizes.summed {
+            false => p.sqr()?.sum(D::Minus1)?,
+            true => p.sum(D::Minus1)?.sqr()?,
+        };
+        let phi = (y2 * -0.5)?.exp()?;
+        let out = phi.matmul(&weight.t()?)?.broadcast_add(bias)?;
+        out.reshape(with_last(x, self.sizes.outputs))?
+            .to_dtype(inputs[0].dtype())
     }
 }
 
-impl CustomOp2 for MixtureOp {
+impl Backward for MixtureOp {
     fn name(&self) -> &'static str {
-        NAME
+        "mixture"
     }
 
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        flat: &CpuStorage,
-        flat_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let out = with_element!(NAME, x.dtype(), T => {
-            self.forward::<T>(slice(NAME, x, x_layout)?, slice(NAME, flat, flat_layout)?)
-        });
-        let mut dims = x_layout.dims().to_vec();
-        if let Some(last) = dims.last_mut() {
-            *last = self.sizes.outputs;
+    fn gradients(&self, inputs: &[Tensor], _: &Tensor, dy: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        let [x, parameters @ ..] = operands::<5>(inputs)?;
+        if let Some(op) = &self.cuda {
+            return op.gradients(x, parameters.each_ref(), dy);
         }
-        Ok((out, Shape::from(dims)))
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        flat: &Tensor,
-        _out: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let grad = grad.contiguous()?;
-        with_element!(NAME, x.dtype(), T => self.gradients::<T>(x, flat, &grad))
+        with_element!(x.dtype(), T => with_parameters!(parameters, slices => {
+            let mixture = Mixture::<T>::new(Isa::best(), self.products, self.sizes, slices);
+            let (values, dy) = (elements(x)?, elements(dy)?);
+            let (dx, gradients) =
+                mixture.backward(self.sizes, slices, &values, &dy, x.track_op());
+            let mut all = vec![gradient_of(x, || Ok(dx))?];
+            for (parameter, gradient) in parameters.iter().zip(gradients) {
+                all.push(gradient_of(parameter, || Ok(gradient))?);
+            }
+            Ok(all)
+        }))
     }
 }
 
@@ -263,9 +255,6 @@ mod tests {
                 let [x, c, p, w, b] = &vars[..] else {
                     candle_core::bail!("five inputs");
                 };
-                let expected = composed(x, c, p, w, Some(b.as_tensor()), aggregation)?;
-                let dy = random(&[rows, o], DType::F64, 6)?;
-                let grads = (&expected * &dy)?.sum_all()?.backward()?;
                 let sizes = Sizes {
                     inputs: d,
                     components: m,
@@ -273,23 +262,34 @@ mod tests {
                     outputs: o,
                     summed: aggregation == Aggregation::Sum,
                 };
+                let op = MixtureOp {
+                    sizes,
+                    products: Products::Full,
+                    cuda: None,
+                };
+                let expected = op.composed(&[x, c, p, w, b])?;
+                let dy = random(&[rows, o], DType::F64, 6)?;
+                let grads = (&expected * &dy)?.sum_all()?.backward()?;
                 let to_f32 = |t: &Tensor| t.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>();
-                let flat = exact[1..]
-                    .iter()
-                    .map(to_f32)
-                    .collect::<Result<Vec<_>>>()?
-                    .concat();
+                let flat = exact[1..].iter().map(to_f32).collect::<Result<Vec<_>>>()?;
+                let parameters = Parameters {
+                    centers: &flat[0],
+                    projections: &flat[1],
+                    weight: &flat[2],
+                    bias: &flat[3],
+                };
                 for ((isa, products), tolerance) in
                     Isa::available().into_iter().flat_map(tolerances)
                 {
-                    let mixture = Mixture::new(isa, products, sizes, &flat);
+                    let mixture = Mixture::new(isa, products, sizes, parameters);
                     let x32 = to_f32(&exact[0])?;
                     let out = Tensor::from_vec(mixture.forward(&x32), (rows, o), &Device::Cpu)?;
                     let scale = expected.abs()?.max_all()?.to_scalar::<f64>()?.max(1.0);
                     let error = difference(&out, &expected)? / scale;
                     assert!(error < tolerance, "{isa:?} {products:?} {error}");
-                    let (dx, gradient) = mixture.backward(sizes, &flat, &x32, &to_f32(&dy)?, true);
-                    let found = [dx, gradient].concat();
+                    let (dx, gradient) =
+                        mixture.backward(sizes, parameters, &x32, &to_f32(&dy)?, true);
+                    let found = [dx, gradient.concat()].concat();
                     let found = Tensor::new(found, &Device::Cpu)?;
                     let expected = vars
                         .iter()

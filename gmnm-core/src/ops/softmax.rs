@@ -1,15 +1,13 @@
 //! Softmax over the last axis.
 
-use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp1, D, DType, Layout, Result, Shape, Tensor, WithDType};
+use candle_core::{D, DType, Result, Tensor};
 
 use super::cast::in_f32;
-use super::cpu_storage::{Element, elements, has_kernels, slice, with_element};
-use super::tape;
+use super::dispatch::{Op, apply};
+use super::slices::{elements, gradient_of, operands, values, with_element};
+use super::tape::{Backward, Values};
 use crate::cpu::rows;
 use crate::cpu::simd::isa::Isa;
-
-const NAME: &str = "softmax";
 
 /// exp(x) / Σ exp(x) over the last axis, the largest value taken out first.
 ///
@@ -19,42 +17,37 @@ pub fn softmax(x: &Tensor) -> Result<Tensor> {
     if x.dtype() == DType::BF16 {
         return in_f32(x, softmax);
     }
-    if !has_kernels(x) || x.elem_count() == 0 {
-        return candle_nn::ops::softmax(x, D::Minus1);
-    }
     x.dim(D::Minus1)?;
-    tape::apply1(&x.contiguous()?, Softmax)
+    apply(Softmax, &[x])
 }
 
 struct Softmax;
 
-fn gradient<T: Element>(y: &Tensor, dy: &Tensor) -> Result<Tensor> {
-    let dx = rows::softmax_gradient::<T>(
-        Isa::best(),
-        &elements(NAME, y)?,
-        &elements(NAME, dy)?,
-        y.dim(D::Minus1)?,
-    );
-    Tensor::from_vec(dx, y.shape(), y.device())
+impl Op for Softmax {
+    fn cpu(&mut self, inputs: &[Tensor]) -> Result<Values> {
+        let [x] = operands(inputs)?;
+        let cols = x.dim(D::Minus1)?;
+        Ok(with_element!(x.dtype(), T => {
+            values(rows::softmax::<T>(Isa::best(), &elements(x)?, cols), x.shape())
+        }))
+    }
+
+    fn composed(&self, inputs: &[&Tensor]) -> Result<Tensor> {
+        candle_nn::ops::softmax(inputs[0], D::Minus1)
+    }
 }
 
-impl CustomOp1 for Softmax {
+impl Backward for Softmax {
     fn name(&self) -> &'static str {
-        NAME
+        "softmax"
     }
 
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        let cols = layout.shape().dim(D::Minus1)?;
-        let y = with_element!(NAME, storage.dtype(), T => {
-            let y = rows::softmax::<T>(Isa::best(), slice(NAME, storage, layout)?, cols);
-            T::to_cpu_storage_owned(y)
-        });
-        Ok((y, layout.shape().clone()))
-    }
-
-    fn bwd(&self, _x: &Tensor, y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        let grad = grad.contiguous()?;
-        with_element!(NAME, y.dtype(), T => gradient::<T>(y, &grad).map(Some))
+    fn gradients(&self, inputs: &[Tensor], y: &Tensor, dy: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        let [x] = operands(inputs)?;
+        let cols = x.dim(D::Minus1)?;
+        with_element!(x.dtype(), T => Ok(vec![gradient_of(x, || {
+            Ok(rows::softmax_gradient::<T>(Isa::best(), &elements(y)?, &elements(dy)?, cols))
+        })?]))
     }
 }
 

@@ -1,71 +1,56 @@
 //! The sum of two tensors of one shape, as where a residual joins what it went around.
 
-use candle_core::backend::BackendStorage;
-use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, Tensor};
+use candle_core::{Result, Tensor};
 
-use super::cpu_storage::{ActivationElement, has_kernels, is_bf16, slice, with_activation};
-use super::tape;
+use super::dispatch::{Op, apply};
+use super::slices::{elements, operands, values, with_activation};
+use super::tape::{Backward, Values};
 use crate::cpu::reduce::sums;
-use crate::cuda::{self, KernelDevice};
-
-const NAME: &str = "add";
+use crate::cuda::{self, Buffer, KernelDevice};
 
 /// `x` + `y`, element by element. Its backward hands the gradient to both as it is.
 ///
 /// # Errors
 /// When shapes, dtypes or devices differ.
 pub fn add(x: &Tensor, y: &Tensor) -> Result<Tensor> {
-    if let Some(device) = KernelDevice::of(x)?
-        && let Some(sum) = cuda::sum::sum(&device, x, y)?
-    {
-        return Ok(sum);
-    }
-    if !(has_kernels(x) || is_bf16(x))
-        || x.dtype() != y.dtype()
-        || !y.device().is_cpu()
-        || x.dims() != y.dims()
-    {
-        // Candle's error where they do not fit.
+    if x.dims() != y.dims() {
+        // Candle's error.
         return x + y;
     }
-    tape::apply2(&x.contiguous()?, &y.contiguous()?, Add)
+    apply(Add, &[x, y])
 }
 
 struct Add;
 
-impl Add {
-    fn forward<T: ActivationElement>(x: &[T], y: &[T]) -> CpuStorage {
-        T::to_cpu_storage_owned(sums(x, y))
+impl Op for Add {
+    const BF16: bool = true;
+    const ACTIVATIONS: usize = 2;
+
+    fn cpu(&mut self, inputs: &[Tensor]) -> Result<Values> {
+        let [x, y] = operands(inputs)?;
+        Ok(with_activation!(x.dtype(), T => {
+            values(sums::<T>(&elements(x)?, &elements(y)?), x.shape())
+        }))
+    }
+
+    fn cuda(&mut self, device: KernelDevice, inputs: &[Tensor]) -> Result<Option<Buffer>> {
+        let [x, y] = operands(inputs)?;
+        cuda::sum::sums(&device, x, y)
+    }
+
+    fn composed(&self, inputs: &[&Tensor]) -> Result<Tensor> {
+        inputs[0] + inputs[1]
     }
 }
 
-impl CustomOp2 for Add {
+impl Backward for Add {
     fn name(&self) -> &'static str {
-        NAME
+        "add"
     }
 
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        x_layout: &Layout,
-        y: &CpuStorage,
-        y_layout: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        let sum = with_activation!(NAME, x.dtype(), T => {
-            Self::forward::<T>(slice(NAME, x, x_layout)?, slice(NAME, y, y_layout)?)
-        });
-        Ok((sum, x_layout.shape().clone()))
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        y: &Tensor,
-        _sum: &Tensor,
-        gradient: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let of = |t: &Tensor| t.track_op().then(|| gradient.clone());
-        Ok((of(x), of(y)))
+    fn gradients(&self, inputs: &[Tensor], _: &Tensor, dy: &Tensor) -> Result<Vec<Option<Tensor>>> {
+        let of = |x: &Tensor| x.track_op().then(|| dy.clone());
+        Ok(inputs.iter().map(of).collect())
     }
 }
 

@@ -16,18 +16,23 @@ use candle_core::{Result, Shape, Storage, Tensor, TensorId};
 
 use super::sum::add;
 
-mod apply;
 mod token;
 
-pub(super) use apply::{apply1, apply2, apply3};
-use token::{Output, Saved, Token};
+use token::{Output, Record, Saved, Token};
 
-/// An op after its forward: what candle's custom ops of one, two and three operands have in common.
-pub(crate) trait Backward: Send + Sync {
+/// What a kernel gave, on its way to become a tensor.
+pub(super) type Values = (Storage, Shape);
+
+/// An op after its forward.
+pub(super) trait Backward: Send + Sync {
     /// The op's name, for errors.
     fn name(&self) -> &'static str;
 
-    /// The gradients of the inputs, in their order.
+    /// The gradients of the inputs, in their order, from that of the output, which is contiguous: one for each input that
+    /// is tracked.
+    ///
+    /// # Errors
+    /// When a kernel fails.
     fn gradients(
         &self,
         inputs: &[Tensor],
@@ -36,26 +41,21 @@ pub(crate) trait Backward: Send + Sync {
     ) -> Result<Vec<Option<Tensor>>>;
 }
 
-/// The output of an op whose forward has run, recorded where a gradient of one of its `inputs`, at most three, may be
-/// asked for.
+/// The output of an op whose forward has run, recorded where a gradient of one of its `inputs` may be asked for.
 ///
 /// # Errors
-/// When the device cannot hold the op's token.
-pub(crate) fn recorded<B: Backward + 'static>(
+/// When the device cannot hold the op's tokens.
+pub(super) fn recorded<B: Backward + 'static>(
     op: B,
-    inputs: &[&Tensor],
-    output: Storage,
-    shape: Shape,
+    inputs: &[Tensor],
+    output: Values,
 ) -> Result<Tensor> {
-    if inputs.iter().any(|x| x.track_op()) {
-        return record(Box::new(op), inputs, output, shape);
+    if inputs.iter().any(Tensor::track_op) {
+        return record(Box::new(op), inputs, output);
     }
-    Ok(Tensor::from_storage(
-        output,
-        shape,
-        BackpropOp::none(),
-        false,
-    ))
+    let (storage, shape) = output;
+    let tensor = Tensor::from_storage(storage, shape, BackpropOp::none(), false);
+    Ok(tensor)
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -96,51 +96,34 @@ fn link(tensor: &Tensor) -> Option<Link> {
     locked(&LINKS).get(&tensor.id()).cloned()
 }
 
-fn record(
-    op: Box<dyn Backward>,
-    inputs: &[&Tensor],
-    output: Storage,
-    shape: Shape,
-) -> Result<Tensor> {
-    let links: Vec<Option<Link>> = inputs.iter().map(|x| link(x)).collect();
-    let shown: Vec<Tensor> = links
-        .iter()
-        .zip(inputs)
-        .map(|(link, &x)| match link {
-            Some(link) => link.token.clone(),
-            None => x.clone(),
-        })
+fn record(op: Box<dyn Backward>, inputs: &[Tensor], output: Values) -> Result<Tensor> {
+    let links: Vec<Option<Link>> = inputs.iter().map(link).collect();
+    let tracked = inputs.iter().zip(&links).enumerate();
+    let shown: Vec<(usize, Tensor)> = tracked
+        .filter(|(_, (x, _))| x.track_op())
+        .map(|(place, (x, link))| (place, link.as_ref().map_or(x, |link| &link.token).clone()))
         .collect();
-    let saved = Arc::new(Mutex::new(Some(Saved {
-        inputs: inputs.iter().map(|&x| x.clone()).collect(),
-        output: None,
-    })));
     let gradient = Arc::new(Slot::default());
-    let token = Token {
+    let links = links.into_iter();
+    let record = Arc::new(Record {
         op,
-        links: links
-            .into_iter()
-            .map(|link| link.map(|link| link.gradient))
-            .collect(),
-        saved: saved.clone(),
+        links: links.map(|link| link.map(|link| link.gradient)).collect(),
+        saved: Mutex::default(),
         gradient: gradient.clone(),
-    };
-    let token = match shown.as_slice() {
-        [a] => a.apply_op1(token)?,
-        [a, b] => a.apply_op2(b, token)?,
-        [a, b, c] => a.apply_op3(b, c, token)?,
-        _ => candle_core::bail!("an op has one to three operands"),
-    };
+        found: Mutex::default(),
+    });
+    let token = Token::of(&record, &shown, true)?;
     let key = Arc::new(OnceLock::new());
     let output = token.apply_op1(Output {
-        values: Mutex::new(Some((output, shape))),
+        values: Mutex::new(Some(output)),
         gradient: gradient.clone(),
         key: key.clone(),
     })?;
-    if let Some(saved) = locked(&saved).as_mut() {
-        // Without its op, or the token would own itself.
-        saved.output = Some(output.detach());
-    }
+    *locked(&record.saved) = Some(Saved {
+        inputs: inputs.to_vec(),
+        // Without its op, or the record would own itself.
+        output: output.detach(),
+    });
     let id = output.id();
     key.get_or_init(|| id);
     locked(&LINKS).insert(id, Link { token, gradient });
@@ -218,7 +201,8 @@ mod tests {
     use candle_core::{DType, Device, Var};
 
     use super::*;
-    use crate::gradient_check::{assert_gradients, random};
+    use crate::gradient_check::{assert_gradients, assert_only_tracked, random};
+    use crate::ops::slices::values;
     use crate::ops::{global_mean, linear, softmax};
 
     fn scalar(tensor: &Tensor) -> f64 {
@@ -312,5 +296,104 @@ mod tests {
         let x = Tensor::ones((2, 3), DType::F32, &Device::Cpu).unwrap();
         let y = softmax(&x).unwrap();
         assert!(!y.track_op() && link(&y).is_none());
+    }
+
+    /// The elements of all parts, one after the other: an op of any number of operands.
+    struct Join;
+
+    impl Backward for Join {
+        fn name(&self) -> &'static str {
+            "join"
+        }
+
+        fn gradients(
+            &self,
+            parts: &[Tensor],
+            _: &Tensor,
+            gradient: &Tensor,
+        ) -> Result<Vec<Option<Tensor>>> {
+            let mut start = 0;
+            let share = |part: &Tensor| {
+                let len = part.elem_count();
+                start += len;
+                let share = || gradient.narrow(0, start - len, len)?.reshape(part.shape());
+                part.track_op().then(share).transpose()
+            };
+            parts.iter().map(share).collect()
+        }
+    }
+
+    fn join(parts: &[Tensor]) -> Result<Tensor> {
+        let parts: Vec<Tensor> = parts
+            .iter()
+            .map(Tensor::contiguous)
+            .collect::<Result<_>>()?;
+        let flat = parts.iter().map(|part| part.detach().flatten_all());
+        let all = Tensor::cat(&flat.collect::<Result<Vec<_>>>()?, 0)?.to_vec1::<f64>()?;
+        let len = all.len();
+        recorded(Join, &parts, values(all, len))
+    }
+
+    #[test]
+    fn parts_keep_their_order_and_their_gradients() {
+        let shapes: [&[usize]; 8] = [
+            &[2, 3],
+            &[4],
+            &[1, 2, 2],
+            &[3, 1],
+            &[1],
+            &[2],
+            &[2, 2],
+            &[3],
+        ];
+        let parts: Vec<Tensor> = shapes
+            .iter()
+            .enumerate()
+            .map(|(i, shape)| random(shape, DType::F64, i as u64 + 1).unwrap())
+            .collect();
+        for count in 1..=parts.len() {
+            let parts = &parts[..count];
+            let flat: Vec<Tensor> = parts.iter().map(|p| p.flatten_all().unwrap()).collect();
+            let expected = Tensor::cat(&flat, 0).unwrap().to_vec1::<f64>().unwrap();
+            assert_eq!(join(parts).unwrap().to_vec1::<f64>().unwrap(), expected);
+            assert_gradients(parts, 1e-8, |t| join(t)?.sqr());
+            // Parts that recorded ops made, beside others.
+            assert_gradients(parts, 1e-8, |t| {
+                let mut parts = t.to_vec();
+                for part in parts.iter_mut().step_by(2) {
+                    *part = softmax(part)?;
+                }
+                join(&parts)?.sqr()
+            });
+            for tracked in 0..count {
+                assert_only_tracked(parts, tracked, join);
+            }
+        }
+    }
+
+    #[test]
+    fn a_transposed_part_is_read_in_its_own_order() {
+        let x = random(&[3, 4], DType::F64, 1).unwrap();
+        assert_gradients(&[x], 1e-8, |t| join(&[t[0].t()?, t[0].clone()])?.sqr());
+    }
+
+    #[test]
+    fn many_operands_are_gone_through_as_often_as_candle_asks() {
+        let parts: Vec<Var> = (0..7)
+            .map(|seed| Var::from_tensor(&random(&[3], DType::F64, seed).unwrap()).unwrap())
+            .collect();
+        let tensors: Vec<Tensor> = parts.iter().map(|p| p.as_tensor().clone()).collect();
+        let loss = join(&tensors).unwrap().sqr().unwrap().sum_all().unwrap();
+        for gradients in [
+            loss.backward().unwrap(),
+            loss.backward().unwrap(),
+            backward(&loss).unwrap(),
+        ] {
+            for part in &parts {
+                let found = gradients.get(part).unwrap().to_vec1::<f64>().unwrap();
+                let expected = (part.as_tensor() * 2.0).unwrap().to_vec1::<f64>().unwrap();
+                assert_eq!(found, expected);
+            }
+        }
     }
 }

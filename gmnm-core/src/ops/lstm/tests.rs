@@ -85,47 +85,43 @@ fn every_path_matches_the_composed_form_at_f64() -> Result<()> {
             .map(Var::from_tensor)
             .collect::<Result<Vec<_>>>()?;
         let t: Vec<Tensor> = vars.iter().map(|v| v.as_tensor().clone()).collect();
-        let expected = composed(
-            &t[0],
-            [&t[1], &t[2], &t[3], &t[4]],
-            t[5].clone(),
-            t[6].clone(),
-        )?;
+        let expected = composed(&t)?;
         let dy = random(&[batch, steps, hidden], DType::F64, 20)?;
         let grads = (&expected.outputs * &dy)?.sum_all()?.backward()?;
         let narrow = |t: &Tensor| t.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>();
-        let parts = |range: &[Tensor]| -> Result<Vec<f32>> {
-            Ok(range
-                .iter()
-                .map(narrow)
-                .collect::<Result<Vec<_>>>()?
-                .concat())
-        };
-        let (x, flat, state) = (narrow(&all[0])?, parts(&all[1..5])?, parts(&all[5..])?);
+        let narrowed = all.iter().map(narrow).collect::<Result<Vec<_>>>()?;
         let sizes = Sizes {
             batch,
             steps,
             inputs: inputs_,
             hidden,
         };
+        let layer = Layer {
+            sizes,
+            x: &narrowed[0],
+            parameters: Parameters {
+                input: &narrowed[1],
+                hidden: &narrowed[2],
+                biases: [&narrowed[3], &narrowed[4]],
+            },
+            state: [&narrowed[5], &narrowed[6]],
+        };
         for (with, tolerance) in Isa::available().into_iter().flat_map(tolerances) {
-            let (outputs, saved) = lstm::forward(with, sizes, &x, &flat, &state);
+            let forward = layer.forward(with);
             let wide: Vec<f64> = expected.outputs.flatten_all()?.to_vec1()?;
-            for (found, expected) in outputs.iter().zip(&wide) {
+            for (found, expected) in forward.outputs.iter().zip(&wide) {
                 let error = (f64::from(*found) - expected).abs();
                 assert!(error < tolerance, "{with:?} {dims:?} {error}");
             }
-            let done = Done {
-                sizes,
-                x: &x,
-                flat: &flat,
-                state: &state,
-                outputs: &outputs,
-                gates: &saved.gates,
-                cells: &saved.cells,
+            let done = Forward {
+                outputs: forward.outputs.as_slice(),
+                gates: &forward.gates,
+                cells: &forward.cells,
             };
-            let found = done.backward(with, &narrow(&dy)?, &[], true);
-            let found = [found.x, found.parameters, found.state].concat();
+            let found = layer.backward(with, &done, &narrow(&dy)?, &[], true);
+            let [input, hidden, bias] = found.parameters;
+            let [h0, c0] = found.state;
+            let found = [found.x, input, hidden, bias.clone(), bias, h0, c0].concat();
             let mut at = 0;
             for var in &vars {
                 let Some(grad) = grads.get(var) else {

@@ -1,47 +1,39 @@
-//! What stands in candle's graph for a recorded op: its token, and the step from there to its output.
+//! What stands in candle's graph for a recorded op: its tokens, and the step from there to its output.
 
 use std::sync::{Arc, Mutex, OnceLock};
 
 use candle_core::{
-    CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Storage, Tensor, TensorId,
+    CpuStorage, CustomOp1, CustomOp3, Layout, Result, Shape, Storage, Tensor, TensorId,
 };
 #[cfg(feature = "cuda")]
 use candle_core::{
-    CudaStorage,
+    CudaStorage, DType,
     backend::{BackendDevice, BackendStorage},
 };
 
-use super::{Backward, LINKS, Slot, VARIABLES, leave, locked};
+use super::{Backward, LINKS, Slot, VARIABLES, Values, leave, locked};
 
 /// What a recorded op keeps for its backward.
 #[derive(Clone)]
 pub(super) struct Saved {
     pub(super) inputs: Vec<Tensor>,
-    pub(super) output: Option<Tensor>,
+    pub(super) output: Tensor,
 }
 
-/// A recorded op as candle's graph knows it: a scalar that depends on the tokens of its inputs.
-pub(super) struct Token {
+/// A recorded op.
+pub(super) struct Record {
     pub(super) op: Box<dyn Backward>,
     /// Where the gradient of each input goes that a recorded op made.
     pub(super) links: Vec<Option<Arc<Slot>>>,
-    pub(super) saved: Arc<Mutex<Option<Saved>>>,
+    pub(super) saved: Mutex<Option<Saved>>,
     pub(super) gradient: Arc<Slot>,
+    /// What the backward found for candle, input by input, until the tokens have handed it on.
+    pub(super) found: Mutex<Vec<Option<Tensor>>>,
 }
 
-impl Token {
-    fn value() -> Result<(CpuStorage, Shape)> {
-        Ok((CpuStorage::F32(vec![0.0]), Shape::from(())))
-    }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_value(input: &CudaStorage) -> Result<(CudaStorage, Shape)> {
-        let shape = Shape::from(());
-        let value = input.device().zeros_impl(&shape, candle_core::DType::F32)?;
-        Ok((value, shape))
-    }
-
-    fn backward(&self) -> Result<Vec<Option<Tensor>>> {
+impl Record {
+    /// Runs the backward. `zero` tells candle that a token takes part.
+    fn backward(&self, zero: &Tensor) -> Result<()> {
         let saved = if VARIABLES.with_borrow(Option::is_some) {
             locked(&self.saved).take()
         } else {
@@ -53,85 +45,66 @@ impl Token {
                 self.op.name()
             );
         };
-        let output = output.as_ref().unwrap_or(&gradient);
-        let gradients = self.op.gradients(&inputs, output, &gradient)?;
+        let gradient = gradient.to_dtype(output.dtype())?.contiguous()?;
+        let gradients = self.op.gradients(&inputs, &output, &gradient)?;
         drop(gradient);
         let places = inputs.iter().zip(&self.links).zip(gradients);
-        places
+        *locked(&self.found) = places
             .map(|((input, link), gradient)| match (link, gradient) {
                 (Some(link), Some(gradient)) => {
                     link.add(gradient)?;
-                    // candle only needs to know that the token takes part.
-                    Tensor::zeros((), candle_core::DType::F32, input.device()).map(Some)
+                    Ok(Some(zero.clone()))
                 }
                 (None, Some(gradient)) => leave(input, gradient),
                 (_, None) => Ok(None),
             })
-            .collect()
+            .collect::<Result<_>>()?;
+        Ok(())
     }
 }
 
-impl CustomOp1 for Token {
-    fn name(&self) -> &'static str {
-        self.op.name()
-    }
-
-    fn cpu_fwd(&self, _: &CpuStorage, _: &Layout) -> Result<(CpuStorage, Shape)> {
-        Self::value()
-    }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(&self, input: &CudaStorage, _: &Layout) -> Result<(CudaStorage, Shape)> {
-        Self::cuda_value(input)
-    }
-
-    fn bwd(&self, _: &Tensor, _: &Tensor, _: &Tensor) -> Result<Option<Tensor>> {
-        Ok(self.backward()?.remove(0))
-    }
+/// A scalar that stands for a recorded op, or for its inputs from the third on: it depends on the tokens of three of
+/// them, or of two and of the rest. (candle knows no op of more operands.)
+pub(super) struct Token {
+    record: Arc<Record>,
+    /// Places of the inputs that it depends on itself.
+    inputs: Vec<usize>,
+    /// Whether its last operand is the rest's token.
+    rest: bool,
+    /// Whether it is the op's own token, whose backward comes first.
+    first: bool,
 }
 
-impl CustomOp2 for Token {
-    fn name(&self) -> &'static str {
-        self.op.name()
-    }
-
-    fn cpu_fwd(
-        &self,
-        _: &CpuStorage,
-        _: &Layout,
-        _: &CpuStorage,
-        _: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        Self::value()
-    }
-
-    #[cfg(feature = "cuda")]
-    fn cuda_fwd(
-        &self,
-        input: &CudaStorage,
-        _: &Layout,
-        _: &CudaStorage,
-        _: &Layout,
-    ) -> Result<(CudaStorage, Shape)> {
-        Self::cuda_value(input)
-    }
-
-    fn bwd(
-        &self,
-        _: &Tensor,
-        _: &Tensor,
-        _: &Tensor,
-        _: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let mut gradients = self.backward()?.into_iter();
-        let mut next = || gradients.next().flatten();
-        Ok((next(), next()))
+impl Token {
+    /// The token of `record`, whose `inputs` are shown to candle as these tensors, each with its place.
+    pub(super) fn of(
+        record: &Arc<Record>,
+        inputs: &[(usize, Tensor)],
+        first: bool,
+    ) -> Result<Tensor> {
+        let (own, rest) = match inputs.len() {
+            ..=3 => (inputs, &inputs[..0]),
+            _ => inputs.split_at(2),
+        };
+        let mut shown: Vec<Tensor> = own.iter().map(|(_, shown)| shown.clone()).collect();
+        if !rest.is_empty() {
+            shown.push(Self::of(record, rest, false)?);
+        }
+        let token = Self {
+            record: record.clone(),
+            inputs: own.iter().map(|&(place, _)| place).collect(),
+            rest: !rest.is_empty(),
+            first,
+        };
+        // The last operand stands in for those that are missing, which get no gradient.
+        let operand = |i: usize| &shown[i.min(shown.len() - 1)];
+        operand(0).apply_op3(operand(1), operand(2), token)
     }
 }
 
 impl CustomOp3 for Token {
     fn name(&self) -> &'static str {
-        self.op.name()
+        self.record.op.name()
     }
 
     fn cpu_fwd(
@@ -143,7 +116,7 @@ impl CustomOp3 for Token {
         _: &CpuStorage,
         _: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        Self::value()
+        Ok((CpuStorage::F32(vec![0.0]), Shape::from(())))
     }
 
     #[cfg(feature = "cuda")]
@@ -156,7 +129,9 @@ impl CustomOp3 for Token {
         _: &CudaStorage,
         _: &Layout,
     ) -> Result<(CudaStorage, Shape)> {
-        Self::cuda_value(input)
+        let shape = Shape::from(());
+        let value = input.device().zeros_impl(&shape, DType::F32)?;
+        Ok((value, shape))
     }
 
     fn bwd(
@@ -165,17 +140,25 @@ impl CustomOp3 for Token {
         _: &Tensor,
         _: &Tensor,
         _: &Tensor,
-        _: &Tensor,
+        zero: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let mut gradients = self.backward()?.into_iter();
-        let mut next = || gradients.next().flatten();
+        if self.first {
+            self.record.backward(zero)?;
+        }
+        let mut found = locked(&self.record.found);
+        let own = self
+            .inputs
+            .iter()
+            .map(|&place| found.get_mut(place)?.take());
+        let mut all = own.chain(self.rest.then(|| Some(zero.clone())));
+        let mut next = || all.next().flatten();
         Ok((next(), next(), next()))
     }
 }
 
 /// The step from a token to the output itself, which hands gradients from candle's ops to the recorded one.
 pub(super) struct Output {
-    pub(super) values: Mutex<Option<(Storage, Shape)>>,
+    pub(super) values: Mutex<Option<Values>>,
     pub(super) gradient: Arc<Slot>,
     pub(super) key: Arc<OnceLock<TensorId>>,
 }
@@ -202,7 +185,8 @@ impl CustomOp1 for Output {
 
     fn bwd(&self, token: &Tensor, _: &Tensor, gradient: &Tensor) -> Result<Option<Tensor>> {
         self.gradient.add(gradient.clone())?;
-        token.zeros_like().map(Some)
+        // candle only needs to know that the token takes part.
+        Ok(Some(token.detach()))
     }
 }
 

@@ -1,10 +1,9 @@
-//! Which code computes an op: kernels of the processor, kernels of a CUDA device, or candle's ops.
+//! Who computes: the processor's own kernels, or whoever a test asks for.
 
 use candle_core::Tensor;
 
-/// Whether the processor's own kernels compute ops of `x`; elsewhere an op has CUDA kernels or is composed of candle's
-/// ops.
-pub(super) fn on_cpu(x: &Tensor) -> bool {
+/// Whether the processor's own kernels compute what is done to `x`, if they take its type.
+pub(crate) fn on_cpu(x: &Tensor) -> bool {
     #[cfg(test)]
     if forced::route() != forced::Route::Own {
         return false;
