@@ -42,7 +42,7 @@
 //!
 //! The CPU has kernels for every op. With the feature `cuda`, mixtures, batch norms, max pooling, LSTMs (of up to 512
 //! features) and sums have kernels on NVIDIA GPUs, compiled for the device when it is first used, and so have the
-//! optimizer steps of [`update`]; with `cudnn`, convolutions are cuDNN's. All else there, and everything on Apple GPUs
+//! optimizers of [`optim`]; with `cudnn`, convolutions are cuDNN's. All else there, and everything on Apple GPUs
 //! (`metal`), is made of candle's ops, with the same results and gradients.
 //!
 //! # Memory safety
@@ -60,11 +60,11 @@
 pub mod gradient_check;
 pub mod init;
 pub mod ops;
+pub mod optim;
 pub mod params;
 mod precision;
 pub mod rng;
 mod threads;
-pub mod update;
 
 mod cpu;
 mod cuda;

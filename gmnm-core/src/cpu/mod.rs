@@ -12,6 +12,7 @@ pub(crate) mod gate;
 pub(crate) mod lstm;
 pub(crate) mod max_pool2d;
 pub(crate) mod mixture;
+pub(crate) mod optimizer;
 mod output;
 #[cfg(feature = "mimalloc")]
 pub(crate) mod pages;

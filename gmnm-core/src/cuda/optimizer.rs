@@ -1,9 +1,33 @@
 //! An optimizer's step over many parameters in one launch.
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{DType, Result, Tensor, Var};
 
 use super::launch::{Argument, Grid, KernelDevice};
-use crate::update::{Adamw, Clipped, Parameter};
+use crate::cpu::optimizer::Step;
+
+/// A parameter that takes part in a step. All its tensors have one shape, are contiguous and share no memory.
+#[derive(Debug)]
+pub(crate) struct Parameter<'a> {
+    /// What is changed.
+    pub(crate) value: &'a Var,
+    /// Its gradient, or what it moves towards.
+    pub(crate) gradient: Tensor,
+    /// What the rule keeps from step to step.
+    pub(crate) moments: &'a [Var],
+    /// Learning rate of this parameter; for AdamW over the first moment's bias correction.
+    pub(crate) rate: f64,
+    /// 1 − learning rate·decay.
+    pub(crate) shrink: f64,
+}
+
+/// Scalars where the gradients lie.
+#[derive(Debug)]
+pub(crate) struct Clipped {
+    /// The norm of all gradients taken as one vector.
+    pub(crate) norm: Tensor,
+    /// The factor that brings the norm to the limit where it is above, else 1.
+    pub(crate) scale: Tensor,
+}
 
 /// Elements of a block, as in the kernels.
 const PER_BLOCK: usize = 2048;
@@ -33,7 +57,7 @@ impl Table {
             let [rate, shrink] = [parameter.rate, parameter.shrink].map(|x| (x as f32).to_bits());
             rows.extend([
                 address(&device, parameter.value)?,
-                address(&device, parameter.gradient)?,
+                address(&device, &parameter.gradient)?,
                 first?,
                 second?,
                 len as i64,
@@ -73,37 +97,30 @@ impl Table {
         unsafe { self.device.launch(kernel, grid, &mut arguments) }
     }
 
-    /// One step of SGD.
-    pub(crate) fn sgd(&self, scale: Option<&Tensor>, momentum: f64) -> Result<()> {
+    /// One step of all parameters, their gradients times `scale` where it is given.
+    pub(crate) fn step(&self, step: &Step, scale: Option<&Tensor>) -> Result<()> {
+        let scale = scale.map_or(Argument::Nothing, Argument::Read);
+        let (kernel, rest) = match step {
+            Step::Sgd { momentum } => ("optimizer_sgd", vec![scale, Argument::Real(*momentum)]),
+            Step::Adamw(rule) => {
+                let coefficients = [
+                    rule.beta1,
+                    rule.beta2,
+                    1.0 - rule.beta1,
+                    1.0 - rule.beta2,
+                    1.0 / rule.second_correction,
+                    rule.epsilon,
+                ];
+                let coefficients = coefficients.map(Argument::Real);
+                (
+                    "optimizer_adamw",
+                    [scale].into_iter().chain(coefficients).collect(),
+                )
+            }
+            Step::Average { weight } => ("optimizer_average", vec![Argument::Real(*weight)]),
+        };
         // SAFETY: the kernel's arguments.
-        unsafe {
-            self.launch(
-                "optimizer_sgd",
-                vec![factor(scale), Argument::Real(momentum)],
-            )
-        }
-    }
-
-    /// One step of AdamW.
-    pub(crate) fn adamw(&self, scale: Option<&Tensor>, step: &Adamw) -> Result<()> {
-        let coefficients = [
-            step.beta1,
-            step.beta2,
-            1.0 - step.beta1,
-            1.0 - step.beta2,
-            1.0 / step.second_correction,
-            step.epsilon,
-        ];
-        let coefficients = coefficients.map(Argument::Real);
-        let all = std::iter::once(factor(scale)).chain(coefficients);
-        // SAFETY: the kernel's arguments.
-        unsafe { self.launch("optimizer_adamw", all.collect()) }
-    }
-
-    /// The step of a moving average.
-    pub(crate) fn average(&self, weight: f64) -> Result<()> {
-        // SAFETY: the kernel's arguments.
-        unsafe { self.launch("optimizer_average", vec![Argument::Real(weight)]) }
+        unsafe { self.launch(kernel, rest) }
     }
 
     /// The norm of all gradients, and the factor that limits it.
@@ -136,10 +153,6 @@ impl Table {
     }
 }
 
-fn factor(scale: Option<&Tensor>) -> Argument<'_> {
-    scale.map_or(Argument::Nothing, Argument::Read)
-}
-
 fn address(device: &KernelDevice, tensor: &Tensor) -> Result<i64> {
     let Some((start, _)) = tensor.layout().contiguous_offsets() else {
         candle_core::bail!("an optimizer needs contiguous tensors");
@@ -153,9 +166,9 @@ fn device(parameters: &[Parameter]) -> Result<Option<KernelDevice>> {
         return Ok(None);
     };
     let device = first.value.device();
-    let fits = |t: &Tensor| t.dtype() == DType::F32 && t.device().same_device(device);
+    let taken = |t: &Tensor| t.dtype() == DType::F32 && t.device().same_device(device);
     let all = |p: &Parameter| {
-        fits(p.value) && fits(p.gradient) && p.moments.iter().all(|moment| fits(moment))
+        taken(p.value) && taken(&p.gradient) && p.moments.iter().all(|moment| taken(moment))
     };
     match parameters.iter().all(all) {
         true => KernelDevice::of(first.value),

@@ -16,7 +16,7 @@ mod linear;
 mod lstm;
 mod max_pool2d;
 mod mixture;
-mod slices;
+pub(crate) mod slices;
 mod softmax;
 mod sum;
 mod tape;

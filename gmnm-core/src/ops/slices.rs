@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::ops::{Deref, Range};
 
-use candle_core::{Result, Shape, Storage, Tensor, WithDType};
+use candle_core::{CpuStorage, Result, Shape, Storage, Tensor, WithDType};
 use half::bf16;
 
 use super::tape::Values;
@@ -11,10 +11,28 @@ use crate::cpu::simd::lanes::Real;
 use crate::cpu::simd::stored::Stored;
 
 /// A dtype that the kernels compute in.
-pub(super) trait Element: WithDType + Real {}
+pub(crate) trait Element: WithDType + Real {
+    /// The elements of a storage, if they are of this type.
+    fn elements_mut(storage: &mut CpuStorage) -> Option<&mut [Self]>;
+}
 
-impl Element for f32 {}
-impl Element for f64 {}
+impl Element for f32 {
+    fn elements_mut(storage: &mut CpuStorage) -> Option<&mut [Self]> {
+        match storage {
+            CpuStorage::F32(elements) => Some(elements),
+            _ => None,
+        }
+    }
+}
+
+impl Element for f64 {
+    fn elements_mut(storage: &mut CpuStorage) -> Option<&mut [Self]> {
+        match storage {
+            CpuStorage::F64(elements) => Some(elements),
+            _ => None,
+        }
+    }
+}
 
 /// A dtype of activations: one that the kernels compute in, or bf16, which they widen.
 pub(super) trait ActivationElement: WithDType + Stored<Real: Element> {}
@@ -38,7 +56,7 @@ pub(super) fn operands<const N: usize>(inputs: &[Tensor]) -> Result<&[Tensor; N]
 ///
 /// # Errors
 /// When they are no contiguous `T`s of the processor.
-pub(super) fn elements<T: WithDType>(tensor: &Tensor) -> Result<impl Deref<Target = [T]> + '_> {
+pub(crate) fn elements<T: WithDType>(tensor: &Tensor) -> Result<impl Deref<Target = [T]> + '_> {
     let (storage, layout) = tensor.storage_and_layout();
     let range = layout.contiguous_offsets();
     let (Some((start, end)), Storage::Cpu(_), true) =
@@ -131,4 +149,5 @@ macro_rules! with_activation {
     };
 }
 
-pub(super) use {with_activation, with_element};
+pub(super) use with_activation;
+pub(crate) use with_element;

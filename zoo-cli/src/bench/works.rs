@@ -5,6 +5,7 @@ use std::str::FromStr;
 use candle_core::{DType, Device, Module, Result, Tensor, Var};
 use candle_nn::VarBuilder;
 use gmnm_core::ops::{self, Activation, BatchNormConfig, Conv2dConfig, LstmWeights};
+use gmnm_core::optim::{Optimizer, OptimizerConfig};
 use gmnm_core::rng::Philox;
 use gmnm_core::{Aggregation, ParamStore, Precision};
 use models::layers::{BatchNorm, Conv2d, Linear};
@@ -12,7 +13,6 @@ use models::registry;
 
 use super::BenchError;
 use crate::families;
-use crate::train::optimizer::{Optimizer, OptimizerConfig};
 
 /// The works that `zoo bench` measures when none is named.
 pub(super) const NAMES: &[&str] = &[

@@ -6,11 +6,9 @@
 
 pub mod checkpoint;
 pub mod early_stopping;
-pub mod ema;
 pub mod error;
 pub mod measure;
 pub mod metrics;
-pub mod optimizer;
 pub mod precision;
 pub mod problem;
 pub mod recipe;

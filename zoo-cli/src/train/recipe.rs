@@ -16,7 +16,7 @@ use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-pub use descent::{CheckpointConfig, Descent, Validation};
+pub use descent::{CheckpointConfig, Descent, EmaConfig, Validation};
 pub use error::{RecipeError, require, require_part, require_positive};
 pub use layers::resolve;
 

@@ -5,12 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use candle_core::{DType, Device, Tensor};
+use gmnm_core::optim::{Ema, Optimizer};
 use gmnm_core::{ParamStore, on_worker};
 
 use super::checkpoint::{Checkpoint, Position};
-use super::ema::Ema;
 use super::metrics::{self, Row};
-use super::optimizer::Optimizer;
 use super::recipe::Recipe;
 use super::record::DataRecord;
 use super::run_dir::{CURVES, RunDir};
@@ -174,7 +173,7 @@ impl<'a, T: Task> Training<'a, T> {
         }
         let mut optimizer = Optimizer::new(&store, recipe.optimizer.clone())?;
         let mut ema = (recipe.ema.decay > 0.0)
-            .then(|| Ema::new(&store, recipe.ema))
+            .then(|| Ema::new(&store, recipe.ema.decay))
             .transpose()?;
         let mut best = None;
         let mut position = Position {
@@ -410,7 +409,7 @@ impl<'a, T: Task> Training<'a, T> {
 
     /// Lets the averaged weights' batch norms see training batches, as [`EmaConfig::norm_batches`] says.
     ///
-    /// [`EmaConfig::norm_batches`]: super::ema::EmaConfig::norm_batches
+    /// [`EmaConfig::norm_batches`]: super::recipe::EmaConfig::norm_batches
     fn renew_statistics(&self) -> Result<(), TrainError> {
         let recipe = self.recipe;
         let Some(ema) = self.ema.as_ref().filter(|_| recipe.ema.norm_batches > 0) else {

@@ -48,6 +48,8 @@ pub(crate) trait Real:
     fn from_f64(x: f64) -> Self;
     /// This number as f64.
     fn to_f64(self) -> f64;
+    /// The square root.
+    fn sqrt(self) -> Self;
 }
 
 /// A register of [`Lanes::COUNT`] floats.
@@ -446,6 +448,9 @@ impl Real for f32 {
     fn to_f64(self) -> f64 {
         f64::from(self)
     }
+    fn sqrt(self) -> Self {
+        self.sqrt()
+    }
 }
 
 impl Real for f64 {
@@ -470,5 +475,8 @@ impl Real for f64 {
     }
     fn to_f64(self) -> f64 {
         self
+    }
+    fn sqrt(self) -> Self {
+        self.sqrt()
     }
 }

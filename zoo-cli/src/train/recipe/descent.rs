@@ -1,12 +1,11 @@
 //! The keys that all families share which are trained in epochs.
 
+use gmnm_core::optim::OptimizerConfig;
 use serde::{Deserialize, Serialize};
 
 use super::RecipeError;
 use super::error::{require, require_part, require_positive};
 use crate::train::early_stopping::EarlyStopping;
-use crate::train::ema::EmaConfig;
-use crate::train::optimizer::OptimizerConfig;
 use crate::train::precision::PrecisionChoice;
 use crate::train::schedule::Schedule;
 
@@ -52,6 +51,18 @@ impl Default for Descent {
             checkpoint: CheckpointConfig::default(),
         }
     }
+}
+
+/// The moving average of the weights, an [`Ema`](gmnm_core::optim::Ema).
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmaConfig {
+    /// Weight of the past at each step, in 0..1; 0 turns the average off.
+    pub decay: f64,
+    /// Training batches, at most one epoch of them, over which batch norms take new running statistics under the
+    /// averaged weights before these are tested and kept; 0 keeps the averaged statistics.
+    #[serde(default)]
+    pub norm_batches: usize,
 }
 
 /// The part of the training examples that is measured after every epoch and never trained on.
