@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use end_to_end::zoo::Workspace;
 use serde_json::Value;
@@ -382,4 +383,76 @@ fn a_comparison_has_every_baseline_and_resumes() {
     };
     let again = fs::read_to_string(zoo.path("c/results.csv")).unwrap();
     assert_eq!(errors(&again), errors(&results));
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupted_comparison_goes_on_within_the_run_that_it_was_in() {
+    let root = tempfile::tempdir().unwrap();
+    let zoo = Workspace::new(root.path());
+    write_series(&zoo, "cycle.csv", 672);
+    let args = |out| {
+        let mut args = vec!["compare", "forecast", "--data", "cycle.csv", "--out", out];
+        args.extend(["--seeds", "1", "--horizons", "6", "--epochs", "40"]);
+        args.extend(["--models", "series-forecaster.dlinear"]);
+        for set in [
+            "model.look_back=48",
+            "early_stopping.patience=0",
+            "checkpoint.every_steps=1",
+        ] {
+            args.extend(["--set", set]);
+        }
+        args
+    };
+    let errors = |out: &str| -> Vec<String> {
+        let results = fs::read_to_string(zoo.path(out).join("results.csv")).unwrap();
+        let row = results.lines().nth(1).unwrap();
+        row.split(',').skip(5).map(str::to_string).collect()
+    };
+    zoo.zoo(&args("whole")).expect(0);
+
+    let child = zoo.command(&args("broken")).spawn().unwrap();
+    let run = zoo.path("broken/runs/horizon-6/series-forecaster.dlinear-seed-0");
+    let started = Instant::now();
+    while saved(&run).is_none() {
+        assert!(started.elapsed() < Duration::from_secs(120));
+        std::thread::yield_now();
+    }
+    let pid = child.id().to_string();
+    let sent = std::process::Command::new("kill")
+        .args(["-INT", &pid])
+        .status();
+    assert!(sent.unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    assert!(stderr.contains("the same command goes on"), "{stderr}");
+
+    // What was saved is what it goes on with: a damaged state is an error, not a reason to begin anew.
+    let weights = saved(&run).unwrap().join("weights.safetensors");
+    let sound = fs::read(&weights).unwrap();
+    fs::write(&weights, "short").unwrap();
+    zoo.zoo(&args("broken"))
+        .refused(&["series-forecaster.dlinear", "`weights` is damaged"]);
+    fs::write(&weights, sound).unwrap();
+    zoo.zoo(&args("broken")).expect(0);
+    assert_eq!(errors("broken"), errors("whole"));
+    let bytes = |out: &str| {
+        let run = format!("{out}/runs/horizon-6/series-forecaster.dlinear-seed-0");
+        fs::read(zoo.path(&run).join("model.safetensors")).unwrap()
+    };
+    assert!(bytes("broken") == bytes("whole"));
+}
+
+/// The newest state of a run.
+#[cfg(unix)]
+fn saved(run: &Path) -> Option<PathBuf> {
+    let entries = fs::read_dir(run.join("checkpoints")).ok()?.flatten();
+    let paths = entries.map(|entry| entry.path());
+    paths
+        .filter(|path| {
+            path.file_name()
+                .is_some_and(|name| name.to_string_lossy().starts_with("step-"))
+        })
+        .max()
 }

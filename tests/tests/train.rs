@@ -166,6 +166,26 @@ fn a_run_killed_within_an_epoch_resumes_to_the_same_bytes() {
     kill_and_resume(MODEL, &["--set", "checkpoint.every_steps=1"], 2);
 }
 
+/// Before every family had a section of its own, a record held the keys of all.
+#[test]
+fn a_run_that_was_recorded_in_the_former_way_resumes_to_the_same_bytes() {
+    let root = tempfile::tempdir().unwrap();
+    let zoo = workspace(root.path());
+    let settings = ["--epochs", "12", "--set", "label_smoothing=0.2"];
+    zoo.zoo(&arguments("whole", &settings)).expect(0);
+    zoo.kill_once_saved(&arguments("broken", &settings), "broken", 1);
+    let mut record: Value = serde_json::from_slice(&read(&zoo, "broken/training.json")).unwrap();
+    let recipe = record["recipe"].as_object_mut().unwrap();
+    let section = recipe.remove("classification").unwrap();
+    recipe.extend(section.as_object().unwrap().clone());
+    let series = r#"{"columns": [], "missing": "refuse", "loss": "squared", "epoch_windows": 0}"#;
+    recipe.insert("series".into(), serde_json::from_str(series).unwrap());
+    assert_eq!(recipe["label_smoothing"], 0.2);
+    fs::write(zoo.path("broken/training.json"), record.to_string()).unwrap();
+    zoo.zoo(&["train", "--resume", "broken"]).expect(0);
+    assert_same_bytes(&zoo, "whole", "broken");
+}
+
 #[test]
 fn a_stem_that_is_whitened_and_later_frozen_resumes_to_the_same_bytes() {
     let fast = "cifar-classifier.fast-plain";
@@ -244,6 +264,43 @@ fn a_diverging_run_stops_and_keeps_its_last_good_state() {
         "optimizer.clip_norm=1",
     ]);
     assert!(!zoo.path("run/model.safetensors").exists());
+}
+
+#[test]
+fn a_key_of_another_family_is_refused() {
+    let root = tempfile::tempdir().unwrap();
+    let zoo = workspace(root.path());
+    let refused = |model: &str, set: &[&str], parts: &[&str]| {
+        let mut args = vec!["train", model, "--data", "digits", "--out", "never"];
+        args.extend(set.iter().flat_map(|set| ["--set", *set]));
+        zoo.zoo(&args).refused(parts);
+        assert!(!zoo.path("never").exists(), "{set:?} left a directory");
+    };
+    let generator = "image-generator";
+    let both = ["label_smoothing=0.3", "series.missing=forward"];
+    let suggests = "did you mean";
+    refused(generator, &both, &["no key `label_smoothing`", suggests]);
+    refused(
+        generator,
+        &both[1..],
+        &["no key `series.missing`", suggests],
+    );
+    refused(MODEL, &both[1..], &["no key `series.missing`", suggests]);
+    let augment = ["reconstruction.augment.flip=none"];
+    let nearest = "`classification.augment.flip`";
+    refused(
+        MODEL,
+        &augment,
+        &["no key `reconstruction.augment.flip`", nearest],
+    );
+    refused(
+        "series-forecaster",
+        &["augment.flip=none"],
+        &["no key `augment.flip`"],
+    );
+    fs::write(zoo.path("mine.toml"), "[field]\npoints = 3\n").unwrap();
+    zoo.zoo(&["train", MODEL, "--data", "digits", "--recipe", "mine.toml"])
+        .refused(&["`mine.toml`", "no key `field`", suggests]);
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::compare;
 use crate::data::series::Missing;
 use crate::device::DeviceChoice;
 use crate::train::PrecisionChoice;
@@ -157,33 +158,12 @@ pub struct EvalArgs {
     pub format: SummaryFormat,
 }
 
-/// What `zoo compare` compares.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum CompareTask {
-    /// `cifar-classifier`, its baselines and its variants with attention on CIFAR-10.
-    Cifar,
-    /// `cifar-classifier.fast` and its baselines on CIFAR-10.
-    CifarFast,
-    /// `cifar-classifier` and its baselines on MNIST and Fashion-MNIST.
-    Mnist,
-    /// `cifar-classifier.fast` and its baselines on MNIST and Fashion-MNIST.
-    MnistFast,
-    /// `image-generator` and its baseline on CIFAR-10, CIFAR-100 and MNIST.
-    Generation,
-    /// `surface-fitter` and its baselines on every surface.
-    Surfaces,
-    /// `poisson-solver` and its baselines on every equation.
-    Poisson,
-    /// `series-forecaster`, its baselines, and forecasts that repeat, at several horizons.
-    Forecast,
-}
-
 /// Arguments of `zoo compare`.
 #[derive(Debug, Args)]
 pub struct CompareArgs {
     /// What to compare.
     #[arg(value_enum)]
-    pub task: CompareTask,
+    pub task: compare::Task,
     /// Runs of every model, under seeds 0, 1, …
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1000))]
     pub seeds: u64,

@@ -4,17 +4,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::bail;
-use models::registry::Task;
+use models::registry;
 
 use super::{Outcome, hub_settings, open_device};
-use crate::cli::{CompareArgs, CompareTask};
+use crate::cli::CompareArgs;
 use crate::compare::{
-    Case, FieldPlan, ForecastPlan, HORIZONS, ImagePlan, ImageTask, Measure, Plan, RunOutcome,
-    Watch, compare,
+    Case, Comparison, FieldPlan, Plan, PlanOptions, RunOutcome, Task, Watch, compare,
 };
-use crate::device::Opened;
 use crate::report::{Printer, Progress};
-use crate::train::PrecisionChoice;
+use crate::train::{Measure, PrecisionChoice};
 
 /// Carries out what is missing of a comparison and prints its table.
 ///
@@ -27,21 +25,25 @@ pub(super) fn run(args: &CompareArgs, printer: &Printer) -> anyhow::Result<Outco
              than the mixture; the table tells how many each has"
         ));
     }
+    if !args.horizons.is_empty() && args.task != Task::Forecast {
+        bail!("`--horizons` is for `zoo compare forecast`; leave it out");
+    }
     let mut place = "the CPU".to_string();
-    let mut on_device = || -> anyhow::Result<Opened> {
-        let opened = open_device(&args.device, printer)?;
-        place.clone_from(&opened.words);
-        Ok(opened)
-    };
-    let plan: Box<dyn Plan> = match args.task {
-        CompareTask::Cifar => images(ImageTask::Cifar, args, on_device()?)?,
-        CompareTask::CifarFast => images(ImageTask::CifarFast, args, on_device()?)?,
-        CompareTask::Mnist => images(ImageTask::Mnist, args, on_device()?)?,
-        CompareTask::MnistFast => images(ImageTask::MnistFast, args, on_device()?)?,
-        CompareTask::Generation => images(ImageTask::Generation, args, on_device()?)?,
-        CompareTask::Surfaces => fields(Task::Fitting, args, printer)?,
-        CompareTask::Poisson => fields(Task::Poisson, args, printer)?,
-        CompareTask::Forecast => forecasts(args, on_device()?)?,
+    let plan: Box<dyn Comparison> = match args.task {
+        Task::Surfaces => fields(registry::Task::Fitting, args, printer)?,
+        Task::Poisson => fields(registry::Task::Poisson, args, printer)?,
+        task => {
+            let opened = open_device(&args.device, printer)?;
+            place.clone_from(&opened.words);
+            let precision = args.precision.map(PrecisionChoice::assignment);
+            let options = PlanOptions {
+                data: args.data.clone(),
+                horizons: args.horizons.iter().map(|&h| h as usize).collect(),
+                set: args.set.iter().cloned().chain(precision).collect(),
+                epochs: args.epochs,
+            };
+            Box::new(Plan::new(task, &options, hub_settings(&args.hub)?, opened)?)
+        }
     };
     let default = || Path::new("comparisons").join(plan.name());
     let dir: PathBuf = args.out.clone().unwrap_or_else(default);
@@ -73,7 +75,7 @@ pub(super) fn run(args: &CompareArgs, printer: &Printer) -> anyhow::Result<Outco
 }
 
 /// The cases of `plan` whose models are among `models`, or all where those are left out.
-fn chosen(plan: &dyn Plan, models: &[String]) -> anyhow::Result<Vec<Case>> {
+fn chosen(plan: &dyn Comparison, models: &[String]) -> anyhow::Result<Vec<Case>> {
     let mut cases = plan.cases();
     if let Some(other) = (models.iter()).find(|&name| cases.iter().all(|c| &c.model != name)) {
         let mut names: Vec<&str> = cases.iter().map(|case| case.model.as_str()).collect();
@@ -89,43 +91,11 @@ fn chosen(plan: &dyn Plan, models: &[String]) -> anyhow::Result<Vec<Case>> {
     Ok(cases)
 }
 
-fn images(task: ImageTask, args: &CompareArgs, opened: Opened) -> anyhow::Result<Box<dyn Plan>> {
-    let hub = hub_settings(&args.hub)?;
-    let data = args.data.as_deref();
-    Ok(Box::new(ImagePlan::new(
-        task,
-        data,
-        &settings(args),
-        args.epochs,
-        hub,
-        opened,
-    )?))
-}
-
-/// `--set` and `--precision`.
-fn settings(args: &CompareArgs) -> Vec<String> {
-    let precision = args.precision.map(PrecisionChoice::assignment);
-    args.set.iter().cloned().chain(precision).collect()
-}
-
-fn forecasts(args: &CompareArgs, opened: Opened) -> anyhow::Result<Box<dyn Plan>> {
-    let horizons: Vec<usize> = args.horizons.iter().map(|&h| h as usize).collect();
-    let horizons = if horizons.is_empty() {
-        &HORIZONS
-    } else {
-        &horizons[..]
-    };
-    let epochs = args.epochs.map(|epochs| format!("epochs={epochs}"));
-    let set: Vec<String> = settings(args).into_iter().chain(epochs).collect();
-    Ok(Box::new(ForecastPlan::new(
-        args.data.as_deref(),
-        horizons,
-        &set,
-        opened,
-    )?))
-}
-
-fn fields(task: Task, args: &CompareArgs, printer: &Printer) -> anyhow::Result<Box<dyn Plan>> {
+fn fields(
+    task: registry::Task,
+    args: &CompareArgs,
+    printer: &Printer,
+) -> anyhow::Result<Box<dyn Comparison>> {
     if args.epochs.is_some() {
         bail!(
             "`--epochs` is for networks that are trained in epochs; give iterations with `--set`, as in \

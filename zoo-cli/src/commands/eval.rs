@@ -4,16 +4,16 @@ use std::path::Path;
 use std::time::Instant;
 
 use models::registry;
-use serde_json::json;
 
 use super::{Outcome, hub_settings, open_device, trained_on, warn_about_data};
-use crate::cli::{EvalArgs, SummaryFormat};
+use crate::cli::EvalArgs;
 use crate::data::{OpenOptions, is_dataset_name};
 use crate::families;
-use crate::report::{Printer, Table, TrainingReport, Transfer, thousands};
+use crate::report::{Printer, TrainingReport, Transfer, summary};
 use crate::resolve::{ESSENTIAL, locate};
 use crate::train::Wanted;
 use crate::train::record::TrainingRecord;
+use crate::train::session::Summary;
 
 /// Measures a model on the test part of a dataset.
 ///
@@ -61,42 +61,22 @@ pub(super) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<Outcome>
     let measured = problem.evaluate(&model, &opened.device, &report)?;
     drop(report);
     let seconds = started.elapsed().as_secs_f64();
-    let rate = examples as f64 / seconds.max(1e-9);
-    let measured = measures
-        .by_weight()
-        .map(|(i, measure)| (measure, measured[i]));
-    match args.format {
-        SummaryFormat::Json => {
-            let mut object = serde_json::Map::new();
-            for (measure, value) in measured {
-                object.insert(measure.name.into(), json!(value));
-            }
-            object.insert("model".into(), json!(model.model));
-            object.insert("data".into(), json!(source.name));
-            object.insert("examples".into(), json!(examples));
-            object.insert("parameters".into(), json!(model.config.parameter_count()?));
-            object.insert("seconds".into(), json!(seconds));
-            object.insert(format!("{unit}_per_second"), json!(rate));
-            object.insert("device".into(), json!(opened.name));
-            object.insert("dir".into(), json!(dir));
-            printer.result(&serde_json::Value::Object(object).to_string())?;
-        }
-        SummaryFormat::Table => {
-            let mut table = vec![
-                ("model".to_string(), model.model.clone()),
-                ("data".into(), source.name.clone()),
-                ("examples".into(), thousands(examples)),
-            ];
-            for (measure, value) in measured {
-                table.push((measure.name.into(), measure.shown(value)));
-            }
-            table.push((format!("{unit}/s"), thousands(rate.round() as usize)));
-            if !opened.device.is_cpu() {
-                table.push(("device".into(), opened.name));
-            }
-            printer.result(&Table::of_one(table).to_string())?;
-        }
-    }
+    let measures = measures.by_weight();
+    let evaluated = Summary {
+        model: model.model.clone(),
+        data: source.name.clone(),
+        examples,
+        parameters: model.config.parameter_count()?,
+        test: measures
+            .map(|(i, measure)| (measure, measured[i]))
+            .collect(),
+        seconds,
+        steps: 0,
+        examples_per_second: examples as f64 / seconds.max(1e-9),
+        unit,
+        dir: dir.map(Path::to_path_buf),
+    };
+    printer.result(&summary(&evaluated, &opened.name, args.format))?;
     Ok(if source.skipped.is_empty() {
         Outcome::Done
     } else {

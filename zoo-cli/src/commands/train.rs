@@ -1,17 +1,16 @@
 //! `zoo train`.
 
 use candle_core::Device;
-use serde_json::json;
 
 use super::{Outcome, hub_settings, open_device, warn_about_data};
-use crate::cli::{SummaryFormat, TrainArgs};
+use crate::cli::TrainArgs;
 use crate::data::OpenOptions;
 use crate::families;
 use crate::package;
-use crate::report::{Printer, Table, TrainingReport, Transfer, thousands};
+use crate::report::{Printer, TrainingReport, Transfer, summary, thousands};
 use crate::train::recipe::Overrides;
 use crate::train::run_dir::IfExists;
-use crate::train::session::{Output, Request, Session, SessionEnd, Summary};
+use crate::train::session::{Output, Request, Session, SessionEnd};
 use crate::train::{Place, PrecisionChoice};
 
 /// Trains a model, or goes on with a run that was stopped.
@@ -46,8 +45,8 @@ pub(super) fn run(args: &TrainArgs, printer: &Printer) -> anyhow::Result<Outcome
     let ended = session.train(&opened.device, &report, stop, package::write)?;
     drop(report);
     match ended {
-        SessionEnd::Finished(summary) => {
-            print(&summary, &opened.name, args.format, printer)?;
+        SessionEnd::Finished(finished) => {
+            printer.result(&summary(&finished, &opened.name, args.format))?;
             Ok(if skipped {
                 Outcome::SomeFailed
             } else {
@@ -101,41 +100,4 @@ fn open(args: &TrainArgs, device: &Device, printer: &Printer) -> anyhow::Result<
         output,
     };
     Session::new(&request, &options, families::trainable)
-}
-
-fn print(
-    summary: &Summary,
-    device: &str,
-    format: SummaryFormat,
-    printer: &Printer,
-) -> std::io::Result<()> {
-    match format {
-        SummaryFormat::Json => {
-            let mut object = serde_json::Map::new();
-            for (measure, value) in &summary.test {
-                object.insert(measure.name.into(), json!(value));
-            }
-            object.insert("model".into(), json!(summary.model));
-            object.insert("data".into(), json!(summary.data));
-            object.insert("examples".into(), json!(summary.examples));
-            object.insert("parameters".into(), json!(summary.parameters));
-            object.insert("seconds".into(), json!(summary.seconds));
-            let rate = format!("{}_per_second", summary.unit);
-            object.insert(rate, json!(summary.examples_per_second));
-            object.insert("device".into(), json!(device));
-            object.insert("dir".into(), json!(summary.dir));
-            printer.result(&serde_json::Value::Object(object).to_string())
-        }
-        SummaryFormat::Table => {
-            let mut table = Vec::new();
-            for (measure, value) in &summary.test {
-                table.push((format!("test {}", measure.name), measure.shown(*value)));
-            }
-            let rate = thousands(summary.examples_per_second.round() as usize);
-            table.push(("seconds".into(), format!("{:.1}", summary.seconds)));
-            table.push((format!("{}/s", summary.unit), rate));
-            table.push(("dir".into(), summary.dir.display().to_string()));
-            printer.result(&Table::of_one(table).to_string())
-        }
-    }
 }

@@ -43,11 +43,6 @@ fn end(points: &[(f64, f64)]) -> f64 {
     points.last().map_or(f64::NEG_INFINITY, |point| point.0)
 }
 
-/// The last value of the column `name` of the metrics at `path`.
-pub(super) fn last(path: &Path, name: &str) -> Option<f64> {
-    Some(column(path, name)?.last()?.1)
-}
-
 fn column(path: &Path, name: &str) -> Option<Vec<(f64, f64)>> {
     let text = std::fs::read_to_string(path).ok()?;
     let mut lines = text.lines();

@@ -10,12 +10,12 @@ use models::field::FieldConfig;
 use models::registry::{self, Entry, Task, UnknownModel};
 
 use super::curves::curve;
-use super::{Case, Contrast, Measure, Plan, Results, RunOutcome};
+use super::{Case, Comparison, Results, RunOutcome};
 use crate::field::{FieldRecipe, Problem, RunError, RunOptions, UnknownProblem, shapes, train};
 use crate::plot::{Figure, LineChart, Scale};
-use crate::train::RunDir;
 use crate::train::recipe::{Overrides, RecipeError};
 use crate::train::run_dir::IfExists;
+use crate::train::{Contrast, Digits, Measure, RunDir};
 
 /// `surfaces` or `poisson`: every model of the family on every problem.
 #[derive(Debug)]
@@ -29,11 +29,7 @@ pub struct FieldPlan {
 }
 
 const fn error(name: &'static str) -> Measure {
-    Measure {
-        name,
-        larger_is_better: false,
-        contrast: Contrast::Ratio,
-    }
+    Measure::lower(name, Contrast::Ratio, Digits::Scientific(3))
 }
 
 const SURFACES: &[Measure] = &[error("test_rmse"), error("train_rmse")];
@@ -99,7 +95,7 @@ impl FieldPlan {
     }
 }
 
-impl Plan for FieldPlan {
+impl Comparison for FieldPlan {
     fn name(&self) -> &'static str {
         match self.task {
             Task::Poisson => "poisson",

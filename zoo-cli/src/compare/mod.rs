@@ -5,43 +5,23 @@
 
 mod curves;
 mod fields;
-mod forecasts;
-mod images;
+mod plan;
 mod results;
 mod statistics;
 mod table;
+mod tasks;
 
 use std::path::{Path, PathBuf};
 
 use models::write::replace_file;
 
-use crate::device::Opened;
+use crate::train::Measure;
 
 pub use fields::{FieldPlan, PlanError};
-pub use forecasts::{ForecastPlan, HORIZONS};
-pub use images::{ImagePlan, ImageTask};
+pub use plan::{Plan, PlanOptions};
 pub use results::{Results, Run};
 pub use statistics::{Interval, mean, paired, spread};
-
-/// How values of a measure are told apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Contrast {
-    /// By their difference, as accuracies.
-    Difference,
-    /// By their ratio, as errors over many magnitudes.
-    Ratio,
-}
-
-/// A quantity that every run measures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Measure {
-    /// Its column in `results.csv`.
-    pub name: &'static str,
-    /// Whether larger values are better.
-    pub larger_is_better: bool,
-    /// How values are compared.
-    pub contrast: Contrast,
-}
+pub use tasks::Task;
 
 /// One cell of the plan, to be repeated under every seed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,7 +77,7 @@ pub enum CompareError {
 }
 
 /// A comparison: which runs there are, and how one is made.
-pub trait Plan {
+pub trait Comparison {
     /// The task's name on the command line.
     fn name(&self) -> &'static str;
 
@@ -150,7 +130,7 @@ pub fn run_dir(dir: &Path, case: &Case, seed: u64) -> PathBuf {
 /// # Errors
 /// When the directory holds another comparison or cannot be written, or a run fails.
 pub fn compare(
-    plan: &dyn Plan,
+    plan: &dyn Comparison,
     cases: &[Case],
     seeds: u64,
     dir: &Path,
@@ -196,17 +176,9 @@ pub fn compare(
     Ok((results, complete))
 }
 
-/// `settings` that hold for one device: times of two are not of one comparison. The CPU is not named.
-fn with_device(mut settings: serde_json::Value, opened: &Opened) -> serde_json::Value {
-    if !opened.device.is_cpu() {
-        settings["device"] = opened.name.clone().into();
-    }
-    settings
-}
-
 /// Makes the directory, or checks that it holds the same comparison.
 fn open(
-    plan: &dyn Plan,
+    plan: &dyn Comparison,
     dir: &Path,
     write: &dyn Fn(&str, &str) -> Result<(), CompareError>,
 ) -> Result<(), CompareError> {
@@ -242,11 +214,12 @@ fn open(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::train::{Contrast, Digits};
 
     /// Two models on two problems; the value is a function of case and seed.
     struct Toy;
 
-    impl Plan for Toy {
+    impl Comparison for Toy {
         fn name(&self) -> &'static str {
             "toy"
         }
@@ -269,11 +242,8 @@ mod tests {
             ]
         }
         fn measures(&self) -> &[Measure] {
-            &[Measure {
-                name: "error",
-                larger_is_better: false,
-                contrast: Contrast::Ratio,
-            }]
+            const ERROR: Measure = Measure::lower("error", Contrast::Ratio, Digits::Fixed(4));
+            &[ERROR]
         }
         fn run(
             &self,
@@ -345,44 +315,6 @@ mod tests {
         compare(&Toy, &Toy.cases(), 3, whole.path(), &mut Any).unwrap();
         let table = |dir: &tempfile::TempDir| std::fs::read(dir.path().join("table.md")).unwrap();
         assert_eq!(table(&parts), table(&whole));
-    }
-
-    /// A program whose networks have other defaults does not go on with the comparison.
-    #[test]
-    fn a_comparison_keeps_the_settings_of_its_networks() {
-        use crate::device::DeviceChoice;
-        use crate::hub::Settings;
-        use models::ModelConfig;
-        use models::registry::{Task, find};
-
-        let cpu = || DeviceChoice::Cpu.open().unwrap();
-        let hub = Settings::resolve_from(&Default::default(), &|_| None).unwrap();
-        let images = ImagePlan::new(ImageTask::Cifar, Some("cifar10"), &[], None, hub, cpu());
-        let forecasts = ForecastPlan::new(Some("ETTh1.csv"), &HORIZONS, &[], cpu());
-        let fields = FieldPlan::new(Task::Poisson, None, &[]);
-        for (models, names) in [
-            (
-                images.unwrap().settings()["models"][0].take(),
-                ["cifar-classifier", "cifar-classifier.attention"],
-            ),
-            (
-                forecasts.unwrap().settings()["models"].take(),
-                ["series-forecaster", "series-forecaster.lstm"],
-            ),
-            (
-                fields.unwrap().settings()["models"].take(),
-                ["poisson-solver", "poisson-solver.kan"],
-            ),
-        ] {
-            for name in names {
-                let expected = match find(name).unwrap().config() {
-                    // All shapes that are tried, here one.
-                    ModelConfig::Poisson(config) => serde_json::json!([config]),
-                    config => serde_json::json!(config),
-                };
-                assert_eq!(models[name], expected, "{name}");
-            }
-        }
     }
 
     #[test]

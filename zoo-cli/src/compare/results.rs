@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{Case, CompareError, Measure, RunOutcome};
+use super::{Case, CompareError, RunOutcome};
+use crate::train::Measure;
 
 /// A finished run.
 #[derive(Debug, Clone, PartialEq)]

@@ -1,9 +1,10 @@
 //! `table.md`.
 
-use super::{Contrast, Measure, Plan, Results, Run, mean, paired, spread};
+use super::{Comparison, Results, Run, mean, paired, spread};
+use crate::train::{Contrast, Measure};
 
 /// A table for each problem: every model's mean and spread, and how the layer's model compares with it.
-pub(super) fn render(plan: &dyn Plan, results: &Results) -> String {
+pub(super) fn render(plan: &dyn Comparison, results: &Results) -> String {
     let seeds = results.all().iter().map(|r| r.seed + 1).max().unwrap_or(0);
     let mut text = format!("# {}\n\n{}\n\n", plan.name(), plan.about());
     text += &format!(
@@ -54,7 +55,7 @@ pub(super) fn render(plan: &dyn Plan, results: &Results) -> String {
     text
 }
 
-fn first_name(plan: &dyn Plan) -> String {
+fn first_name(plan: &dyn Comparison) -> String {
     plan.measures()
         .first()
         .map_or_else(String::new, |m| m.name.replace('_', " "))

@@ -20,7 +20,7 @@ use crate::train::metrics::Row;
 use crate::train::recipe::Schema;
 use crate::train::{
     Batches, Contrast, Digits, Ended, Ending, Finished, Loss, Measure, Measures, Part, Problem,
-    Run, Sums, Task, Trainable, Wanted, Watch, evaluate, train,
+    Recipe, Run, Sums, Task, Trainable, Wanted, Watch, evaluate, train,
 };
 
 use self::resident::ResidentRows;
@@ -108,6 +108,14 @@ impl Family for Forecasters {
 
     fn naive(&self) -> &'static [&'static str] {
         &[SEASONAL, NAIVE]
+    }
+
+    fn protocol(&self, recipe: &Recipe) -> String {
+        let epochs = recipe.descent().map_or(0, |descent| descent.epochs);
+        format!(
+            "{epochs} epochs at most, errors on values scaled by the training part, every window of the test part \
+             counted, the weights that are best on the validation part kept"
+        )
     }
 }
 

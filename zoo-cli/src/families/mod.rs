@@ -12,8 +12,8 @@ use candle_core::Tensor;
 use candle_nn::VarBuilder;
 use models::{ModelConfig, ModelDir};
 
-use crate::train::Trainable;
 use crate::train::record::TrainingRecord;
+use crate::train::{Descent, Measure, Recipe, Trainable};
 
 pub use field::resolve;
 
@@ -50,6 +50,46 @@ pub trait Family: Trainable {
     fn naive(&self) -> &'static [&'static str] {
         &[]
     }
+
+    /// How networks are trained by `recipe` and measured, as a part of a sentence.
+    fn protocol(&self, recipe: &Recipe) -> String {
+        let epochs = recipe.descent().map_or_else(
+            |_| String::new(),
+            |d| format!("{} epochs in batches of {}, ", d.epochs, d.batch_size),
+        );
+        epochs + "measured once on the test part"
+    }
+
+    /// The columns of `metrics.csv` that show how training by `recipe` went.
+    fn courses(&self, recipe: &Recipe) -> Vec<Course> {
+        // The test part is measured only once.
+        let watched = |d: &Descent| d.validation.fraction > 0.0;
+        let (part, words) = match recipe.descent().is_ok_and(watched) {
+            true => ("validation", "held-out"),
+            false => ("train", "training"),
+        };
+        let measures = self.measures();
+        let measure = measures.all[measures.objective];
+        vec![Course {
+            over: "epoch",
+            column: format!("{part}_{}", measure.name),
+            title: format!("{words} {}", measure.name),
+            measure,
+        }]
+    }
+}
+
+/// A measure in the course of a training.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Course {
+    /// What the first column counts, as in `epoch`.
+    pub over: &'static str,
+    /// The column of `metrics.csv`.
+    pub column: String,
+    /// What it shows, for people.
+    pub title: String,
+    /// What is measured.
+    pub measure: Measure,
 }
 
 /// How a network is used on the command line.

@@ -3,6 +3,7 @@
 mod memory;
 mod printer;
 mod progress;
+mod summary;
 mod table;
 mod training;
 mod transfer;
@@ -10,6 +11,7 @@ mod transfer;
 pub use memory::peak_memory_mib;
 pub use printer::Printer;
 pub use progress::Progress;
+pub use summary::summary;
 pub use table::{Table, thousands};
 pub use training::TrainingReport;
 pub use transfer::Transfer;

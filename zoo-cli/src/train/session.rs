@@ -56,29 +56,29 @@ pub struct Session {
     finished: bool,
 }
 
-/// A finished run.
+/// What a training or an evaluation came to.
 #[derive(Debug, Clone)]
 pub struct Summary {
     /// The registry's name.
     pub model: String,
     /// The dataset's name.
     pub data: String,
-    /// Training examples.
+    /// Examples that were trained or tested on.
     pub examples: usize,
     /// Trainable values.
     pub parameters: usize,
     /// What was measured on the test part, the objective first.
     pub test: Vec<(&'static Measure, f64)>,
-    /// Time in training, in this process.
+    /// Seconds in this process: in training, or of the evaluation.
     pub seconds: f64,
-    /// Steps taken, in this process.
+    /// Training steps taken, in this process.
     pub steps: u64,
-    /// Training examples a second, in this process.
+    /// Examples a second, in this process.
     pub examples_per_second: f64,
     /// What the examples are, as in `images`.
     pub unit: &'static str,
-    /// The model directory.
-    pub dir: PathBuf,
+    /// The model directory, if there is one.
+    pub dir: Option<PathBuf>,
 }
 
 /// How [`Session::train`] ended.
@@ -256,7 +256,7 @@ impl Session {
             steps: 0,
             examples_per_second: 0.0,
             unit: family.unit(),
-            dir: dir.path().to_path_buf(),
+            dir: Some(dir.path().to_path_buf()),
         };
         let measures = family.measures();
         if !finished {
