@@ -104,6 +104,10 @@ pub(super) fn train(
     })?;
     let seconds = started.elapsed().as_secs_f64();
     drop(progress);
+    let Some(fit) = fit else {
+        printer.warn("stopped before the end; nothing is saved");
+        return Ok(Outcome::Interrupted);
+    };
     for (name, stop) in &fit.stops {
         printer.info(&format!("{name}: {}", stop.describe()));
     }
@@ -117,10 +121,6 @@ pub(super) fn train(
         options.dir.path().display().to_string().into(),
     );
     print(&object, args.format, printer)?;
-    if fit.interrupted {
-        printer.warn("stopped before the end; what was reached is saved");
-        return Ok(Outcome::Interrupted);
-    }
     Ok(Outcome::Done)
 }
 

@@ -181,10 +181,7 @@ impl Comparison for FieldPlan {
                 false => ControlFlow::Break(()),
             }
         })?;
-        if fit.interrupted {
-            return Ok(None);
-        }
-        Ok(Some(RunOutcome {
+        Ok(fit.map(|fit| RunOutcome {
             parameters: fit.config.parameter_count(),
             step_ms: started.elapsed().as_secs_f64() * 1e3 / steps.max(1) as f64,
             values: fit.measures.iter().map(|(_, value)| *value).collect(),

@@ -2,8 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::minimize::{Adam, Lbfgs, LevenbergMarquardt};
-
 /// Every setting of a run. All models of a family are trained by the same one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -90,31 +88,5 @@ impl FieldRecipe {
 
     fn start_iterations(&self) -> usize {
         self.adam_iterations + self.lbfgs_iterations + self.levenberg_marquardt_iterations
-    }
-
-    pub(super) fn adam(&self) -> Adam {
-        Adam {
-            iterations: self.adam_iterations,
-            learning_rate: self.learning_rate,
-        }
-    }
-
-    pub(super) fn lbfgs(&self, stages: usize) -> Lbfgs {
-        Lbfgs {
-            iterations: self.lbfgs_iterations / stages,
-            history: self.lbfgs_history,
-        }
-    }
-
-    pub(super) fn levenberg_marquardt(&self, stages: usize) -> LevenbergMarquardt {
-        LevenbergMarquardt {
-            iterations: self.levenberg_marquardt_iterations / stages,
-        }
-    }
-
-    pub(super) fn last(&self) -> LevenbergMarquardt {
-        LevenbergMarquardt {
-            iterations: self.final_iterations,
-        }
     }
 }

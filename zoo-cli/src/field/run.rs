@@ -8,8 +8,8 @@ use models::registry::{Entry, Task};
 use models::{ModelConfig, ModelDir};
 use serde::{Deserialize, Serialize};
 
-use super::{FieldRecipe, Fit, Problem, UnknownProblem, curves, fit, picture};
-use crate::package::card::{self, Training};
+use super::{FieldRecipe, Fit, Problem, Training, UnknownProblem, curves, picture};
+use crate::package::card;
 use crate::train::run_dir::{CARD, CURVES, METRICS_CSV, TRAINING};
 use crate::train::{RunDir, TrainError};
 
@@ -120,21 +120,24 @@ pub fn parameters(model: &ModelDir) -> Result<(&FieldConfig, Task, Vec<f64>), Ru
 
 /// Trains and writes the model directory with `metrics.csv`, `curves.svg`, `picture.svg` and `training.json`.
 ///
-/// A run that `watch` interrupts is written as well, marked so in its card.
+/// Nothing where `watch` stops the run.
 ///
 /// # Errors
 /// When training fails or the directory cannot be written.
 pub fn train(
     options: &RunOptions,
     watch: &mut dyn FnMut(usize, f64) -> ControlFlow<()>,
-) -> Result<Fit, RunError> {
-    let trained = fit(
-        &options.problem,
-        &shapes(options.entry, &options.model)?,
-        &options.recipe,
-        options.seed,
-        watch,
-    )?;
+) -> Result<Option<Fit>, RunError> {
+    let (problem, shapes) = (options.problem, shapes(options.entry, &options.model)?);
+    let mut training = Training::new(problem, &shapes, &options.recipe, options.seed, None)?;
+    let trained = loop {
+        if let Some(fit) = training.step()? {
+            break fit;
+        }
+        if watch(training.iterations(), training.loss()).is_break() {
+            return Ok(None);
+        }
+    };
     let write = |name: &str, text: &str| {
         let written = options.dir.write(name, text.as_bytes());
         written.map_err(Box::new)
@@ -171,12 +174,12 @@ pub fn train(
         tensors: trained.tensors()?,
     };
     model_dir::save(options.dir.path(), &model, Storage::Full)?;
-    let training: Training = serde_json::from_value(serde_json::to_value(&record)?)?;
+    let training: card::Training = serde_json::from_value(serde_json::to_value(&record)?)?;
     write(
         CARD,
         &card::render(&model, &training, card::NO_LICENSE, None),
     )?;
-    Ok(trained)
+    Ok(Some(trained))
 }
 
 fn csv(problem: &Problem, fit: &Fit) -> String {
@@ -230,7 +233,8 @@ mod tests {
     #[test]
     fn a_run_is_a_model_directory_with_the_same_values() {
         let dir = tempfile::tempdir().unwrap();
-        let fit = train(&options(dir.path()), &mut |_, _| ControlFlow::Continue(())).unwrap();
+        let go_on = &mut |_, _| ControlFlow::Continue(());
+        let fit = train(&options(dir.path()), go_on).unwrap().unwrap();
         let model = model_dir::load(dir.path()).unwrap();
         let (config, task, loaded) = parameters(&model).unwrap();
         assert_eq!((loaded, task), (fit.parameters, Task::Fitting));

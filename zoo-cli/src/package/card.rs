@@ -14,7 +14,6 @@ use serde::Deserialize;
 use super::{ModelFiles, PackageError};
 use crate::families::{self, Usage};
 use crate::field::Problem;
-use crate::field::minimize::Stop;
 use crate::train::run_dir::{CARD, TRAINING};
 
 /// A card with this line is written anew on upload; a card without it is its owner's.
@@ -62,7 +61,7 @@ impl From<Record> for Training {
     fn from(record: Record) -> Self {
         let interrupted = || {
             let mut stops = record.stops.iter();
-            let stopped = stops.any(|(_, reason)| reason == Stop::Interrupted.describe());
+            let stopped = stops.any(|(_, reason)| reason == "interrupted");
             stopped.then(|| "the training was interrupted".to_owned())
         };
         let problem = record.problem.map(|name| TrainingData {

@@ -2,15 +2,21 @@
 
 use std::ops::ControlFlow;
 
-use super::{Minimum, Objective, Observer, Stop};
+use serde::{Deserialize, Serialize};
+
+use super::{Objective, Point, Stop};
 
 /// Adam (arXiv 1412.6980) with a learning rate that falls to zero along a cosine.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Adam {
-    /// The number of steps.
-    pub iterations: usize,
-    /// The learning rate of the first step.
-    pub learning_rate: f64,
+    iterations: usize,
+    learning_rate: f64,
+    pub(super) made: usize,
+    pub(super) at: Point,
+    gradient: Vec<f64>,
+    /// The moving averages of the gradient and of its square.
+    moments: [Vec<f64>; 2],
+    pub(super) best: Point,
 }
 
 const BETA1: f64 = 0.9;
@@ -18,80 +24,110 @@ const BETA2: f64 = 0.999;
 const EPSILON: f64 = 1e-8;
 
 impl Adam {
-    /// Minimises from `start`.
-    pub fn minimize(
-        &self,
+    /// Of so many `iterations`, from `start`; `learning_rate` is that of the first.
+    pub fn new(
+        iterations: usize,
+        learning_rate: f64,
+        start: Vec<f64>,
         objective: &dyn Objective,
-        start: &[f64],
-        observer: &mut Observer,
-    ) -> Minimum {
-        let n = start.len();
-        let (mut p, mut first, mut second) = (start.to_vec(), vec![0.0; n], vec![0.0; n]);
-        let mut gradient = vec![0.0; n];
-        let mut best = Minimum {
-            parameters: p.clone(),
-            value: f64::INFINITY,
-            iterations: 0,
-            stop: Stop::Iterations,
+    ) -> Self {
+        let zero = vec![0.0; start.len()];
+        let mut gradient = zero.clone();
+        let at = Point {
+            value: objective.gradient(&start, &mut gradient),
+            parameters: start,
         };
-        for k in 1..=self.iterations + 1 {
-            let value = objective.gradient(&p, &mut gradient);
-            if !value.is_finite() || gradient.iter().any(|g| !g.is_finite()) {
-                best.stop = Stop::NotFinite;
-                return best;
-            }
-            if value < best.value {
-                best.value = value;
-                best.parameters.clone_from(&p);
-            }
-            // The last round only looks at where the last step has led.
-            if k > self.iterations {
-                break;
-            }
-            best.iterations = k;
-            if observer(k, value, &p) == ControlFlow::Break(()) {
-                best.stop = Stop::Interrupted;
-                return best;
-            }
-            let part = (k - 1) as f64 / self.iterations as f64;
-            let rate = self.learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * part).cos());
-            let (fix1, fix2) = (1.0 - BETA1.powi(k as i32), 1.0 - BETA2.powi(k as i32));
-            for i in 0..n {
-                first[i] += (1.0 - BETA1) * (gradient[i] - first[i]);
-                second[i] += (1.0 - BETA2) * (gradient[i] * gradient[i] - second[i]);
-                p[i] -= rate * (first[i] / fix1) / ((second[i] / fix2).sqrt() + EPSILON);
-            }
+        Self {
+            iterations,
+            learning_rate,
+            made: 0,
+            best: at.clone(),
+            at,
+            gradient,
+            moments: [zero.clone(), zero],
         }
-        best
+    }
+
+    pub(super) fn step(&mut self, objective: &dyn Objective) -> ControlFlow<Stop> {
+        if !self.is_finite() {
+            return ControlFlow::Break(Stop::NotFinite);
+        }
+        if self.made >= self.iterations {
+            return ControlFlow::Break(Stop::Iterations);
+        }
+        let part = self.made as f64 / self.iterations as f64;
+        let rate = self.learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * part).cos());
+        self.made += 1;
+        let k = self.made as i32;
+        let (fix1, fix2) = (1.0 - BETA1.powi(k), 1.0 - BETA2.powi(k));
+        let [first, second] = &mut self.moments;
+        for (i, p) in self.at.parameters.iter_mut().enumerate() {
+            let g = self.gradient[i];
+            first[i] += (1.0 - BETA1) * (g - first[i]);
+            second[i] += (1.0 - BETA2) * (g * g - second[i]);
+            *p -= rate * (first[i] / fix1) / ((second[i] / fix2).sqrt() + EPSILON);
+        }
+        self.at.value = objective.gradient(&self.at.parameters, &mut self.gradient);
+        if self.is_finite() && self.at.value < self.best.value {
+            self.best.clone_from(&self.at);
+        }
+        ControlFlow::Continue(())
+    }
+
+    pub(super) fn fits(&self, count: usize) -> bool {
+        let [first, second] = &self.moments;
+        let (at, best) = (&self.at.parameters, &self.best.parameters);
+        [at, best, &self.gradient, first, second]
+            .iter()
+            .all(|v| v.len() == count)
+    }
+
+    fn is_finite(&self) -> bool {
+        self.at.value.is_finite() && self.gradient.iter().all(|g| g.is_finite())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{Rosenbrock, go_on};
+    use super::super::Minimizer;
+    use super::super::tests::{Rosenbrock, minimize};
     use super::*;
+    use candle_core::Result;
+    use proptest::prelude::*;
 
-    #[test]
-    fn descends_into_the_valley() {
-        let adam = Adam {
-            iterations: 3000,
-            learning_rate: 0.05,
-        };
-        let minimum = adam.minimize(&Rosenbrock, &[-1.2, 1.0], &mut go_on);
-        assert!(minimum.value < 1e-4, "{minimum:?}");
-        assert_eq!(minimum.value, Rosenbrock.value(&minimum.parameters));
+    fn adam(iterations: usize, learning_rate: f64) -> Minimizer {
+        let start = vec![-1.2, 1.0];
+        Minimizer::Adam(Adam::new(iterations, learning_rate, start, &Rosenbrock))
     }
 
     #[test]
-    fn an_observer_can_stop_it() {
-        let adam = Adam {
-            iterations: 10,
-            learning_rate: 0.1,
-        };
-        let minimum = adam.minimize(&Rosenbrock, &[0.0, 0.0], &mut |k, _, _| match k {
-            3 => ControlFlow::Break(()),
-            _ => ControlFlow::Continue(()),
-        });
-        assert_eq!((minimum.stop, minimum.iterations), (Stop::Interrupted, 3));
+    fn descends_into_the_valley() -> Result<()> {
+        let (end, stop) = minimize(adam(3000, 0.05), &Rosenbrock, usize::MAX)?;
+        let best = end.best();
+        assert!(best.value < 1e-4, "{best:?}");
+        assert_eq!(best.value, Rosenbrock.value(&best.parameters));
+        assert_eq!((end.iterations(), stop), (3000, Stop::Iterations));
+        Ok(())
+    }
+
+    #[test]
+    fn a_climb_keeps_the_best_point() -> Result<()> {
+        // So high a rate that the first step leaves the valley for good.
+        let (end, _) = minimize(adam(3, 1e3), &Rosenbrock, usize::MAX)?;
+        assert!(end.current().value > 1e6);
+        assert_eq!(end.best().parameters, [-1.2, 1.0]);
+        let (end, stop) = minimize(adam(9, 1e200), &Rosenbrock, usize::MAX)?;
+        assert_eq!((end.iterations(), stop), (1, Stop::NotFinite));
+        assert_eq!(end.best().parameters, [-1.2, 1.0]);
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn stored_at_any_iteration_it_ends_the_same(iterations in 0usize..60, stop in 0usize..70) {
+            let unbroken = minimize(adam(iterations, 0.05), &Rosenbrock, usize::MAX).unwrap();
+            let broken = minimize(adam(iterations, 0.05), &Rosenbrock, stop).unwrap();
+            prop_assert_eq!(format!("{unbroken:?}"), format!("{broken:?}"));
+        }
     }
 }

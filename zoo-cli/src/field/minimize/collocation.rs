@@ -28,17 +28,17 @@ impl Condition {
 }
 
 /// A network that is to meet conditions.
-pub struct Collocation {
-    network: JetNetwork,
-    conditions: Vec<Condition>,
+pub struct Collocation<'a> {
+    network: &'a JetNetwork,
+    conditions: &'a [Condition],
 }
 
 /// Conditions that one task works through: fixed, so that sums do not depend on the number of threads.
 const BLOCK: usize = 128;
 
-impl Collocation {
+impl<'a> Collocation<'a> {
     /// The problem of `network` under `conditions`.
-    pub fn new(network: JetNetwork, conditions: Vec<Condition>) -> Self {
+    pub fn new(network: &'a JetNetwork, conditions: &'a [Condition]) -> Self {
         Self {
             network,
             conditions,
@@ -46,7 +46,7 @@ impl Collocation {
     }
 }
 
-impl Objective for Collocation {
+impl Objective for Collocation<'_> {
     fn value(&self, parameters: &[f64]) -> f64 {
         self.residuals(parameters).iter().map(|r| r * r).sum()
     }
@@ -79,7 +79,7 @@ impl Objective for Collocation {
     }
 }
 
-impl LeastSquares for Collocation {
+impl LeastSquares for Collocation<'_> {
     fn residuals(&self, parameters: &[f64]) -> Vec<f64> {
         let mut out = vec![0.0; self.conditions.len()];
         out.par_chunks_mut(BLOCK)
@@ -135,7 +135,7 @@ mod tests {
         };
         let mut conditions: Vec<Condition> = (0..150).map(|_| condition(VALUE)).collect();
         conditions.extend((0..3).map(|_| condition([0.1, -0.2, 0.3, 0.5]).weighted(2.0)));
-        let problem = Collocation::new(network, conditions);
+        let problem = Collocation::new(&network, &conditions);
         let p: Vec<f64> = (0..n).map(|_| rng.normal()).collect();
         let mut gradient = vec![0.0; n];
         let value = problem.gradient(&p, &mut gradient);

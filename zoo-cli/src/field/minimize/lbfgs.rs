@@ -3,15 +3,34 @@
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
 
-use super::{Minimum, Objective, Observer, Stop, along, dot};
+use serde::{Deserialize, Serialize};
+
+use super::{Objective, Point, Stop, along, dot};
 
 /// Limited-memory BFGS (Nocedal and Wright, Numerical Optimization, 2nd edition, algorithms 7.4, 7.5, 3.5 and 3.6).
-#[derive(Debug, Clone, Copy, PartialEq)]
+///
+/// A line search that fails after a restart along the gradient ends it with the best point so far and
+/// [`Stop::LineSearch`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Lbfgs {
-    /// At most this many iterations.
-    pub iterations: usize,
-    /// How many past steps describe the curvature.
-    pub history: usize,
+    iterations: usize,
+    history: usize,
+    pub(super) made: usize,
+    pub(super) at: Point,
+    gradient: Vec<f64>,
+    /// The latest last.
+    pairs: VecDeque<Pair>,
+}
+
+/// What one step says of the curvature.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Pair {
+    /// s, by how much the parameters changed.
+    step: Vec<f64>,
+    /// y, by how much the gradient did.
+    bend: Vec<f64>,
+    /// ρ = 1/(y·s).
+    rho: f64,
 }
 
 /// Sufficient decrease and curvature, as is usual for quasi-Newton methods.
@@ -29,95 +48,103 @@ struct Trial {
 }
 
 impl Lbfgs {
-    /// Minimises from `start`. A line search that fails after a restart along the gradient ends it with the best
-    /// point so far and [`Stop::LineSearch`].
-    pub fn minimize(
-        &self,
+    /// Of at most so many `iterations` from `start`; the last `history` steps describe the curvature.
+    pub fn new(
+        iterations: usize,
+        history: usize,
+        start: Vec<f64>,
         objective: &dyn Objective,
-        start: &[f64],
-        observer: &mut Observer,
-    ) -> Minimum {
-        let mut at = Minimum {
-            parameters: start.to_vec(),
-            value: f64::INFINITY,
-            iterations: 0,
-            stop: Stop::Iterations,
-        };
+    ) -> Self {
         let mut gradient = vec![0.0; start.len()];
-        at.value = objective.gradient(start, &mut gradient);
-        if !at.value.is_finite() || gradient.iter().any(|g| !g.is_finite()) {
-            at.stop = Stop::NotFinite;
-            return at;
+        let at = Point {
+            value: objective.gradient(&start, &mut gradient),
+            parameters: start,
+        };
+        Self {
+            iterations,
+            history,
+            made: 0,
+            at,
+            gradient,
+            pairs: VecDeque::new(),
         }
-        // (s, y, 1/(y·s)), the latest last.
-        let mut pairs: VecDeque<(Vec<f64>, Vec<f64>, f64)> = VecDeque::new();
-        while at.iterations < self.iterations {
-            let size = dot(&gradient, &gradient).sqrt();
-            if size <= 1e-15 * (1.0 + at.value) {
-                at.stop = Stop::Converged;
-                return at;
-            }
-            let direction = direction(&gradient, &pairs);
-            let slope = dot(&direction, &gradient);
-            let first = if pairs.is_empty() {
+    }
+
+    pub(super) fn step(&mut self, objective: &dyn Objective) -> ControlFlow<Stop> {
+        if !self.at.value.is_finite() || self.gradient.iter().any(|g| !g.is_finite()) {
+            return ControlFlow::Break(Stop::NotFinite);
+        }
+        if self.made >= self.iterations {
+            return ControlFlow::Break(Stop::Iterations);
+        }
+        let size = dot(&self.gradient, &self.gradient).sqrt();
+        if size <= 1e-15 * (1.0 + self.at.value) {
+            return ControlFlow::Break(Stop::Converged);
+        }
+        let (direction, trial) = loop {
+            let direction = direction(&self.gradient, &self.pairs);
+            let slope = dot(&direction, &self.gradient);
+            let first = if self.pairs.is_empty() {
                 (1.0 / size).min(1.0)
             } else {
                 1.0
             };
             let found = (slope < 0.0)
-                .then(|| search(objective, &at, &direction, slope, first))
+                .then(|| search(objective, &self.at, &direction, slope, first))
                 .flatten();
-            let Some(trial) = found else {
-                if pairs.is_empty() {
-                    at.stop = Stop::LineSearch;
-                    return at;
-                }
-                pairs.clear();
-                continue;
-            };
-            let s: Vec<f64> = direction.iter().map(|d| trial.step * d).collect();
-            let y = along(&trial.gradient, -1.0, &gradient);
-            let ys = dot(&y, &s);
-            if ys > 1e-14 * dot(&y, &y).sqrt() * dot(&s, &s).sqrt() {
-                if pairs.len() == self.history.max(1) {
-                    pairs.pop_front();
-                }
-                pairs.push_back((s, y, 1.0 / ys));
+            match found {
+                Some(trial) => break (direction, trial),
+                None if self.pairs.is_empty() => return ControlFlow::Break(Stop::LineSearch),
+                None => self.pairs.clear(),
             }
-            let gained = at.value - trial.value;
-            at.parameters = along(&at.parameters, trial.step, &direction);
-            at.value = trial.value;
-            gradient = trial.gradient;
-            at.iterations += 1;
-            if observer(at.iterations, at.value, &at.parameters) == ControlFlow::Break(()) {
-                at.stop = Stop::Interrupted;
-                return at;
+        };
+        let step: Vec<f64> = direction.iter().map(|d| trial.step * d).collect();
+        let bend = along(&trial.gradient, -1.0, &self.gradient);
+        let product = dot(&bend, &step);
+        if product > 1e-14 * dot(&bend, &bend).sqrt() * dot(&step, &step).sqrt() {
+            if self.pairs.len() == self.history.max(1) {
+                self.pairs.pop_front();
             }
-            if gained <= 1e-15 * at.value {
-                at.stop = Stop::Converged;
-                return at;
-            }
+            let rho = 1.0 / product;
+            self.pairs.push_back(Pair { step, bend, rho });
         }
-        at
+        let gained = self.at.value - trial.value;
+        self.at = Point {
+            parameters: along(&self.at.parameters, trial.step, &direction),
+            value: trial.value,
+        };
+        self.gradient = trial.gradient;
+        self.made += 1;
+        if gained <= 1e-15 * self.at.value {
+            return ControlFlow::Break(Stop::Converged);
+        }
+        ControlFlow::Continue(())
+    }
+
+    pub(super) fn fits(&self, count: usize) -> bool {
+        let pairs = self.pairs.iter().flat_map(|pair| [&pair.step, &pair.bend]);
+        pairs
+            .chain([&self.at.parameters, &self.gradient])
+            .all(|v| v.len() == count)
     }
 }
 
 /// −H·g by the two-loop recursion.
-fn direction(gradient: &[f64], pairs: &VecDeque<(Vec<f64>, Vec<f64>, f64)>) -> Vec<f64> {
+fn direction(gradient: &[f64], pairs: &VecDeque<Pair>) -> Vec<f64> {
     let mut q: Vec<f64> = gradient.iter().map(|g| -g).collect();
     let mut weights = Vec::with_capacity(pairs.len());
-    for (s, y, rho) in pairs.iter().rev() {
-        let weight = rho * dot(s, &q);
-        q = along(&q, -weight, y);
+    for pair in pairs.iter().rev() {
+        let weight = pair.rho * dot(&pair.step, &q);
+        q = along(&q, -weight, &pair.bend);
         weights.push(weight);
     }
-    if let Some((_, y, rho)) = pairs.back() {
-        let scale = 1.0 / (rho * dot(y, y));
+    if let Some(Pair { bend, rho, .. }) = pairs.back() {
+        let scale = 1.0 / (rho * dot(bend, bend));
         q.iter_mut().for_each(|q| *q *= scale);
     }
-    for ((s, y, rho), weight) in pairs.iter().zip(weights.into_iter().rev()) {
-        let correction = weight - rho * dot(y, &q);
-        q = along(&q, correction, s);
+    for (pair, weight) in pairs.iter().zip(weights.into_iter().rev()) {
+        let correction = weight - pair.rho * dot(&pair.bend, &q);
+        q = along(&q, correction, &pair.step);
     }
     q
 }
@@ -125,7 +152,7 @@ fn direction(gradient: &[f64], pairs: &VecDeque<(Vec<f64>, Vec<f64>, f64)>) -> V
 /// A step that meets the strong Wolfe conditions, or at least lowers the value enough.
 fn search(
     objective: &dyn Objective,
-    from: &Minimum,
+    from: &Point,
     direction: &[f64],
     slope: f64,
     first: f64,
@@ -222,19 +249,40 @@ fn interpolate(low: &Trial, high: &Trial) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{Rosenbrock, go_on};
+    use super::super::Minimizer;
+    use super::super::tests::{Rosenbrock, minimize};
     use super::*;
+    use candle_core::Result;
+    use proptest::prelude::*;
 
-    const LBFGS: Lbfgs = Lbfgs {
-        iterations: 200,
-        history: 10,
-    };
+    fn in_the_valley(iterations: usize) -> Minimizer {
+        let start = vec![-1.2, 1.0];
+        Minimizer::Lbfgs(Lbfgs::new(iterations, 10, start, &Rosenbrock))
+    }
+
+    /// Minimises a function of one parameter to the end.
+    fn end(objective: &dyn Objective, start: f64) -> (Point, Stop) {
+        let mut lbfgs = Lbfgs::new(200, 10, vec![start], objective);
+        loop {
+            if let ControlFlow::Break(stop) = lbfgs.step(objective) {
+                return (lbfgs.at, stop);
+            }
+        }
+    }
 
     #[test]
-    fn finds_the_end_of_the_valley() {
-        let minimum = LBFGS.minimize(&Rosenbrock, &[-1.2, 1.0], &mut go_on);
-        assert!(minimum.value < 1e-20, "{minimum:?}");
-        assert!(minimum.iterations < 60, "{minimum:?}");
+    fn finds_the_end_of_the_valley() -> Result<()> {
+        let (end, _) = minimize(in_the_valley(200), &Rosenbrock, usize::MAX)?;
+        assert!(end.best().value < 1e-20 && end.iterations() < 60, "{end:?}");
+        Ok(())
+    }
+
+    proptest! {
+        #[test]
+        fn stored_at_any_iteration_it_ends_the_same(iterations in 0usize..50, stop in 0usize..50) {
+            let run = |stop| minimize(in_the_valley(iterations), &Rosenbrock, stop).unwrap();
+            prop_assert_eq!(format!("{:?}", run(usize::MAX)), format!("{:?}", run(stop)));
+        }
     }
 
     /// |x|: no step satisfies the curvature condition, and from 0 none goes down.
@@ -253,8 +301,8 @@ mod tests {
 
     #[test]
     fn a_failing_line_search_keeps_the_best_point_and_says_so() {
-        let minimum = LBFGS.minimize(&Kink, &[0.0], &mut go_on);
-        assert_eq!((minimum.stop, minimum.value), (Stop::LineSearch, 0.0));
+        let (minimum, stop) = end(&Kink, 0.0);
+        assert_eq!((stop, minimum.value), (Stop::LineSearch, 0.0));
         assert_eq!(minimum.parameters, [0.0]);
     }
 
@@ -274,12 +322,11 @@ mod tests {
 
     #[test]
     fn values_that_are_not_finite_are_walked_around() {
-        let minimum = LBFGS.minimize(&Cliff, &[1.0], &mut go_on);
+        let (minimum, _) = end(&Cliff, 1.0);
         assert!(
             minimum.value.is_finite() && minimum.value < 0.0,
             "{minimum:?}"
         );
-        let lost = LBFGS.minimize(&Cliff, &[-1.0], &mut go_on);
-        assert_eq!(lost.stop, Stop::NotFinite);
+        assert_eq!(end(&Cliff, -1.0).1, Stop::NotFinite);
     }
 }

@@ -1,4 +1,7 @@
 //! Minimisers for small problems in f64 whose every step sees all of the data.
+//!
+//! A minimiser is what it carries from one iteration to the next, as plain numbers: stored between any two iterations and
+//! read back, it goes on to the same bits. Only what the problem gives again at the same parameters is left out.
 
 mod adam;
 mod collocation;
@@ -6,6 +9,8 @@ mod lbfgs;
 mod levenberg_marquardt;
 
 use std::ops::ControlFlow;
+
+use serde::{Deserialize, Serialize};
 
 pub use adam::Adam;
 pub use collocation::{Collocation, Condition};
@@ -49,18 +54,17 @@ pub struct Linearization {
 }
 
 /// Why a minimiser stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Stop {
     /// Nothing is left to gain at the precision of the numbers.
     Converged,
     /// All iterations were made.
     Iterations,
-    /// No acceptable step was found; the best point so far is returned.
+    /// No acceptable step was found; the best point so far is kept.
     LineSearch,
-    /// Values were no longer finite; the best point so far is returned.
+    /// Values were no longer finite; the best point so far is kept.
     NotFinite,
-    /// The observer asked for it.
-    Interrupted,
     /// It made the network worse where it is judged; the network from before it was kept.
     Undone,
 }
@@ -73,27 +77,80 @@ impl Stop {
             Self::Iterations => "all iterations made",
             Self::LineSearch => "the line search found no better point, the best was kept",
             Self::NotFinite => "values were not finite, the best point was kept",
-            Self::Interrupted => "interrupted",
             Self::Undone => "undone, the error at the selection points rose",
         }
     }
 }
 
-/// Where a minimiser ended.
-#[derive(Debug, Clone)]
-pub struct Minimum {
-    /// The best parameters that were met.
+/// Parameters and the value there.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    /// The parameters.
     pub parameters: Vec<f64>,
-    /// The value there.
+    /// The value.
     pub value: f64,
-    /// The iterations made.
-    pub iterations: usize,
-    /// Why it ended there.
-    pub stop: Stop,
 }
 
-/// Sees each iteration (its number from 1, the value, the parameters) and may end the minimisation.
-pub type Observer<'a> = dyn FnMut(usize, f64, &[f64]) -> ControlFlow<()> + 'a;
+/// A minimisation under way.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "method", rename_all = "kebab-case")]
+pub enum Minimizer {
+    /// By Adam.
+    Adam(Adam),
+    /// By L-BFGS.
+    Lbfgs(Lbfgs),
+    /// By Levenberg-Marquardt.
+    LevenbergMarquardt(LevenbergMarquardt),
+}
+
+impl Minimizer {
+    /// Makes one iteration, the same `problem` being given each time; or says why there is none, or none after it.
+    ///
+    /// # Errors
+    /// When the tensor library refuses a product, as for want of memory.
+    pub fn step(&mut self, problem: &dyn LeastSquares) -> candle_core::Result<ControlFlow<Stop>> {
+        match self {
+            Self::Adam(adam) => Ok(adam.step(problem)),
+            Self::Lbfgs(lbfgs) => Ok(lbfgs.step(problem)),
+            Self::LevenbergMarquardt(method) => method.step(problem),
+        }
+    }
+
+    /// The iterations made.
+    pub fn iterations(&self) -> usize {
+        match self {
+            Self::Adam(adam) => adam.made,
+            Self::Lbfgs(lbfgs) => lbfgs.made,
+            Self::LevenbergMarquardt(method) => method.made,
+        }
+    }
+
+    /// Whether it is one of a function of `count` parameters, as after reading it from a file it may not be.
+    pub fn fits(&self, count: usize) -> bool {
+        match self {
+            Self::Adam(adam) => adam.fits(count),
+            Self::Lbfgs(lbfgs) => lbfgs.fits(count),
+            Self::LevenbergMarquardt(method) => method.fits(count),
+        }
+    }
+
+    /// Where it is.
+    pub fn current(&self) -> &Point {
+        match self {
+            Self::Adam(adam) => &adam.at,
+            Self::Lbfgs(lbfgs) => &lbfgs.at,
+            Self::LevenbergMarquardt(method) => &method.at,
+        }
+    }
+
+    /// The best that was met: for all but Adam, which may climb, that is where it is.
+    pub fn best(&self) -> &Point {
+        match self {
+            Self::Adam(adam) => &adam.best,
+            _ => self.current(),
+        }
+    }
+}
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(x, y)| x * y).sum()
@@ -143,7 +200,22 @@ pub(crate) mod tests {
         }
     }
 
-    pub(crate) fn go_on(_: usize, _: f64, _: &[f64]) -> ControlFlow<()> {
-        ControlFlow::Continue(())
+    /// Minimises to the end, after `stop` iterations by a copy that was stored and read back. Says why it ended.
+    pub(crate) fn minimize(
+        mut minimizer: Minimizer,
+        problem: &dyn LeastSquares,
+        stop: usize,
+    ) -> candle_core::Result<(Minimizer, Stop)> {
+        for iteration in 0.. {
+            if iteration == stop {
+                let text = toml::to_string(&minimizer).unwrap();
+                minimizer = toml::from_str(&text).unwrap();
+                assert_eq!(toml::to_string(&minimizer).unwrap(), text);
+            }
+            if let ControlFlow::Break(stop) = minimizer.step(problem)? {
+                return Ok((minimizer, stop));
+            }
+        }
+        unreachable!("every minimisation ends")
     }
 }
