@@ -21,8 +21,9 @@ use models::model_dir::{self, Storage};
 use models::write::replace_file;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
-use zoo::package::card::{self, Training};
-use zoo::package::examples;
+use zoo::package::{card, examples};
+use zoo::train::RunDir;
+use zoo::train::record::TrainingRecord;
 use zoo::train::run_dir::{CARD, TRAINING};
 
 /// Ships a trained run.
@@ -64,8 +65,7 @@ fn main() -> Result<()> {
         remeasure(&args.run, &temporary, data, &mut record)?;
         model = model_dir::load(&temporary)?;
     }
-    let training: Training = serde_json::from_value(record.clone().into())?;
-    let text = card::render(&model, &training, &args.license, None);
+    let text = card::render(&model, Some(&record), &args.license, None);
     let json = format!("{}\n", serde_json::to_string_pretty(&record)?);
     for (name, bytes) in [
         (TRAINING, json.into_bytes()),
@@ -83,53 +83,36 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// `training.json` with what the arguments say, and without paths of this machine.
-fn record(args: &Args) -> Result<Map<String, Value>> {
-    let path = args.run.join(TRAINING);
-    let text = fs::read(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
-    let mut record: Map<String, Value> = serde_json::from_slice(&text)?;
-    if let Some(command) = &args.command {
-        record.insert("command".into(), command.as_str().into());
+/// The record of the run with what the arguments say, and without paths of this machine.
+fn record(args: &Args) -> Result<TrainingRecord> {
+    let mut record = TrainingRecord::read(&RunDir::existing(&args.run))?;
+    if args.command.is_some() {
+        record.command.clone_from(&args.command);
     }
-    match record.get_mut("data") {
-        Some(Value::Object(data)) => {
-            if let Some(name) = &args.data {
-                data.insert("argument".into(), name.as_str().into());
-                data.insert("name".into(), name.as_str().into());
-            }
-            if let Some(note) = &args.note {
-                data.insert("notice".into(), note.as_str().into());
-            }
-            for key in ["argument", "name", "notice"] {
-                let is_path = |text: &str| text.contains(['/', '\\']);
-                let text = data.get(key).and_then(Value::as_str);
-                ensure!(
-                    !text.is_some_and(is_path),
-                    "`data.{key}` of the record holds a path of this machine; give `--data` and `--note`"
-                );
-            }
-        }
-        _ => ensure!(
-            args.data.is_none() && args.note.is_none(),
-            "the record names no data that `--data` or `--note` could describe"
-        ),
+    let data = &mut record.data;
+    if let Some(name) = &args.data {
+        (data.argument, data.name) = (Some(name.clone()), name.clone());
+    }
+    if args.note.is_some() {
+        data.notice.clone_from(&args.note);
+    }
+    for text in [&data.argument, &Some(data.name.clone()), &data.notice] {
+        let is_path = |text: &String| text.contains(['/', '\\']);
+        ensure!(
+            !text.as_ref().is_some_and(is_path),
+            "`data` of the record holds a path of this machine; give `--data` and `--note`"
+        );
     }
     Ok(record)
 }
 
 /// Compares the rounded model with the run, and puts its measures into the record.
-fn remeasure(
-    run: &Path,
-    rounded: &Path,
-    data: &str,
-    record: &mut Map<String, Value>,
-) -> Result<()> {
+fn remeasure(run: &Path, rounded: &Path, data: &str, record: &mut TrainingRecord) -> Result<()> {
     let (before, after) = (evaluate(run, data)?, evaluate(rounded, data)?);
-    let test = record
-        .get_mut("result")
-        .and_then(|result| result.get_mut("test"))
-        .and_then(Value::as_object_mut)
-        .context("the record holds no result; ship a run that was finished")?;
+    let result = record.result.as_mut();
+    let test = &mut result
+        .context("the record holds no result; ship a run that was finished")?
+        .test;
     for (name, value) in test {
         let number = |measured: &Map<String, Value>| {
             let found = measured.get(name).and_then(Value::as_f64);
@@ -144,7 +127,7 @@ fn remeasure(
         if (is - was).abs() > allowed {
             bail!("16 bits change `{name}` from {was} to {is}; leave `--half` out");
         }
-        *value = is.into();
+        *value = is;
     }
     Ok(())
 }

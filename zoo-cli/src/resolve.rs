@@ -99,7 +99,7 @@ mod tests {
             assert_eq!(resolved.model.model, name);
             assert!(registry::find(name).is_ok());
             let files = ModelFiles::embedded(name).unwrap();
-            assert!(files.training().is_some());
+            assert!(files.record().unwrap().is_some());
         }
     }
 

@@ -4,13 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::bail;
-use models::registry;
 
-use super::{Outcome, hub_settings, open_device};
+use super::{Outcome, device_for, hub_settings};
 use crate::cli::CompareArgs;
-use crate::compare::{
-    Case, Comparison, FieldPlan, Plan, PlanOptions, RunOutcome, Task, Watch, compare,
-};
+use crate::compare::{Case, Comparison, Plan, PlanOptions, RunOutcome, Task, Watch, compare};
 use crate::report::{Printer, Progress};
 use crate::train::{Measure, PrecisionChoice};
 
@@ -28,26 +25,29 @@ pub(super) fn run(args: &CompareArgs, printer: &Printer) -> anyhow::Result<Outco
     if !args.horizons.is_empty() && args.task != Task::Forecast {
         bail!("`--horizons` is for `zoo compare forecast`; leave it out");
     }
-    let mut place = "the CPU".to_string();
-    let plan: Box<dyn Comparison> = match args.task {
-        Task::Surfaces => fields(registry::Task::Fitting, args, printer)?,
-        Task::Poisson => fields(registry::Task::Poisson, args, printer)?,
-        task => {
-            let opened = open_device(&args.device, printer)?;
-            place.clone_from(&opened.words);
-            let precision = args.precision.map(PrecisionChoice::assignment);
-            let options = PlanOptions {
-                data: args.data.clone(),
-                horizons: args.horizons.iter().map(|&h| h as usize).collect(),
-                set: args.set.iter().cloned().chain(precision).collect(),
-                epochs: args.epochs,
-            };
-            Box::new(Plan::new(task, &options, hub_settings(&args.hub)?, opened)?)
-        }
+    let family = args.task.family()?;
+    if family.in_f64() && args.epochs.is_some() {
+        bail!(
+            "`--epochs` is for networks that are trained in epochs; give iterations with `--set`, as in \
+             `--set adam_iterations=100`"
+        );
+    }
+    if family.in_f64() && args.precision.is_some() {
+        bail!("networks over the plane are fitted in f64; leave `--precision` out");
+    }
+    let opened = device_for(family, &args.device, printer)?;
+    let place = opened.words.clone();
+    let precision = args.precision.map(PrecisionChoice::assignment);
+    let options = PlanOptions {
+        data: args.data.clone(),
+        horizons: args.horizons.iter().map(|&h| h as usize).collect(),
+        set: args.set.iter().cloned().chain(precision).collect(),
+        epochs: args.epochs,
     };
+    let plan = Plan::new(args.task, &options, hub_settings(&args.hub)?, opened)?;
     let default = || Path::new("comparisons").join(plan.name());
     let dir: PathBuf = args.out.clone().unwrap_or_else(default);
-    let cases = chosen(plan.as_ref(), &args.models)?;
+    let cases = chosen(&plan, &args.models)?;
     let runs = cases.len() as u64 * args.seeds;
     printer.info(&format!(
         "comparing {} in {runs} runs on {place}, into `{}`",
@@ -60,7 +60,7 @@ pub(super) fn run(args: &CompareArgs, printer: &Printer) -> anyhow::Result<Outco
         printer,
         stop: super::stop_on_ctrl_c()?,
     };
-    let (_, complete) = compare(plan.as_ref(), &cases, args.seeds, &dir, &mut watch)?;
+    let (_, complete) = compare(&plan, &cases, args.seeds, &dir, &mut watch)?;
     drop(watch);
     if !complete {
         printer.warn(&format!(
@@ -89,25 +89,6 @@ fn chosen(plan: &dyn Comparison, models: &[String]) -> anyhow::Result<Vec<Case>>
     }
     cases.retain(|case| models.is_empty() || models.contains(&case.model));
     Ok(cases)
-}
-
-fn fields(
-    task: registry::Task,
-    args: &CompareArgs,
-    printer: &Printer,
-) -> anyhow::Result<Box<dyn Comparison>> {
-    if args.epochs.is_some() {
-        bail!(
-            "`--epochs` is for networks that are trained in epochs; give iterations with `--set`, as in \
-             `--set adam_iterations=100`"
-        );
-    }
-    if args.precision.is_some() {
-        bail!("networks over the plane are fitted in f64; leave `--precision` out");
-    }
-    super::warn_about_f64(&args.device, printer);
-    let data = args.data.as_deref();
-    Ok(Box::new(FieldPlan::new(task, data, &args.set)?))
 }
 
 struct Printed<'a> {

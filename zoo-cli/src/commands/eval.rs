@@ -5,14 +5,13 @@ use std::time::Instant;
 
 use models::registry;
 
-use super::{Outcome, hub_settings, open_device, trained_on, warn_about_data};
+use super::{Outcome, device_for, hub_settings, trained_on, warn_about_data};
 use crate::cli::EvalArgs;
 use crate::data::{OpenOptions, is_dataset_name};
 use crate::families;
 use crate::report::{Printer, TrainingReport, Transfer, summary};
 use crate::resolve::{ESSENTIAL, locate};
 use crate::train::Wanted;
-use crate::train::record::TrainingRecord;
 use crate::train::session::Summary;
 
 /// Measures a model on the test part of a dataset.
@@ -24,15 +23,10 @@ pub(super) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<Outcome>
     let transfer = Transfer::new(printer, "downloading");
     let files = locate(&args.model, ESSENTIAL, &settings, &transfer)?;
     let (model, dir) = (files.load()?, files.dir());
-    let record = files.training();
-    if super::field::entry(&model.model).is_some() {
-        return super::field::eval(args, &model, record.as_deref(), printer);
-    }
-    let opened = open_device(&args.device, printer)?;
-    let record = record.and_then(|text| TrainingRecord::parse(&text).ok());
-    let trained_on = trained_on(&args.model, record.as_ref())?;
+    let (record, family) = (files.record()?, families::of(&model.config));
+    let opened = device_for(family, &args.device, printer)?;
+    let trained_on = trained_on(&args.model, family, record.as_ref())?;
     let trained_on = trained_on.as_deref();
-    let family = families::of(&model.config);
     // The recipe of the training, so that its own evaluation gave the same bits.
     let (recipe, seed) = match record {
         Some(record) => (record.recipe, record.seed),
@@ -57,7 +51,7 @@ pub(super) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<Outcome>
     warn_about_data(printer, source.notice.as_deref(), &source.skipped);
     let (examples, unit, measures) = (problem.examples().1, family.unit(), family.measures());
     let started = Instant::now();
-    let report = TrainingReport::new(printer, measures.all);
+    let report = TrainingReport::new(printer, family);
     let measured = problem.evaluate(&model, &opened.device, &report)?;
     drop(report);
     let seconds = started.elapsed().as_secs_f64();
@@ -70,6 +64,7 @@ pub(super) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<Outcome>
         test: measures
             .map(|(i, measure)| (measure, measured[i]))
             .collect(),
+        notes: Vec::new(),
         seconds,
         steps: 0,
         examples_per_second: examples as f64 / seconds.max(1e-9),

@@ -12,7 +12,6 @@ use crate::forecast::forecast;
 use crate::output::Output;
 use crate::report::{Printer, Transfer};
 use crate::resolve::{ESSENTIAL, locate};
-use crate::train::record::TrainingRecord;
 
 /// Forecasts the coming steps of a series.
 ///
@@ -39,8 +38,7 @@ pub(super) fn run(args: &ForecastArgs, printer: &Printer) -> anyhow::Result<Outc
     }
     let model = files.load()?;
     settings(&model.config).with_context(|| format!("cannot forecast with `{}`", args.model))?;
-    let record = files.training();
-    let record = record.and_then(|text| TrainingRecord::parse(&text).ok());
+    let record = files.record()?;
     let recipe = record.and_then(|record| record.recipe.section::<SeriesRecipe>().ok());
     let trained = recipe.map(|recipe| recipe.missing);
     let options = SeriesOptions {

@@ -17,7 +17,6 @@ use crate::infer::inputs;
 use crate::output::Output;
 use crate::report::{Printer, Table, Transfer};
 use crate::resolve::{ESSENTIAL, locate};
-use crate::train::record::TrainingRecord;
 
 /// Originals that are drawn from a dataset.
 const FROM_DATASET: usize = 16;
@@ -44,10 +43,9 @@ pub(super) fn run(args: &GenerateArgs, printer: &Printer) -> anyhow::Result<Outc
     let model = files.load()?;
     let painter = Painter::new(&model, &opened.device)?;
     let (originals, failed) = if args.paths.is_empty() {
-        let record = files.training();
-        let record = record.and_then(|text| TrainingRecord::parse(&text).ok());
+        let record = files.record()?;
         let spec = args.data.as_deref();
-        let trained_on = trained_on(&args.model, record.as_ref())?;
+        let trained_on = trained_on(&args.model, families::of(&model.config), record.as_ref())?;
         let spec = spec.or(trained_on.as_deref());
         sheet.keep(Path::new(spec.unwrap_or_default()))?;
         from_dataset(&model, spec, &settings, printer)?

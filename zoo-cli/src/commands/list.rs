@@ -6,7 +6,6 @@ use serde_json::json;
 use super::Outcome;
 use crate::cli::{ListArgs, SummaryFormat};
 use crate::package::ModelFiles;
-use crate::package::card::Training;
 use crate::report::{Printer, Table, thousands};
 
 /// Lists the models whose names match.
@@ -27,17 +26,14 @@ pub(super) fn run(args: &ListArgs, printer: &Printer) -> anyhow::Result<Outcome>
     for entry in entries {
         let parameters = entry.config().parameter_count()?;
         let pretrained = match ModelFiles::embedded(entry.name) {
-            Some(files) => Some(Training::read(&files)?),
+            Some(files) => files.record()?,
             None => None,
         };
-        let trained_on = pretrained
-            .as_ref()
-            .and_then(|training| training.data.as_ref());
         table.row([
             entry.name.to_string(),
             thousands(parameters),
             entry.default_data.to_string(),
-            trained_on.map_or("", |data| &data.name).to_string(),
+            (pretrained.as_ref()).map_or_else(String::new, |record| record.data.name.clone()),
             entry.about(),
         ]);
         objects.push(json!({
@@ -45,9 +41,9 @@ pub(super) fn run(args: &ListArgs, printer: &Printer) -> anyhow::Result<Outcome>
             "task": entry.task.name(),
             "parameters": parameters,
             "data": entry.default_data,
-            "pretrained": pretrained.map(|training| json!({
-                "data": training.data.map(|data| data.name),
-                "test": training.result.map(|result| result.test),
+            "pretrained": pretrained.map(|record| json!({
+                "data": record.data.name,
+                "test": record.result.map(|result| result.test),
             })),
             "about": entry.about(),
         }));

@@ -4,7 +4,6 @@ mod bench;
 mod compare;
 mod download;
 mod eval;
-mod field;
 mod forecast;
 mod generate;
 mod infer;
@@ -20,15 +19,15 @@ use anyhow::Context;
 use models::model_dir::{CONFIG, PREPROCESSOR, WEIGHTS};
 
 use crate::cli::{Cli, Command, DeviceArgs, HubArgs};
-use crate::data::{SkippedFile, is_dataset_name};
-use crate::device::{DeviceError, Opened};
+use crate::data::SkippedFile;
+use crate::device::{DeviceChoice, DeviceError, Opened};
 use crate::hub::{HubError, Overrides, Settings, Token};
 use crate::output::{Output, OutputError};
 use crate::package::ModelFiles;
 use crate::report::Printer;
-use crate::train::RunDir;
 use crate::train::record::TrainingRecord;
 use crate::train::run_dir::TRAINING;
+use crate::train::{RunDir, Trainable};
 
 /// How a command that could be carried out ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,14 +104,22 @@ fn keep_model(output: &Output, files: &ModelFiles) -> Result<(), OutputError> {
     read.try_for_each(|file| output.keep(&file))
 }
 
-/// Says that what is fitted in f64 leaves the flag's GPU alone.
-fn warn_about_f64(args: &DeviceArgs, printer: &Printer) {
+/// The device for a network of `family`, which may leave alone the one that the flag asks for.
+fn device_for(
+    family: &dyn Trainable,
+    args: &DeviceArgs,
+    printer: &Printer,
+) -> Result<Opened, DeviceError> {
+    if !family.in_f64() {
+        return open_device(args, printer);
+    }
     if args.device.is_gpu() {
         printer.warn(&format!(
             "networks over the plane are fitted in f64 on the CPU; `--device {}` does nothing here",
             args.device
         ));
     }
+    DeviceChoice::Cpu.open()
 }
 
 /// Carries out a command.
@@ -140,11 +147,16 @@ pub fn run(cli: Cli, printer: &Printer) -> anyhow::Result<Outcome> {
     }
 }
 
-/// The data that the model `name` was trained on, as `--data` said it there: a path only where the run lies here.
-fn trained_on(name: &str, record: Option<&TrainingRecord>) -> anyhow::Result<Option<String>> {
+/// The data that the model `name` of `family` was trained on, as `--data` said it there: a path only where the run lies
+/// here.
+fn trained_on(
+    name: &str,
+    family: &dyn Trainable,
+    record: Option<&TrainingRecord>,
+) -> anyhow::Result<Option<String>> {
     let path = RunDir::existing(Path::new(name)).data_path()?;
     let argument = || record?.data.argument.clone();
-    Ok(path.or_else(|| argument().filter(|data| is_dataset_name(data))))
+    Ok(path.or_else(|| argument().filter(|data| family.is_name(data))))
 }
 
 /// Says loudly what the user must know of the data, and names the files that were left out.

@@ -1,10 +1,12 @@
 //! `zoo train`.
 
-use candle_core::Device;
+use anyhow::bail;
+use models::registry;
 
-use super::{Outcome, hub_settings, open_device, warn_about_data};
+use super::{Outcome, device_for, hub_settings, warn_about_data};
 use crate::cli::TrainArgs;
 use crate::data::OpenOptions;
+use crate::device::Opened;
 use crate::families;
 use crate::package;
 use crate::report::{Printer, TrainingReport, Transfer, summary, thousands};
@@ -18,21 +20,22 @@ use crate::train::{Place, PrecisionChoice};
 /// # Errors
 /// When the request is wrong or training fails.
 pub(super) fn run(args: &TrainArgs, printer: &Printer) -> anyhow::Result<Outcome> {
-    if let Some(entry) = args.model.as_deref().and_then(super::field::entry) {
-        return super::field::train(args, entry, printer);
-    }
-    let opened = open_device(&args.device, printer)?;
-    let session = open(args, &opened.device, printer)?;
+    let (session, opened) = open(args, printer)?;
     let record = session.record();
     warn_about_data(printer, record.data.notice.as_deref(), session.skipped());
     let skipped = !session.skipped().is_empty();
     let (train, test) = session.examples();
+    let family = session.family();
+    let numbers = match record.recipe.descent() {
+        Ok(descent) => descent.precision.name(),
+        Err(_) => "f64",
+    };
     let dir = session.dir().path().to_path_buf();
     printer.info(&format!(
         "training `{}` ({} parameters) in {} on `{}` ({} training and {} test examples), seed {}, on {}, into `{}`",
         record.model,
         thousands(record.config.parameter_count()?),
-        record.recipe.descent()?.precision.name(),
+        numbers,
         record.data.name,
         thousands(train),
         thousands(test),
@@ -41,11 +44,14 @@ pub(super) fn run(args: &TrainArgs, printer: &Printer) -> anyhow::Result<Outcome
         dir.display()
     ));
     let stop = super::stop_on_ctrl_c()?;
-    let report = TrainingReport::new(printer, session.measures().all);
+    let report = TrainingReport::new(printer, family);
     let ended = session.train(&opened.device, &report, stop, package::write)?;
     drop(report);
     match ended {
         SessionEnd::Finished(finished) => {
+            for note in &finished.notes {
+                printer.info(note);
+            }
             printer.result(&summary(&finished, &opened.name, args.format))?;
             Ok(if skipped {
                 Outcome::SomeFailed
@@ -55,7 +61,8 @@ pub(super) fn run(args: &TrainArgs, printer: &Printer) -> anyhow::Result<Outcome
         }
         SessionEnd::Interrupted(Place { epoch, step }) => {
             printer.warn(&format!(
-                "stopped in epoch {epoch} after {step} steps, everything is saved; go on with `zoo train --resume {}`",
+                "stopped in {} {epoch} after {step} steps, everything is saved; go on with `zoo train --resume {}`",
+                family.pass(),
                 dir.display()
             ));
             Ok(Outcome::Interrupted)
@@ -63,7 +70,7 @@ pub(super) fn run(args: &TrainArgs, printer: &Printer) -> anyhow::Result<Outcome
     }
 }
 
-fn open(args: &TrainArgs, device: &Device, printer: &Printer) -> anyhow::Result<Session> {
+fn open(args: &TrainArgs, printer: &Printer) -> anyhow::Result<(Session, Opened)> {
     let transfer = Transfer::new(printer, "downloading");
     let settings = hub_settings(&args.hub)?;
     let options = OpenOptions {
@@ -72,13 +79,16 @@ fn open(args: &TrainArgs, device: &Device, printer: &Printer) -> anyhow::Result<
         ..OpenOptions::default()
     };
     if let Some(dir) = &args.resume {
-        return Session::resume(
-            dir.clone(),
-            args.model.as_deref(),
-            args.data.as_deref(),
-            &options,
-            families::trainable,
-        );
+        let (model, data) = (args.model.as_deref(), args.data.as_deref());
+        let session = Session::resume(dir.clone(), model, data, &options, families::trainable)?;
+        let opened = device_for(session.family(), &args.device, printer)?;
+        return Ok((session, opened));
+    }
+    let model = args.model.as_deref().unwrap_or_default();
+    let family = families::of(&registry::find(model)?.config());
+    let opened = device_for(family, &args.device, printer)?;
+    if family.in_f64() && args.precision.is_some() {
+        bail!("`{model}` is trained in f64; leave `--precision` out");
     }
     let output = match &args.out {
         None => Output::Numbered,
@@ -88,16 +98,17 @@ fn open(args: &TrainArgs, device: &Device, printer: &Printer) -> anyhow::Result<
     let mut set = args.set.clone();
     set.extend(args.precision.map(PrecisionChoice::assignment));
     let request = Request {
-        model: args.model.as_deref().unwrap_or_default(),
+        model,
         data: args.data.as_deref(),
         seed: args.seed.unwrap_or(0),
         overrides: Overrides {
             file: args.recipe.as_deref(),
             set: &set,
             epochs: args.epochs,
-            device: Some(device),
+            device: Some(&opened.device),
         },
         output,
     };
-    Session::new(&request, &options, families::trainable)
+    let session = Session::new(&request, &options, families::trainable)?;
+    Ok((session, opened))
 }

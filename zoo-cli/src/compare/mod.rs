@@ -4,7 +4,6 @@
 //! each run leaves under `runs/`.
 
 mod curves;
-mod fields;
 mod plan;
 mod results;
 mod statistics;
@@ -17,7 +16,6 @@ use models::write::replace_file;
 
 use crate::train::Measure;
 
-pub use fields::{FieldPlan, PlanError};
 pub use plan::{Plan, PlanOptions};
 pub use results::{Results, Run};
 pub use statistics::{Interval, mean, paired, spread};

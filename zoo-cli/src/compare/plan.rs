@@ -115,9 +115,7 @@ impl Plan {
         hub: Settings,
         opened: Opened,
     ) -> anyhow::Result<Self> {
-        let models = task.models()?;
-        let first = *models.first().context("there are no models to compare")?;
-        let family = families::of(&first.config());
+        let (models, family) = (task.models()?, task.family()?);
         let mut plan = Self {
             task,
             family,
@@ -129,8 +127,8 @@ impl Plan {
             opened,
             models,
         };
-        for subject in task.subjects(options.data.as_deref(), &options.horizons) {
-            let recipe = plan.resolve(&subject, first)?.recipe;
+        for subject in task.subjects(options.data.as_deref(), &options.horizons)? {
+            let recipe = plan.resolve(&subject, plan.models[0])?.recipe;
             let models = plan.models.iter();
             let networks = models
                 .map(|entry| Ok((entry.name, plan.resolve(&subject, entry)?.model)))

@@ -1,10 +1,12 @@
 //! What `zoo compare` compares: which models, and on what.
 
+use anyhow::Context;
 use clap::ValueEnum;
 use models::registry::{self, Entry, UnknownModel};
 
 use super::plan::Subject;
-use crate::field;
+use crate::families::{self, Family};
+use crate::field::{EQUATIONS, Problem, SURFACES, UnknownProblem};
 
 /// A comparison that has a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -45,6 +47,16 @@ impl Task {
         }
     }
 
+    /// The family of its models.
+    ///
+    /// # Errors
+    /// When the registry lacks them.
+    pub fn family(self) -> anyhow::Result<&'static dyn Family> {
+        let models = self.models()?;
+        let first = models.first().context("there are no models to compare")?;
+        Ok(families::of(&first.config()))
+    }
+
     /// The models, the layer's first.
     pub(super) fn models(self) -> Result<Vec<&'static Entry>, UnknownModel> {
         let names: &[&str] = match self {
@@ -75,26 +87,41 @@ impl Task {
 
     /// What the models learn: the dataset or problem `data`, or else the task's own, and of a series each of these
     /// `horizons`, where some are given.
-    pub(super) fn subjects(self, data: Option<&str>, horizons: &[usize]) -> Vec<Subject> {
+    ///
+    /// # Errors
+    /// When there is no problem of that name.
+    pub(super) fn subjects(
+        self,
+        data: Option<&str>,
+        horizons: &[usize],
+    ) -> Result<Vec<Subject>, UnknownProblem> {
+        let planar = match self {
+            Self::Surfaces => Some(registry::Task::Fitting),
+            Self::Poisson => Some(registry::Task::Poisson),
+            _ => None,
+        };
+        if let (Some(task), Some(name)) = (planar, data) {
+            Problem::find(task, name)?;
+        }
         let own: Vec<&str> = match self {
             Self::Cifar | Self::CifarFast => vec!["cifar10"],
             Self::Mnist | Self::MnistFast => vec!["mnist", "fashion-mnist"],
             Self::Generation => vec!["cifar10", "cifar100", "mnist"],
-            Self::Surfaces => field::SURFACES.iter().map(|s| s.name).collect(),
-            Self::Poisson => field::EQUATIONS.iter().map(|e| e.name).collect(),
+            Self::Surfaces => SURFACES.iter().map(|s| s.name).collect(),
+            Self::Poisson => EQUATIONS.iter().map(|e| e.name).collect(),
             Self::Forecast => {
                 let horizons = match horizons {
                     [] => &HORIZONS,
                     given => given,
                 };
                 let horizons = horizons.iter();
-                return horizons.map(|&h| Subject::horizon(data, h)).collect();
+                return Ok(horizons.map(|&h| Subject::horizon(data, h)).collect());
             }
         };
-        match data {
+        Ok(match data {
             Some(data) => vec![Subject::dataset(data)],
             None => own.into_iter().map(Subject::dataset).collect(),
-        }
+        })
     }
 }
 

@@ -201,6 +201,7 @@ impl Problem for Labelled {
             },
             test: trained.test,
             examples: (task.examples(Part::Train), task.examples(Part::Test)),
+            notes: Vec::new(),
             effort: trained.effort,
         })))
     }

@@ -1,15 +1,19 @@
 //! Networks over the plane: surfaces that are fitted and Poisson equations that are solved.
 
+mod figures;
+mod problem;
+
 use anyhow::bail;
 use candle_core::Module;
 use candle_nn::VarBuilder;
-use models::field::Field;
+use models::field::{Field, FieldConfig};
 use models::registry::{Entry, Task};
 use models::{ModelConfig, ModelDir};
 
-use super::{Family, Forward, Usage};
+use self::problem::Plane;
+use super::{Course, Family, Forward, Usage};
 use crate::field::{FieldRecipe, Problem as Known};
-use crate::train::recipe::{self, Overrides, Recipe, RecipeError, Schema, require};
+use crate::train::recipe::{self, Recipe, RecipeError, Schema, require};
 use crate::train::record::TrainingRecord;
 use crate::train::{Contrast, Digits, Measure, Measures, Problem, Section, Trainable, Wanted};
 
@@ -114,8 +118,22 @@ impl Trainable for Fields {
         recipe.set_section(&section)
     }
 
-    fn open(&self, _: &Wanted<'_>) -> anyhow::Result<Box<dyn Problem>> {
-        bail!("this network is fitted to a problem over the plane, it has no dataset")
+    fn pass(&self) -> &'static str {
+        "start"
+    }
+
+    fn in_f64(&self) -> bool {
+        true
+    }
+
+    fn is_name(&self, data: &str) -> bool {
+        Known::find(self.task, data).is_ok()
+    }
+
+    fn open(&self, wanted: &Wanted<'_>) -> anyhow::Result<Box<dyn Problem>> {
+        let known = Known::find(self.task, wanted.data.unwrap_or(wanted.default))?;
+        let recipe = wanted.recipe.section()?;
+        Ok(Box::new(Plane::new(known, recipe, wanted.seed)))
     }
 }
 
@@ -140,31 +158,77 @@ impl Family for Fields {
         ))
     }
 
+    fn protocol(&self, recipe: &Recipe) -> String {
+        let Ok(recipe) = recipe.section::<FieldRecipe>() else {
+            return String::new();
+        };
+        let (problem, boundary) = match self.task {
+            Task::Poisson => (
+                "−Δu = f on [−1, 1]² with u = 0 on the boundary",
+                format!(" and {} on the boundary", recipe.boundary_points),
+            ),
+            _ => ("surfaces over [−1, 1]²", String::new()),
+        };
+        let chosen = match (self.task, recipe.selection_points) {
+            (Task::Poisson, _) | (_, 0) => "training loss".to_string(),
+            (_, points) => format!("error at {points} further points"),
+        };
+        format!(
+            "{problem}, in f64, {} random points{boundary}, {} starts in turn of the shapes that a model has, each of \
+             {} iterations of Adam, {} of L-BFGS and {} of Levenberg-Marquardt, then {} of Levenberg-Marquardt on the \
+             one with the lowest {chosen}",
+            recipe.points,
+            recipe.starts,
+            recipe.adam_iterations,
+            recipe.lbfgs_iterations,
+            recipe.levenberg_marquardt_iterations,
+            recipe.final_iterations,
+        )
+    }
+
+    fn courses(&self, _: &Recipe) -> Vec<Course> {
+        let shown = match self.task {
+            Task::Poisson => self.measures.all,
+            _ => &self.measures.all[..1],
+        };
+        let course = |measure: &Measure| Course {
+            over: "iteration",
+            column: measure.name.to_string(),
+            title: measure.name.replace('_', " "),
+            measure: *measure,
+        };
+        shown.iter().map(course).collect()
+    }
+
     fn example_shape(&self, _: &ModelDir) -> anyhow::Result<Vec<usize>> {
         Ok(vec![2, 2])
     }
 
     fn network(&self, config: &ModelConfig, weights: VarBuilder) -> anyhow::Result<Forward> {
-        let (ModelConfig::Surface(config) | ModelConfig::Poisson(config)) = config else {
-            bail!("this network is none over the plane");
-        };
-        let network = Field::new(config, weights)?;
+        let network = Field::new(settings(config)?, weights)?;
         Ok(Box::new(move |points, _| network.forward(points)))
     }
 }
 
-/// The recipe of `entry` for `problem` and its network, with `overrides` over both.
+/// The settings of a network over the plane.
 ///
 /// # Errors
-/// When a key does not exist, a value has another type or is out of range, or the file cannot be read.
-pub fn resolve(
-    entry: &Entry,
-    problem: &str,
-    overrides: &Overrides<'_>,
-) -> Result<(FieldRecipe, ModelConfig), RecipeError> {
-    let family = super::trainable(&entry.config());
-    let resolved = recipe::resolve(family, entry, problem, &entry.config(), overrides)?;
-    Ok((resolved.recipe.section()?, resolved.model))
+/// When the network is another one.
+fn settings(config: &ModelConfig) -> anyhow::Result<&FieldConfig> {
+    match config {
+        ModelConfig::Surface(config) | ModelConfig::Poisson(config) => Ok(config),
+        _ => bail!("this network is none over the plane"),
+    }
+}
+
+/// The shapes that the starts of a training take in turn: that of `model`, and the alternatives of `entry` where `model`
+/// is its default. A shape that somebody chose is the only one.
+fn shapes(entry: &Entry, model: &ModelConfig) -> anyhow::Result<Vec<FieldConfig>> {
+    let mut all = vec![model.clone()];
+    if *model == entry.config() {
+        all.extend(entry.alternatives());
+    }
+    all.iter().map(|model| settings(model).cloned()).collect()
 }
 
 #[cfg(test)]
@@ -172,6 +236,17 @@ mod tests {
     use models::registry;
 
     use super::*;
+    use crate::train::recipe::Overrides;
+
+    fn resolve(
+        entry: &Entry,
+        problem: &str,
+        overrides: &Overrides<'_>,
+    ) -> Result<(FieldRecipe, ModelConfig), RecipeError> {
+        let config = entry.config();
+        let resolved = recipe::resolve(&SURFACES, entry, problem, &config, overrides)?;
+        Ok((resolved.recipe.section()?, resolved.model))
+    }
 
     fn resolved(set: &[&str], epochs: Option<usize>) -> Result<(FieldRecipe, ModelConfig), String> {
         let set: Vec<String> = set.iter().map(ToString::to_string).collect();

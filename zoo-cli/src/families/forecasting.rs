@@ -243,6 +243,7 @@ impl Problem for Windows {
             },
             test: trained.test,
             examples: (task.examples(Part::Train), task.examples(Part::Test)),
+            notes: Vec::new(),
             effort: trained.effort,
         })))
     }

@@ -15,8 +15,6 @@ use models::{ModelConfig, ModelDir};
 use crate::train::record::TrainingRecord;
 use crate::train::{Descent, Measure, Recipe, Trainable};
 
-pub use field::resolve;
-
 /// A network: inputs, and whether it is in training, to outputs.
 pub type Forward = Box<dyn Fn(&Tensor, bool) -> candle_core::Result<Tensor> + Send>;
 

@@ -182,6 +182,7 @@ impl Problem for Pictures {
             },
             test: trained.test,
             examples: (task.examples(Part::Train), task.examples(Part::Test)),
+            notes: Vec::new(),
             effort: trained.effort,
         })))
     }

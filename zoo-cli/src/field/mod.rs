@@ -4,18 +4,16 @@
 //! the other: Adam, L-BFGS and Levenberg-Marquardt. Of several starts, of one shape or some, the best one goes on. The
 //! same seed gives the same bytes on one machine, whether a training is stopped and goes on or not.
 
-mod figure;
 mod fit;
 pub mod minimize;
 mod path;
 mod problem;
 mod recipe;
-mod run;
 mod training;
 
-pub use figure::{curves, picture};
 pub use fit::{Fit, Row, initial};
-pub use problem::{EQUATIONS, Equation, Measures, Problem, SURFACES, Surface, UnknownProblem};
+pub use problem::{
+    EQUATIONS, Equation, Measures, Problem, SURFACES, Surface, UnknownProblem, midpoints,
+};
 pub use recipe::FieldRecipe;
-pub use run::{PICTURE, RunError, RunOptions, RunRecord, parameters, shapes, train};
-pub use training::{State, Training};
+pub use training::{Place, State, Training};

@@ -250,6 +250,14 @@ impl Problem {
         mean_square(points.iter().map(error))
     }
 
+    /// How many points a network is measured at.
+    pub fn test_points(&self) -> usize {
+        match self {
+            Self::Surface(_) => TEST_POINTS,
+            Self::Equation(_) => TEST_SIDE * (TEST_SIDE + 4),
+        }
+    }
+
     /// The names of the measures, the most telling first.
     pub fn measure_names(&self) -> &'static [&'static str] {
         match self {
@@ -306,7 +314,7 @@ fn random_points(seed: u64, purpose: &str, count: usize) -> Vec<[f64; DIM]> {
 }
 
 /// The centres of side×side equal cells of [−1, 1]², row by row from the lowest y.
-pub(super) fn midpoints(side: usize) -> Vec<[f64; DIM]> {
+pub fn midpoints(side: usize) -> Vec<[f64; DIM]> {
     let at = |i: usize| -1.0 + 2.0 * (i as f64 + 0.5) / side as f64;
     (0..side * side)
         .map(|i| [at(i % side), at(i / side)])

@@ -15,10 +15,8 @@ pub struct FieldRecipe {
     /// Weight of the mean square on the boundary (equations).
     pub boundary_weight: f64,
     /// Further random points, by whose mean squared error the starts are judged (surfaces); none for the training loss.
-    #[serde(default)]
     pub selection_points: usize,
     /// How many first parameters are tried; the start that is best after the three minimisers goes on.
-    #[serde(default = "one")]
     pub starts: usize,
     /// Iterations of Adam, in each start.
     pub adam_iterations: usize,
@@ -31,16 +29,10 @@ pub struct FieldRecipe {
     /// Iterations of Levenberg-Marquardt after that.
     pub levenberg_marquardt_iterations: usize,
     /// Iterations of Levenberg-Marquardt that only the chosen start makes.
-    #[serde(default)]
     pub final_iterations: usize,
     /// Grid intervals that a spline network starts with, before its grids are refined to the configured ones; the
     /// iterations of the last two minimisers of a start are shared evenly between the grids. Empty for no refinement.
     pub coarse_grids: Vec<usize>,
-}
-
-/// The starts of a recipe that was written before there were several.
-fn one() -> usize {
-    1
 }
 
 impl Default for FieldRecipe {
@@ -51,7 +43,7 @@ impl Default for FieldRecipe {
             interior_weight: 1.0,
             boundary_weight: 1.0,
             selection_points: 0,
-            starts: one(),
+            starts: 1,
             adam_iterations: 200,
             learning_rate: 0.02,
             lbfgs_iterations: 100,
@@ -86,7 +78,7 @@ impl FieldRecipe {
         self.start_iterations() + self.final_iterations
     }
 
-    fn start_iterations(&self) -> usize {
+    pub(super) fn start_iterations(&self) -> usize {
         self.adam_iterations + self.lbfgs_iterations + self.levenberg_marquardt_iterations
     }
 }

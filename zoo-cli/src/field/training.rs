@@ -21,6 +21,17 @@ fn start_seed(seed: u64, start: usize) -> u64 {
     seed.wrapping_add((start as u64) << 32)
 }
 
+/// Where a training is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The start under way, from 0; in the last iterations the chosen one.
+    pub start: usize,
+    /// The iterations that it has made.
+    pub made: usize,
+    /// The iterations that it makes at most.
+    pub planned: usize,
+}
+
 /// All that a training carries from one iteration to the next, as plain numbers.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -256,6 +267,20 @@ impl<'a> Training<'a> {
     /// What the training would go on from.
     pub fn state(&self) -> &State {
         &self.state
+    }
+
+    /// Where it is.
+    pub fn place(&self) -> Place {
+        let (recipe, path) = (self.work.recipe, &self.state.path);
+        let method = self.state.turn.as_ref().map(|turn| turn.method);
+        Place {
+            start: path.start,
+            made: path.iterations,
+            planned: match method {
+                None | Some(Method::Last) => recipe.path_iterations(),
+                _ => recipe.start_iterations(),
+            },
+        }
     }
 
     /// Iterations of all starts so far.

@@ -3,18 +3,15 @@
 //! Everything in it is taken from `config.json` and `training.json`, so that a card never claims
 //! what was not measured.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use models::ModelConfig;
 use models::model_dir::ModelDir;
-use models::registry::{self, Entry, Task};
-use serde::Deserialize;
+use models::registry::{self, Entry};
 
 use super::{ModelFiles, PackageError};
 use crate::families::{self, Usage};
-use crate::field::Problem;
-use crate::train::run_dir::{CARD, TRAINING};
+use crate::train::record::TrainingRecord;
+use crate::train::run_dir::CARD;
 
 /// A card with this line is written anew on upload; a card without it is its owner's.
 pub const GENERATED: &str =
@@ -22,116 +19,6 @@ pub const GENERATED: &str =
 
 /// The Hub's identifier for a model whose owner has not chosen a licence.
 pub const NO_LICENSE: &str = "unknown";
-
-/// What a card says of the training, read from `training.json`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(from = "Record")]
-pub struct Training {
-    /// The exact command, where model, data, epochs and seed do not tell it.
-    pub command: Option<String>,
-    /// The version of the program.
-    pub version: Option<String>,
-    /// The seed of every random choice.
-    pub seed: Option<u64>,
-    /// The data.
-    pub data: Option<TrainingData>,
-    /// The resolved recipe.
-    pub recipe: Option<TrainingRecipe>,
-    /// What came of it.
-    pub result: Option<TrainingResult>,
-}
-
-/// `training.json` of either kind: `problem`, `measures` and `stops` are those of a network over the plane.
-#[derive(Deserialize)]
-struct Record {
-    command: Option<String>,
-    version: Option<String>,
-    seed: Option<u64>,
-    data: Option<TrainingData>,
-    recipe: Option<TrainingRecipe>,
-    result: Option<TrainingResult>,
-    problem: Option<String>,
-    #[serde(default)]
-    measures: BTreeMap<String, f64>,
-    #[serde(default)]
-    stops: Vec<(String, String)>,
-}
-
-impl From<Record> for Training {
-    fn from(record: Record) -> Self {
-        let interrupted = || {
-            let mut stops = record.stops.iter();
-            let stopped = stops.any(|(_, reason)| reason == "interrupted");
-            stopped.then(|| "the training was interrupted".to_owned())
-        };
-        let problem = record.problem.map(|name| TrainingData {
-            argument: Some(name.clone()),
-            name,
-            fingerprint: None,
-            notice: interrupted(),
-        });
-        let measured = problem.as_ref().map(|_| TrainingResult {
-            examples: None,
-            test: record.measures,
-        });
-        Self {
-            command: record.command,
-            version: record.version,
-            seed: record.seed,
-            data: record.data.or(problem),
-            recipe: record.recipe,
-            result: record.result.or(measured),
-        }
-    }
-}
-
-/// The data that a model learned from.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-pub struct TrainingData {
-    /// `--data` as it was given.
-    pub argument: Option<String>,
-    /// The dataset's name.
-    pub name: String,
-    /// SHA-256 over shapes, pixels and labels.
-    pub fingerprint: Option<String>,
-    /// Why it is not the data that was to be expected, if so.
-    pub notice: Option<String>,
-}
-
-/// What a card repeats of the recipe; `training.json` has the rest.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-pub struct TrainingRecipe {
-    /// Passes over the training examples.
-    pub epochs: Option<usize>,
-}
-
-/// Measures of the test part.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-pub struct TrainingResult {
-    /// Test examples, where it is examples that are measured on.
-    pub examples: Option<usize>,
-    /// Measures by name.
-    pub test: BTreeMap<String, f64>,
-}
-
-impl Training {
-    /// Reads `training.json` of a model; one without it says nothing.
-    ///
-    /// # Errors
-    ///
-    /// [`PackageError::BadFile`] when it is not a training record, [`PackageError::Read`] when it can't be
-    /// read.
-    pub fn read(files: &ModelFiles) -> Result<Self, PackageError> {
-        let path = files.path(TRAINING);
-        match files.read(TRAINING)? {
-            None => Ok(Self::default()),
-            Some(text) => serde_json::from_slice(&text).map_err(|error| PackageError::BadFile {
-                problem: format!("is not a training record ({error}); restore or delete it"),
-                path,
-            }),
-        }
-    }
-}
 
 /// The card that the owner of a model wrote; `None` when there is none, or one that
 /// [`render`] wrote.
@@ -186,10 +73,15 @@ fn front_value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
 
 /// Writes the card of a model. `license` is an identifier of the Hub, as in `mit` or
 /// [`NO_LICENSE`]; the examples of use name `repo`, or the directory that the card lies in.
-pub fn render(model: &ModelDir, training: &Training, license: &str, repo: Option<&str>) -> String {
-    let mut card = front_matter(model, training, license);
+pub fn render(
+    model: &ModelDir,
+    record: Option<&TrainingRecord>,
+    license: &str,
+    repo: Option<&str>,
+) -> String {
+    let mut card = front_matter(model, record, license);
     // Writing to a string cannot fail.
-    let _ = body(&mut card, model, training, repo);
+    let _ = body(&mut card, model, record, repo);
     card
 }
 
@@ -212,7 +104,7 @@ fn hub_dataset(name: &str) -> Option<&'static str> {
     }
 }
 
-fn front_matter(model: &ModelDir, training: &Training, license: &str) -> String {
+fn front_matter(model: &ModelDir, record: Option<&TrainingRecord>, license: &str) -> String {
     let tag = families::of(&model.config).pipeline_tag();
     let mut lines = vec![
         "---".to_owned(),
@@ -224,16 +116,14 @@ fn front_matter(model: &ModelDir, training: &Training, license: &str) -> String 
         "- gmnm".to_owned(),
         "- gaussian-mixture".to_owned(),
     ];
-    let data = training.data.as_ref();
-    let dataset = data.and_then(|data| hub_dataset(&data.name));
+    let dataset = record.and_then(|record| hub_dataset(&record.data.name));
     if let Some(dataset) = dataset {
         lines.extend(["datasets:".to_owned(), format!("- {dataset}")]);
     }
-    let measured = training
-        .result
-        .as_ref()
-        .filter(|result| result.test.values().any(|value| value.is_finite()));
-    if let (Some(data), Some(result)) = (data, measured) {
+    let measured = record.and_then(|record| Some((&record.data, record.result.as_ref()?)));
+    if let Some((data, result)) = measured
+        && result.test.values().any(|value| value.is_finite())
+    {
         lines.extend([
             "model-index:".to_owned(),
             format!("- name: {}", quoted(&model.model)),
@@ -275,7 +165,7 @@ fn quoted(text: &str) -> String {
 fn body(
     card: &mut String,
     model: &ModelDir,
-    training: &Training,
+    record: Option<&TrainingRecord>,
     repo: Option<&str>,
 ) -> std::fmt::Result {
     let name = &model.model;
@@ -293,39 +183,25 @@ fn body(
     if !model.labels.is_empty() && model.labels.len() <= 100 {
         writeln!(card, "Classes: {}.\n", model.labels.join(", "))?;
     }
-    if let Some(problem) = problem_of(model, training) {
-        writeln!(
-            card,
-            "It learned `{}`: {}. Inputs are points `[n, 2]` of [−1, 1]², outputs `[n, 1]`.\n",
-            problem.name(),
-            problem.formula()
-        )?;
+    if let Some(record) = record {
+        if let Some(about) = families::of(&model.config).about(record) {
+            writeln!(card, "{about}\n")?;
+        }
+        measures(card, record)?;
+        origin(card, record)?;
     }
-    measures(card, training)?;
-    origin(card, model, training)?;
     usage(card, model, repo)
 }
 
-/// The surface or equation that a network over the plane learned.
-fn problem_of(model: &ModelDir, training: &Training) -> Option<Problem> {
-    let task = match &model.config {
-        ModelConfig::Surface(_) => Task::Fitting,
-        ModelConfig::Poisson(_) => Task::Poisson,
-        _ => return None,
-    };
-    Problem::find(task, &training.data.as_ref()?.name).ok()
-}
-
-fn measures(card: &mut String, training: &Training) -> std::fmt::Result {
-    let Some(result) = &training.result else {
+fn measures(card: &mut String, record: &TrainingRecord) -> std::fmt::Result {
+    let Some(result) = &record.result else {
         return Ok(());
     };
-    let data = training.data.as_ref().map_or("", |data| &data.name);
-    writeln!(card, "## Results\n")?;
-    match result.examples {
-        Some(examples) => writeln!(card, "On the test part of `{data}`, {examples} examples:\n")?,
-        None => writeln!(card, "On `{data}`, against the exact values:\n")?,
-    }
+    writeln!(
+        card,
+        "## Results\n\nOn the test part of `{}`, {} examples:\n",
+        record.data.name, result.examples
+    )?;
     writeln!(card, "| measure | value |\n|---|---|")?;
     for (name, value) in &result.test {
         writeln!(card, "| {name} | {value:?} |")?;
@@ -333,34 +209,24 @@ fn measures(card: &mut String, training: &Training) -> std::fmt::Result {
     writeln!(card)
 }
 
-fn origin(card: &mut String, model: &ModelDir, training: &Training) -> std::fmt::Result {
-    let Some(data) = &training.data else {
-        return Ok(());
-    };
-    writeln!(card, "## Training\n")?;
-    let argument = match &data.argument {
-        Some(argument) => format!(" --data {argument}"),
-        None => String::new(),
-    };
-    let seed = training.seed.unwrap_or(0);
-    let epochs = training.recipe.as_ref().and_then(|recipe| recipe.epochs);
-    let epochs = epochs.map_or_else(String::new, |epochs| format!(" --epochs {epochs}"));
-    let name = &model.model;
-    let command = match &training.command {
-        Some(command) => command.clone(),
-        None => format!("zoo train {name}{argument}{epochs} --seed {seed}"),
-    };
-    writeln!(card, "```\n{command}\n```\n")?;
+fn origin(card: &mut String, record: &TrainingRecord) -> std::fmt::Result {
+    let (data, seed) = (&record.data, record.seed);
+    let command = record.command.clone().unwrap_or_else(|| {
+        let argument = data.argument.as_ref();
+        let argument = argument.map_or_else(String::new, |given| format!(" --data {given}"));
+        let descent = record.recipe.descent();
+        let epochs = descent.map_or_else(|_| String::new(), |d| format!(" --epochs {}", d.epochs));
+        format!("zoo train {}{argument}{epochs} --seed {seed}", record.model)
+    });
+    writeln!(card, "## Training\n\n```\n{command}\n```\n")?;
     if let Some(notice) = &data.notice {
         writeln!(card, "Note on the data: {notice}.\n")?;
     }
-    write!(card, "Every setting is in `training.json`.")?;
-    if let Some(version) = &training.version {
-        write!(card, " Version of `zoo`: {version}.")?;
-    }
-    if let Some(fingerprint) = &data.fingerprint {
-        write!(card, " SHA-256 of the data: `{fingerprint}`.")?;
-    }
+    write!(
+        card,
+        "Every setting is in `training.json`. Version of `zoo`: {}. SHA-256 of the data: `{}`.",
+        record.version, data.fingerprint
+    )?;
     writeln!(card, "\n")
 }
 

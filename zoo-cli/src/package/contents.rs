@@ -8,10 +8,9 @@ use std::path::PathBuf;
 use models::{ModelConfig, ModelDir, model_dir};
 use sha2::{Digest, Sha256};
 
-use super::card::{self, Training};
+use super::card;
 use super::{ModelFiles, PackageError, examples, sums};
-use crate::field::PICTURE;
-use crate::train::run_dir::{CARD, CURVES, METRICS_CSV, METRICS_JSONL, TRAINING};
+use crate::train::run_dir::{CARD, CURVES, METRICS_CSV, METRICS_JSONL, PICTURE, TRAINING};
 
 /// The network in Python.
 const PYTHON: &str = "modeling_gmnm.py";
@@ -71,7 +70,7 @@ impl Contents {
                 let present = card::license(source);
                 let license = license.or(present.as_deref());
                 let license = license.unwrap_or(card::NO_LICENSE);
-                card::render(&model, &Training::read(source)?, license, Some(repo))
+                card::render(&model, source.record()?.as_ref(), license, Some(repo))
             }
         };
         files.push(PackedFile::made(CARD, text.into_bytes()));

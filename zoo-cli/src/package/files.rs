@@ -7,6 +7,7 @@ use models::{ModelDir, model_dir};
 use sha2::{Digest, Sha256};
 
 use super::{PackageError, sums};
+use crate::train::record::TrainingRecord;
 use crate::train::run_dir::TRAINING;
 
 /// A text of a model directory is never longer, in bytes.
@@ -81,10 +82,19 @@ impl ModelFiles {
         }
     }
 
-    /// The text of `training.json`, if there is one that can be read.
-    pub fn training(&self) -> Option<String> {
-        let bytes = self.read(TRAINING).ok()??;
-        String::from_utf8(bytes).ok()
+    /// The record of its training, if there is one.
+    ///
+    /// # Errors
+    /// [`PackageError::BadFile`] when it is no such record, [`PackageError::Read`] when it cannot be read.
+    pub fn record(&self) -> Result<Option<TrainingRecord>, PackageError> {
+        let Some(text) = self.read(TRAINING)? else {
+            return Ok(None);
+        };
+        let record = TrainingRecord::parse(&text).map_err(|error| PackageError::BadFile {
+            problem: format!("is not a training record ({error}); restore or delete it"),
+            path: self.path(TRAINING),
+        })?;
+        Ok(Some(record))
     }
 
     /// The network with its parameters. Embedded files are held against the manifest first.

@@ -22,14 +22,13 @@ use models::write::replace_file;
 
 use crate::train::record::TrainingRecord;
 
-/// Writes a trained network and its card into `dir`; the record of its training lies there already.
+/// Writes a trained network and its card into `dir`, all of a model's directory but the record of its training.
 ///
 /// # Errors
 /// When the system refuses.
 pub fn write(dir: &Path, model: &ModelDir, record: &TrainingRecord) -> anyhow::Result<()> {
     model_dir::save(dir, model, Storage::Full)?;
-    let training = serde_json::from_value(serde_json::to_value(record)?)?;
-    let text = card::render(model, &training, card::NO_LICENSE, None);
+    let text = card::render(model, Some(record), card::NO_LICENSE, None);
     let path = dir.join(crate::train::run_dir::CARD);
     replace_file(&path, text.as_bytes())
         .with_context(|| format!("cannot write `{}`", path.display()))

@@ -6,24 +6,27 @@ use std::time::Duration;
 use super::{Printer, Progress, thousands};
 use crate::train::Watch;
 use crate::train::metrics::Row;
-use crate::train::{Measure, Part};
+use crate::train::{Measure, Part, Trainable};
 
 /// A bar for each epoch and one line for its end.
 #[derive(Debug)]
 pub struct TrainingReport<'a> {
     printer: &'a Printer,
     measures: &'static [Measure],
+    /// What an epoch is called.
+    pass: &'static str,
     epochs: RefCell<usize>,
     /// The bar that is drawn, and the part that it evaluates, if it does not train.
     bar: RefCell<Option<(Option<Part>, Progress)>>,
 }
 
 impl<'a> TrainingReport<'a> {
-    /// A report of runs that are measured by `measures`.
-    pub fn new(printer: &'a Printer, measures: &'static [Measure]) -> Self {
+    /// A report of runs of `family`.
+    pub fn new(printer: &'a Printer, family: &dyn Trainable) -> Self {
         Self {
             printer,
-            measures,
+            measures: family.measures().all,
+            pass: family.pass(),
             epochs: RefCell::new(0),
             bar: RefCell::new(None),
         }
@@ -41,9 +44,10 @@ impl<'a> TrainingReport<'a> {
 impl Watch for TrainingReport<'_> {
     fn epoch_begins(&self, epoch: usize, epochs: usize, steps: u64, done: u64) {
         *self.epochs.borrow_mut() = epochs;
-        let bar = self
-            .printer
-            .progress(&format!("epoch {epoch}/{epochs}"), steps, "steps");
+        // The bar before ends first: two would be drawn otherwise.
+        self.bar.borrow_mut().take();
+        let label = format!("{} {epoch}/{epochs}", self.pass);
+        let bar = self.printer.progress(&label, steps, "steps");
         bar.advance(done);
         *self.bar.borrow_mut() = Some((None, bar));
     }
@@ -59,7 +63,8 @@ impl Watch for TrainingReport<'_> {
     fn epoch_ends(&self, row: &Row, examples: u64, elapsed: Duration) {
         self.bar.borrow_mut().take();
         let mut line = format!(
-            "epoch {}/{}  training {}",
+            "{} {}/{}  training {}",
+            self.pass,
             row.epoch,
             self.epochs.borrow(),
             self.measured(&row.train)
@@ -75,7 +80,6 @@ impl Watch for TrainingReport<'_> {
     fn evaluated(&self, part: Part, done: usize, total: usize) {
         let mut drawn = self.bar.borrow_mut();
         if !matches!(&*drawn, Some((Some(of), _)) if *of == part) {
-            // The bar before ends first: two would be drawn otherwise.
             drawn.take();
             let label = format!("{} part", part.name());
             let bar = self.printer.progress(&label, total as u64, "examples");

@@ -9,7 +9,7 @@ use models::{ModelConfig, ModelDir};
 use super::measure::Measures;
 use super::recipe::{Recipe, RecipeError, Schema};
 use super::{Run, Watch};
-use crate::data::{OpenOptions, Source};
+use crate::data::{OpenOptions, Source, is_dataset_name};
 
 /// A family of networks that can be trained.
 pub trait Trainable: Sync {
@@ -24,6 +24,21 @@ pub trait Trainable: Sync {
 
     /// What is measured.
     fn measures(&self) -> Measures;
+
+    /// What one round of a training is called.
+    fn pass(&self) -> &'static str {
+        "epoch"
+    }
+
+    /// Whether it computes in f64 on the CPU, whatever else is at hand.
+    fn in_f64(&self) -> bool {
+        false
+    }
+
+    /// Whether `data` names the same data on every machine; else it is a path on this one.
+    fn is_name(&self, data: &str) -> bool {
+        is_dataset_name(data)
+    }
 
     /// The fastest numbers to compute a step in that are known to reach the same accuracy.
     fn precision(&self, device: &Device) -> Precision {
@@ -141,6 +156,8 @@ pub struct Finished {
     pub test: Vec<f64>,
     /// Examples that were trained on (without the held-out ones), and that were tested on.
     pub examples: (usize, usize),
+    /// What else is to be said of it, a sentence each.
+    pub notes: Vec<String>,
     /// The work of this process.
     pub effort: Effort,
 }

@@ -3,6 +3,7 @@
 use std::fs;
 
 use models::ModelConfig;
+use serde::de::Error;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -30,6 +31,9 @@ pub struct ResultRecord {
     pub examples: usize,
     /// Measures by name.
     pub test: std::collections::BTreeMap<String, f64>,
+    /// What else is to be said of it, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// Everything that a run's bytes depend on, besides the machine.
@@ -70,8 +74,16 @@ impl TrainingRecord {
     ///
     /// # Errors
     /// When it is no such record.
-    pub fn parse(text: &str) -> serde_json::Result<Self> {
-        let mut record: Value = serde_json::from_str(text)?;
+    pub fn parse(text: &[u8]) -> serde_json::Result<Self> {
+        let mut record: Value = serde_json::from_slice(text)?;
+        if let (Some(model), Some(problem)) = (record["model"].as_str(), record["problem"].as_str())
+        {
+            return Err(serde_json::Error::custom(format!(
+                "an earlier version wrote it, which did not record the network's shape; train it again with \
+                 `zoo train {model} --data {problem} --seed {}`",
+                record["seed"]
+            )));
+        }
         sort_into_sections(&mut record);
         serde_json::from_value(record)
     }
@@ -85,7 +97,7 @@ impl TrainingRecord {
             path: dir.path().to_path_buf(),
             problem,
         };
-        let text = fs::read_to_string(dir.join(TRAINING)).map_err(|e| {
+        let text = fs::read(dir.join(TRAINING)).map_err(|e| {
             cannot(format!(
                 "it holds no run, `{TRAINING}` cannot be read ({e})"
             ))

@@ -14,6 +14,8 @@ pub const METRICS_CSV: &str = "metrics.csv";
 pub const METRICS_JSONL: &str = "metrics.jsonl";
 /// The learning curves.
 pub const CURVES: &str = "curves.svg";
+/// A picture of what was learned, where a family draws one.
+pub const PICTURE: &str = "picture.svg";
 /// The run's settings, so that it can be repeated and resumed.
 pub const TRAINING: &str = "training.json";
 /// Where the data lay on this machine, when that was a path: it is for resuming here, and never leaves with the model.
@@ -162,6 +164,7 @@ impl RunDir {
             METRICS_CSV,
             METRICS_JSONL,
             CURVES,
+            PICTURE,
             TRAINING,
             DATA_PATH,
             CARD,

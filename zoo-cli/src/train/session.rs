@@ -15,7 +15,7 @@ use super::recipe::{self, Overrides};
 use super::record::{DataRecord, ResultRecord, TrainingRecord};
 use super::run_dir::{DATA_PATH, IfExists};
 use super::{Run, RunDir, Watch};
-use crate::data::{OpenOptions, SkippedFile, is_dataset_name, public_name};
+use crate::data::{OpenOptions, SkippedFile, public_name};
 
 /// The family of a network.
 pub type FamilyOf = fn(&ModelConfig) -> &'static dyn Trainable;
@@ -69,6 +69,8 @@ pub struct Summary {
     pub parameters: usize,
     /// What was measured on the test part, the objective first.
     pub test: Vec<(&'static Measure, f64)>,
+    /// What else is to be said of it, a sentence each.
+    pub notes: Vec<String>,
     /// Seconds in this process: in training, or of the evaluation.
     pub seconds: f64,
     /// Training steps taken, in this process.
@@ -141,7 +143,7 @@ impl Session {
             config: resolved.model,
             result: None,
         };
-        if let Some(path) = request.data.filter(|data| !is_dataset_name(data)) {
+        if let Some(path) = request.data.filter(|data| !family.is_name(data)) {
             dir.write(DATA_PATH, path.as_bytes())?;
         }
         record.write(&dir)?;
@@ -193,7 +195,8 @@ impl Session {
                 record.data.name
             );
         }
-        let finished = record.result.is_some() && checkpoint::latest_path(&dir)?.is_none();
+        // The record is written last: with a result in it, the model lies beside it.
+        let finished = record.result.is_some();
         Ok(Self {
             dir,
             record,
@@ -223,9 +226,9 @@ impl Session {
         self.problem.examples()
     }
 
-    /// What is measured.
-    pub fn measures(&self) -> Measures {
-        self.family.measures()
+    /// The family of its network.
+    pub fn family(&self) -> &'static dyn Trainable {
+        self.family
     }
 
     /// Trains to the end and lets `write` make the model directory, or until `stop` is set.
@@ -252,6 +255,7 @@ impl Session {
             examples: problem.examples().0,
             parameters: record.config.parameter_count()?,
             test: Vec::new(),
+            notes: Vec::new(),
             seconds: 0.0,
             steps: 0,
             examples_per_second: 0.0,
@@ -284,7 +288,9 @@ impl Session {
             end(&dir, &mut record, measures, finished, write)?;
             summary.parameters = record.config.parameter_count()?;
         }
+        checkpoint::remove_all(&dir)?;
         let result = record.result.as_ref();
+        summary.notes = result.map_or_else(Vec::new, |r| r.notes.clone());
         summary.test = measures
             .by_weight()
             .map(|(_, measure)| {
@@ -305,7 +311,7 @@ impl Output {
     }
 }
 
-/// Writes the model directory, then drops the checkpoints: a run that is killed in between is finished again.
+/// Writes the model directory and, last, that the run is finished: one that is killed in between ends again.
 fn end(
     dir: &RunDir,
     record: &mut TrainingRecord,
@@ -318,9 +324,9 @@ fn end(
     record.result = Some(ResultRecord {
         examples: finished.examples.1,
         test: named.zip(finished.test).collect(),
+        notes: finished.notes,
     });
     write(dir.path(), &finished.model, record)?;
     record.write(dir)?;
-    checkpoint::remove_all(dir)?;
     Ok(())
 }

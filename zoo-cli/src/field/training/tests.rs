@@ -1,31 +1,31 @@
 use super::*;
-use crate::field::shapes;
-use crate::train::recipe::Overrides;
+use models::ModelConfig;
 use models::registry::{self, Task};
 use proptest::prelude::*;
 
 fn recipe() -> FieldRecipe {
-    let set = [
-        "points=200",
-        "boundary_points=40",
-        "adam_iterations=200",
-        "lbfgs_iterations=40",
-        "levenberg_marquardt_iterations=60",
-        "starts=2",
-        "final_iterations=20",
-    ];
-    let set = set.map(String::from);
-    let overrides = Overrides {
-        set: &set,
-        ..Overrides::default()
-    };
-    let entry = registry::find("poisson-solver").unwrap();
-    crate::families::resolve(entry, "", &overrides).unwrap().0
+    FieldRecipe {
+        points: 200,
+        boundary_points: 40,
+        interior_weight: 0.01,
+        adam_iterations: 200,
+        lbfgs_iterations: 40,
+        levenberg_marquardt_iterations: 60,
+        starts: 2,
+        final_iterations: 20,
+        coarse_grids: vec![5],
+        ..FieldRecipe::default()
+    }
 }
 
 fn shapes_of(name: &str) -> Vec<FieldConfig> {
     let entry = registry::find(name).unwrap();
-    shapes(entry, &entry.config()).unwrap()
+    let all = std::iter::once(entry.config()).chain(entry.alternatives());
+    let shape = |config| match config {
+        ModelConfig::Surface(shape) | ModelConfig::Poisson(shape) => shape,
+        other => panic!("{other:?}"),
+    };
+    all.map(shape).collect()
 }
 
 fn problem(name: &str, problem: &str) -> Problem {

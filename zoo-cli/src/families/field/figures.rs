@@ -1,7 +1,6 @@
-//! The figures of a run.
+//! What a run writes for people: its table, its curves and its picture.
 
-use super::problem::midpoints;
-use super::{Fit, Problem, Row};
+use crate::field::{Fit, Problem, Row, midpoints};
 use crate::plot::{ColorMap, Figure, HeatMap, LineChart, Scale};
 
 /// Cells along a side of a picture.
@@ -19,7 +18,8 @@ fn measure_of(rows: &[Row], name: &str) -> Vec<(f64, f64)> {
         .collect()
 }
 
-fn label(measure: &str) -> String {
+/// What a measure is called on the axis of a chart.
+pub(super) fn label(measure: &str) -> String {
     match measure {
         "test_rmse" => "test RMSE".into(),
         "train_rmse" => "training RMSE".into(),
@@ -30,8 +30,25 @@ fn label(measure: &str) -> String {
     }
 }
 
+/// The moments of the training as CSV.
+pub(super) fn csv(problem: &Problem, fit: &Fit) -> String {
+    let mut text = String::from("iteration,stage,loss");
+    for name in problem.measure_names() {
+        text += &format!(",{name}");
+    }
+    text.push('\n');
+    for row in &fit.history {
+        text += &format!("{},{},{:e}", row.iteration, row.stage, row.loss);
+        for (_, value) in &row.measures {
+            text += &format!(",{value:e}");
+        }
+        text.push('\n');
+    }
+    text
+}
+
 /// The measures over the iterations, on a logarithmic axis.
-pub fn curves(title: &str, problem: &Problem, fit: &Fit) -> LineChart {
+pub(super) fn curves(title: &str, problem: &Problem, fit: &Fit) -> LineChart {
     let mut chart = LineChart::new(title)
         .x_label("iteration")
         .y_label("error")
@@ -43,7 +60,7 @@ pub fn curves(title: &str, problem: &Problem, fit: &Fit) -> LineChart {
 }
 
 /// The truth, the network's values, their difference, and the errors over the iterations.
-pub fn picture(title: &str, problem: &Problem, fit: &Fit) -> Figure {
+pub(super) fn picture(title: &str, problem: &Problem, fit: &Fit) -> Figure {
     let network = fit.config.jets();
     let points = midpoints(SIDE);
     let truth: Vec<f64> = points.iter().map(|p| problem.exact(*p)).collect();
