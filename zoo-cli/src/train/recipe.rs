@@ -80,14 +80,14 @@ impl Recipe {
     /// # Errors
     /// When it is a recipe of another family.
     pub fn section<S: Section>(&self) -> Result<S, RecipeError> {
-        self.read()
-            .map_err(|problem| RecipeError::invalid(format!("[{}]", S::NAME), problem))
+        let unread = |e: toml::de::Error| RecipeError::invalid(format!("[{}]", S::NAME), e.message());
+        self.read().map_err(unread)
     }
 
-    fn read<S: Section>(&self) -> Result<S, String> {
+    fn read<S: Section>(&self) -> Result<S, toml::de::Error> {
         let section = self.section.get(S::NAME).cloned();
-        let section = section.ok_or("there is no such section")?;
-        section.try_into().map_err(|e| e.message().to_string())
+        let missing = || Error::custom("there is no such section");
+        section.ok_or_else(missing)?.try_into()
     }
 
     /// Puts other keys into the section of its family.
@@ -133,7 +133,7 @@ pub struct Schema {
     name: &'static str,
     default: fn() -> Result<Recipe, RecipeError>,
     /// Checks the type of every value.
-    parse: fn(&Recipe) -> Result<(), String>,
+    parse: fn(&Recipe) -> Result<(), toml::de::Error>,
     /// Checks the range of every value.
     validate: fn(&Recipe) -> Result<(), RecipeError>,
 }

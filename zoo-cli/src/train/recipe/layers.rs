@@ -1,9 +1,10 @@
 //! Laying recipes over each other, key by key.
 
+use std::fmt::Display;
+
 use candle_core::Device;
 use models::ModelConfig;
 use models::registry::{Entry, edit_distance};
-use serde_json::Value as Json;
 use toml::{Table, Value};
 
 use super::error::one_line;
@@ -25,11 +26,8 @@ pub fn resolve(
 ) -> Result<Resolved, RecipeError> {
     let dataset = &public_name(data);
     let mut layers = Layers::new(family.schema(), model)?;
-    if let Some((name, text)) = family
-        .recipes()
-        .iter()
-        .find(|(name, _)| *name == entry.recipe)
-    {
+    let embedded = family.recipes().iter();
+    for (name, text) in embedded.filter(|(name, _)| *name == entry.recipe) {
         layers.file(&format!("recipe `{name}`"), text, dataset)?;
     }
     layers.overrides(overrides, dataset)?;
@@ -49,21 +47,21 @@ pub fn resolve(
 /// A recipe under construction: every key is there from the start, with a value of its type.
 struct Layers {
     schema: Schema,
-    recipe: Table,
-    model: Json,
+    /// The recipe, and under `model` the network.
+    all: Table,
 }
+
+/// The section of the network.
+const MODEL: &str = "model";
 
 impl Layers {
     /// The lowest layer.
     fn new(schema: Schema, model: &ModelConfig) -> Result<Self, RecipeError> {
-        let internal =
-            |problem: &dyn std::fmt::Display| RecipeError::invalid("the default recipe", problem);
-        let recipe = schema.default_recipe()?;
-        Ok(Self {
-            schema,
-            recipe: Table::try_from(recipe).map_err(|e| internal(&e))?,
-            model: serde_json::to_value(model).map_err(|e| internal(&e))?,
-        })
+        let internal = |e: toml::ser::Error| RecipeError::invalid("the default recipe", e);
+        let mut all = Table::try_from(schema.default_recipe()?).map_err(internal)?;
+        let model = Value::try_from(model).map_err(internal)?;
+        all.insert(MODEL.to_string(), model);
+        Ok(Self { schema, all })
     }
 
     /// Lays the file of `--recipe` over what is there, with its section for `dataset`, then each `--set`.
@@ -93,19 +91,19 @@ impl Layers {
         })?;
         let sections = table.remove("datasets");
         self.table(origin, &mut Vec::new(), table)?;
-        match sections {
-            Some(Value::Table(mut sections)) => match sections.remove(dataset) {
-                Some(Value::Table(section)) => self.table(origin, &mut Vec::new(), section),
-                None => Ok(()),
-                Some(other) => Err(wrong_type(
-                    origin,
-                    &format!("datasets.{dataset}"),
-                    "a table",
-                    &other,
-                )),
-            },
+        let table = |key: &str, value| match value {
+            Value::Table(table) => Ok(table),
+            other => Err(wrong_type(origin, key, "a table", &other)),
+        };
+        let Some(sections) = sections else {
+            return Ok(());
+        };
+        match table("datasets", sections)?.remove(dataset) {
+            Some(section) => {
+                let section = table(&format!("datasets.{dataset}"), section)?;
+                self.table(origin, &mut Vec::new(), section)
+            }
             None => Ok(()),
-            Some(other) => Err(wrong_type(origin, "datasets", "a table", &other)),
         }
     }
 
@@ -117,34 +115,15 @@ impl Layers {
     ) -> Result<(), RecipeError> {
         for (key, value) in table {
             path.push(key);
-            let full = self.full(path);
-            match value {
-                Value::Table(inner) if path[0] == "model" => match self.at_model(&path[1..]) {
-                    Some(Json::Object(_)) => self.table(origin, path, inner)?,
-                    _ => self.set(origin, path, Value::Table(inner))?,
-                },
-                Value::Table(inner) => match self.at(&full) {
-                    Some(Value::Table(_)) => self.table(origin, path, inner)?,
-                    Some(there) => {
-                        let inner = Value::Table(inner);
-                        return Err(wrong_type(origin, &path.join("."), expected(there), &inner));
-                    }
-                    None => return Err(self.unknown(origin, path)),
-                },
-                value => self.set(origin, path, value)?,
+            match (self.at(&self.full(path)), value) {
+                (Some(Value::Table(_)), Value::Table(inner)) => {
+                    self.table(origin, path, inner)?;
+                }
+                (_, value) => self.set(origin, path, value)?,
             }
             path.pop();
         }
         Ok(())
-    }
-
-    /// The whole path of a key that may be written without the name of its section.
-    fn full(&self, path: &[String]) -> Vec<String> {
-        let within = [&[self.schema.name.to_string()], path].concat();
-        match self.at(path).is_none() && self.at(&within).is_some() {
-            true => within,
-            false => path.to_vec(),
-        }
     }
 
     /// One `key=value` of `--set`. A value that is not TOML is a string, so that names need no quotes.
@@ -160,219 +139,155 @@ impl Layers {
             .ok()
             .filter(|table| table.len() == 1)
             .and_then(|mut table| table.remove("value"))
-            .unwrap_or_else(|| Value::String(text.to_string()));
-        let origin = format!("`--set {assignment}`");
+            .unwrap_or_else(|| text.into());
         let path: Vec<String> = key.split('.').map(str::to_string).collect();
-        self.set(&origin, &path, value)
+        self.set(&format!("`--set {assignment}`"), &path, value)
     }
 
+    /// Sets one key, and reads all at once, so that a refused value is blamed on its own key.
     fn set(&mut self, origin: &str, path: &[String], value: Value) -> Result<(), RecipeError> {
         let key = path.join(".");
-        if path.first().is_some_and(|first| first == "model") && path.len() > 1 {
-            return self.set_model(origin, &path[1..], &key, value);
-        }
-        let full = self.full(path);
-        let Some(there) = self.at(&full) else {
+        let (in_model, full) = (path[0] == MODEL, self.full(path));
+        let is_new = self.at(&full).is_none();
+        // An optional key of the network may not be set yet: the network's own check decides.
+        if is_new && !(in_model && path.len() > 1) {
             return Err(self.unknown(origin, path));
-        };
-        let value = match (there, value) {
-            (Value::Float(_), Value::Integer(i)) => Value::Float(i as f64),
-            // Every whole number of a recipe is a count.
-            (Value::Integer(_), Value::Integer(i)) if i < 0 => {
-                let expected = "a whole number of at least 0";
-                return Err(wrong_type(origin, &key, expected, &Value::Integer(i)));
-            }
-            (Value::Table(_), other) => {
-                return Err(wrong_type(origin, &key, "one of its keys set", &other));
-            }
-            (there, value) if std::mem::discriminant(there) == std::mem::discriminant(&value) => {
-                value
-            }
-            (there, value) => return Err(wrong_type(origin, &key, expected(there), &value)),
-        };
-        if let Some(there) = at_mut(&mut self.recipe, &full) {
-            *there = value;
         }
-        // Read at once, so that a refused value is blamed on its own key.
-        let refused = |problem: &str| RecipeError::invalid(origin, format!("`{key}`: {problem}"));
-        let recipe = Recipe::try_from(self.recipe.clone()).map_err(|e| refused(e.message()))?;
-        (self.schema.parse)(&recipe).map_err(|problem| refused(&problem))
-    }
-
-    fn set_model(
-        &mut self,
-        origin: &str,
-        path: &[String],
-        key: &str,
-        value: Value,
-    ) -> Result<(), RecipeError> {
-        let invalid = |problem: String| RecipeError::invalid(origin, format!("`{key}`: {problem}"));
-        let json = serde_json::to_value(&value).map_err(|e| invalid(e.to_string()))?;
-        let mut changed = self.model.clone();
-        let mut there = &mut changed;
-        for (depth, name) in path.iter().enumerate() {
-            let known = there.get(name).is_some();
-            let last = depth + 1 == path.len();
-            match there {
-                // The last name may be an optional key that is not set: the network's own check decides.
-                Json::Object(object) if known || last => {
-                    there = object.entry(name.clone()).or_insert(Json::Null);
+        let value = match self.at(&full) {
+            Some(there) => typed(there, value, in_model)
+                .map_err(|(value, expected)| wrong_type(origin, &key, expected, &value))?,
+            None => value,
+        };
+        let mut all = self.all.clone();
+        let last = full.len() - 1;
+        let mut tables = full[..last].iter();
+        let table = tables.try_fold(&mut all, |table, name| table.get_mut(name)?.as_table_mut());
+        match table {
+            Some(table) => table.insert(full[last].clone(), value),
+            None => return Err(self.unknown(origin, path)),
+        };
+        let refused = |e: toml::de::Error| {
+            RecipeError::invalid(origin, format!("`{key}`: {}", e.message()))
+        };
+        if !in_model {
+            let recipe = recipe(&all).map_err(refused)?;
+            (self.schema.parse)(&recipe).map_err(refused)?;
+        } else {
+            match model(&all) {
+                Err(e) if !is_new || !e.message().contains("unknown field") => {
+                    return Err(refused(e));
                 }
-                _ => {
-                    let full: Vec<String> = key.split('.').map(str::to_string).collect();
-                    return Err(self.unknown(origin, &full));
-                }
+                // A key that the configuration ignores or does not give back is not one of its keys.
+                Ok(config) if !is_new || has_path(&config, &path[1..]) => {}
+                _ => return Err(self.unknown(origin, path)),
             }
         }
-        let was_known = !there.is_null();
-        let same_type = match (&*there, &json) {
-            (Json::Number(old), Json::Number(new)) => old.is_f64() || !new.is_f64(),
-            (Json::Null, _) => true,
-            (old, new) => std::mem::discriminant(old) == std::mem::discriminant(new),
-        };
-        if !same_type {
-            return Err(wrong_type(origin, key, expected_json(there), &value));
-        }
-        // A number stays one where it is set to a whole one: a later layer may set it to another.
-        *there = match (&*there, json.as_f64()) {
-            (Json::Number(old), Some(new)) if old.is_f64() => Json::from(new),
-            _ => json,
-        };
-        match serde_json::from_value::<ModelConfig>(changed.clone()) {
-            // A key that the configuration ignores or does not give back is not one of its keys.
-            Ok(config) if was_known || has_path(&config, path) => {
-                self.model = changed;
-                Ok(())
-            }
-            Err(e) if was_known || !e.to_string().contains("unknown field") => {
-                Err(invalid(e.to_string()))
-            }
-            _ => {
-                let full: Vec<String> = key.split('.').map(str::to_string).collect();
-                Err(self.unknown(origin, &full))
-            }
-        }
+        self.all = all;
+        Ok(())
     }
 
     /// The recipe and the network, whose settings have been checked.
     fn finish(self) -> Result<Resolved, RecipeError> {
-        let unusable =
-            |problem: &dyn std::fmt::Display| RecipeError::invalid("the model's settings", problem);
-        let model: ModelConfig = serde_json::from_value(self.model).map_err(|e| unusable(&e))?;
-        model.validate().map_err(|e| unusable(&e))?;
-        let recipe = Recipe::try_from(self.recipe);
-        let recipe = recipe.map_err(|e| RecipeError::invalid("the recipe", e.message()))?;
+        let unusable = |what, problem: &dyn Display| RecipeError::invalid(what, problem);
+        let recipe = recipe(&self.all).map_err(|e| unusable("the recipe", &e.message()))?;
+        let settings = "the model's settings";
+        let model = model(&self.all).map_err(|e| unusable(settings, &e.message()))?;
+        model.validate().map_err(|e| unusable(settings, &e))?;
         Ok(Resolved { recipe, model })
+    }
+
+    /// The whole path of a key that may be written without the name of its section.
+    fn full(&self, path: &[String]) -> Vec<String> {
+        let within = [&[self.schema.name.to_string()], path].concat();
+        match self.at(path).is_none() && self.at(&within).is_some() {
+            true => within,
+            false => path.to_vec(),
+        }
     }
 
     fn at(&self, path: &[String]) -> Option<&Value> {
         let (first, rest) = path.split_first()?;
         rest.iter()
-            .try_fold(self.recipe.get(first)?, |value, name| value.get(name))
-    }
-
-    fn at_model(&self, path: &[String]) -> Option<&Json> {
-        path.iter()
-            .try_fold(&self.model, |value, name| value.get(name))
+            .try_fold(self.all.get(first)?, |value, name| value.get(name))
     }
 
     fn unknown(&self, origin: &str, path: &[String]) -> RecipeError {
         let key = path.join(".");
         let mut known = Vec::new();
-        flatten(
-            &Value::Table(self.recipe.clone()),
-            String::new(),
-            &mut known,
-        );
+        flatten(&self.all, "", &mut known);
         // A key may be written without the name of its section.
         let section = format!("{}.", self.schema.name);
         let short = known.iter().filter_map(|key| key.strip_prefix(&section));
         let short: Vec<String> = short.map(str::to_string).collect();
         known.extend(short);
-        flatten_json(&self.model, "model".to_string(), &mut known);
         // A last part that is right but stands in no section is nearer than any misspelling.
-        let nearest = known
-            .iter()
-            .min_by_key(|candidate| {
-                let tail = candidate.rsplit('.').next().unwrap_or(candidate);
-                edit_distance(candidate, &key).min(1 + edit_distance(tail, &key))
-            })
-            .cloned()
-            .unwrap_or_default();
+        let distance = |known: &String| {
+            let tail = known.rsplit('.').next().unwrap_or(known);
+            edit_distance(known, &key).min(1 + edit_distance(tail, &key))
+        };
+        let nearest = known.iter().min_by_key(|known| distance(known)).cloned();
         RecipeError::UnknownKey {
             origin: origin.to_string(),
             key,
-            nearest,
+            nearest: nearest.unwrap_or_default(),
         }
     }
 }
 
-fn at_mut<'a>(table: &'a mut Table, path: &[String]) -> Option<&'a mut Value> {
-    let (first, rest) = path.split_first()?;
-    rest.iter()
-        .try_fold(table.get_mut(first)?, |value, name| value.get_mut(name))
+/// `value` as one of the type of `there`, or which type that is.
+fn typed(there: &Value, value: Value, in_model: bool) -> Result<Value, (Value, &'static str)> {
+    match (there, value) {
+        // A number stays one where it is set to a whole one: a later layer may set it to another.
+        (Value::Float(_), Value::Integer(i)) => Ok(Value::Float(i as f64)),
+        // Every whole number is a count.
+        (Value::Integer(_), Value::Integer(i)) if i < 0 => {
+            Err((Value::Integer(i), "a whole number of at least 0"))
+        }
+        (Value::Table(_), value) if !in_model || !value.is_table() => {
+            Err((value, "one of its keys set"))
+        }
+        (there, value) if there.same_type(&value) => Ok(value),
+        (there, value) => Err((
+            value,
+            match there {
+                Value::String(_) => "a name",
+                Value::Integer(_) => "a whole number",
+                Value::Float(_) => "a number",
+                Value::Boolean(_) => "true or false",
+                Value::Array(_) => "a list such as [1, 2]",
+                Value::Table(_) => "a table",
+                Value::Datetime(_) => "a date",
+            },
+        )),
+    }
+}
+
+/// The recipe without the network.
+fn recipe(all: &Table) -> Result<Recipe, toml::de::Error> {
+    let mut recipe = all.clone();
+    recipe.remove(MODEL);
+    recipe.try_into()
+}
+
+fn model(all: &Table) -> Result<ModelConfig, toml::de::Error> {
+    all[MODEL].clone().try_into()
 }
 
 fn has_path(config: &ModelConfig, path: &[String]) -> bool {
-    let Ok(json) = serde_json::to_value(config) else {
-        return false;
+    let found = |config: &Value| {
+        let found = path.iter().try_fold(config, |value, name| value.get(name));
+        found.is_some()
     };
-    path.iter()
-        .try_fold(&json, |value, name| value.get(name))
-        .is_some()
+    Value::try_from(config).is_ok_and(|config| found(&config))
 }
 
-fn flatten(value: &Value, prefix: String, into: &mut Vec<String>) {
-    match value {
-        Value::Table(table) => {
-            for (key, value) in table {
-                flatten(value, join(&prefix, key), into);
-            }
+fn flatten(table: &Table, prefix: &str, into: &mut Vec<String>) {
+    for (key, value) in table {
+        let key = format!("{prefix}{key}");
+        match value {
+            Value::Table(inner) => flatten(inner, &format!("{key}."), into),
+            _ => into.push(key),
         }
-        _ => into.push(prefix),
-    }
-}
-
-fn flatten_json(value: &Json, prefix: String, into: &mut Vec<String>) {
-    match value {
-        Json::Object(object) => {
-            for (key, value) in object {
-                flatten_json(value, join(&prefix, key), into);
-            }
-        }
-        _ => into.push(prefix),
-    }
-}
-
-fn join(prefix: &str, key: &str) -> String {
-    if prefix.is_empty() {
-        key.to_string()
-    } else {
-        format!("{prefix}.{key}")
-    }
-}
-
-fn expected(value: &Value) -> &'static str {
-    match value {
-        Value::String(_) => "a name",
-        Value::Integer(_) => "a whole number",
-        Value::Float(_) => "a number",
-        Value::Boolean(_) => "true or false",
-        Value::Array(_) => "a list such as [1, 2]",
-        Value::Table(_) => "a table",
-        Value::Datetime(_) => "a date",
-    }
-}
-
-fn expected_json(value: &Json) -> &'static str {
-    match value {
-        Json::Null => "a value",
-        Json::Bool(_) => "true or false",
-        Json::Number(n) if n.is_f64() => "a number",
-        Json::Number(_) => "a whole number",
-        Json::String(_) => "a name",
-        Json::Array(_) => "a list such as [1, 2]",
-        Json::Object(_) => "one of its keys set",
     }
 }
 
