@@ -12,8 +12,8 @@ use crate::package;
 use crate::report::{Printer, TrainingReport, Transfer, summary, thousands};
 use crate::train::recipe::Overrides;
 use crate::train::run_dir::IfExists;
-use crate::train::session::{Output, Request, Session, SessionEnd};
-use crate::train::{Place, PrecisionChoice};
+use crate::train::session::{Output, Request, Session};
+use crate::train::{Ended, Place, PrecisionChoice};
 
 /// Trains a model, or goes on with a run that was stopped.
 ///
@@ -48,7 +48,7 @@ pub(super) fn run(args: &TrainArgs, printer: &Printer) -> anyhow::Result<Outcome
     let ended = session.train(&opened.device, &report, stop, package::write)?;
     drop(report);
     match ended {
-        SessionEnd::Finished(finished) => {
+        Ended::Finished(finished) => {
             for note in &finished.notes {
                 printer.info(note);
             }
@@ -59,7 +59,7 @@ pub(super) fn run(args: &TrainArgs, printer: &Printer) -> anyhow::Result<Outcome
                 Outcome::Done
             })
         }
-        SessionEnd::Interrupted(Place { epoch, step }) => {
+        Ended::Interrupted(Place { epoch, step }) => {
             printer.warn(&format!(
                 "stopped in {} {epoch} after {step} steps, everything is saved; go on with `zoo train --resume {}`",
                 family.pass(),

@@ -21,8 +21,8 @@ use crate::plot::{Figure, LineChart, Scale, Style};
 use crate::train::recipe::{self, Overrides, Resolved};
 use crate::train::record::TrainingRecord;
 use crate::train::run_dir::IfExists;
-use crate::train::session::{Output, Request, Session, SessionEnd, Summary};
-use crate::train::{Contrast, Measure, Recipe, RunDir, Wanted, Watch};
+use crate::train::session::{Output, Request, Session, Summary};
+use crate::train::{Contrast, Ended, Measure, Recipe, RunDir, Wanted, Watch};
 
 /// What is asked of a plan besides its task.
 #[derive(Debug, Clone, Default)]
@@ -388,8 +388,8 @@ impl Comparison for Plan {
         let (device, stop) = (&self.opened.device, &follower.stop);
         Ok(
             match session.train(device, &follower, stop, package::write)? {
-                SessionEnd::Interrupted(_) => None,
-                SessionEnd::Finished(summary) => Some(outcome(&summary)),
+                Ended::Interrupted(_) => None,
+                Ended::Finished(summary) => Some(outcome(&summary)),
             },
         )
     }

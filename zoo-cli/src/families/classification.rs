@@ -12,15 +12,15 @@ use models::{ModelConfig, ModelDir, Preprocessor};
 use serde::{Deserialize, Serialize};
 
 use super::image_parts::{ImageParts, check_channels, preprocessor};
-use super::{Family, Forward, Usage, curves};
+use super::{Family, Forward, curves};
 use crate::data::augment::Augmentation;
 use crate::data::loader::Batch;
 use crate::data::{ImageDataset, Source, open_images};
 use crate::train::metrics::Row;
 use crate::train::recipe::{RecipeError, Schema, require_part};
 use crate::train::{
-    Batches, Contrast, Digits, Ended, Ending, Finished, Loss, Measure, Measures, Part, Problem,
-    Run, Section, Sums, Task, Trainable, Wanted, Watch, evaluate, train,
+    Contrast, Digits, Ended, Finished, Loss, Measure, Measures, Part, Problem, Run, Section, Sums,
+    Task, Trainable, Wanted, Watch, evaluate, train,
 };
 
 const MEASURES: Measures = Measures {
@@ -101,11 +101,8 @@ impl Family for Classifiers {
         "image-classification"
     }
 
-    fn usage(&self) -> Usage {
-        Usage {
-            command: "infer",
-            argument: " photo.jpg",
-        }
+    fn usage(&self, model: &str) -> String {
+        format!("infer {model} photo.jpg")
     }
 
     fn example_shape(&self, model: &ModelDir) -> anyhow::Result<Vec<usize>> {
@@ -173,37 +170,24 @@ impl Problem for Labelled {
         Ok(())
     }
 
-    fn train(self: Box<Self>, model: &ModelConfig, run: &Run<'_>) -> anyhow::Result<Ending> {
-        let config = settings(model)?;
-        let recipe: ClassificationRecipe = run.recipe.section()?;
-        let descent = run.recipe.descent()?;
+    fn train(self: Box<Self>, run: &Run<'_>) -> anyhow::Result<Ended<Finished>> {
+        let recipe: ClassificationRecipe = run.record.recipe.section()?;
+        let descent = run.record.recipe.descent()?;
         let shape = self.data.test.shape();
         let labels = self.data.label_names.clone();
         let statistics = self.data.train.channel_statistics();
         let task = Classification {
-            config: config.clone(),
+            config: settings(&run.record.config)?.clone(),
             label_smoothing: recipe.label_smoothing,
             activations: descent.precision.precision().dtype(),
             stem_epochs: recipe.stem_epochs,
             parts: ImageParts::training(self.data, statistics, recipe.augment, run)?,
         };
-        let trained = match train(&task, run)? {
-            Ended::Interrupted(place) => return Ok(Ending::Interrupted(place)),
-            Ended::Finished(trained) => *trained,
-        };
-        Ok(Ending::Finished(Box::new(Finished {
-            model: ModelDir {
-                model: run.model.to_string(),
-                config: model.clone(),
-                labels,
-                preprocessor: Some(preprocessor(shape, task.parts.statistics())),
-                tensors: trained.store.tensors(),
-            },
-            test: trained.test,
-            examples: (task.examples(Part::Train), task.examples(Part::Test)),
-            notes: Vec::new(),
-            effort: trained.effort,
-        })))
+        train(&task, run)?.try_map(|mut finished| {
+            finished.model.labels = labels;
+            finished.model.preprocessor = Some(preprocessor(shape, task.parts.statistics()));
+            Ok(finished)
+        })
     }
 
     fn evaluate(
@@ -274,7 +258,11 @@ fn sums(loss: &Tensor, logits: &Tensor, labels: &Tensor) -> Result<Sums> {
 
 impl Task for Classification {
     type Model = Classifier;
-    type Batch = Batch;
+    type Examples = ImageParts;
+
+    fn examples(&self) -> &ImageParts {
+        &self.parts
+    }
 
     fn build(&self, vb: VarBuilder) -> Result<Classifier> {
         Classifier::new(&self.config, vb)
@@ -296,28 +284,8 @@ impl Task for Classification {
         }
     }
 
-    fn examples(&self, part: Part) -> usize {
-        self.parts.examples(part)
-    }
-
     fn measures(&self) -> Measures {
         MEASURES
-    }
-
-    fn steps(&self) -> u64 {
-        self.parts.steps()
-    }
-
-    fn training_batches(&self, epoch: usize, first_step: u64) -> Batches<'_, Batch> {
-        self.parts.training_batches(epoch, first_step)
-    }
-
-    fn batches(&self, part: Part, batch_size: usize) -> Batches<'_, Batch> {
-        self.parts.batches(part, batch_size)
-    }
-
-    fn batch_len(&self, batch: &Batch) -> usize {
-        batch.labels.elem_count()
     }
 
     fn loss(&self, model: &Classifier, batch: &Batch) -> Result<Loss> {

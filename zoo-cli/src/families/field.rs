@@ -11,7 +11,7 @@ use models::registry::{Entry, Task};
 use models::{ModelConfig, ModelDir};
 
 use self::problem::Plane;
-use super::{Course, Family, Forward, Usage};
+use super::{Course, Family, Forward};
 use crate::field::{FieldRecipe, Problem as Known};
 use crate::train::recipe::{self, Recipe, RecipeError, Schema, require};
 use crate::train::record::TrainingRecord;
@@ -142,11 +142,8 @@ impl Family for Fields {
         self.pipeline_tag
     }
 
-    fn usage(&self) -> Usage {
-        Usage {
-            command: "eval",
-            argument: "",
-        }
+    fn usage(&self, model: &str) -> String {
+        format!("eval {model}")
     }
 
     fn about(&self, record: &TrainingRecord) -> Option<String> {

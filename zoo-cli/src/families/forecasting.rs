@@ -13,13 +13,13 @@ use gmnm_core::rng::Philox;
 use models::forecaster::{Forecaster, ForecasterConfig, SeriesFormat};
 use models::{ModelConfig, ModelDir};
 
-use super::{Family, Forward, Usage, curves};
+use super::{Family, Forward, curves};
 use crate::data::Source;
 use crate::data::series::{Scale, Series, SeriesOptions, Split, date};
 use crate::train::metrics::Row;
 use crate::train::recipe::Schema;
 use crate::train::{
-    Batches, Contrast, Digits, Ended, Ending, Finished, Loss, Measure, Measures, Part, Problem,
+    Batches, Contrast, Digits, Ended, Examples, Finished, Loss, Measure, Measures, Part, Problem,
     Recipe, Run, Sums, Task, Trainable, Wanted, Watch, evaluate, train,
 };
 
@@ -89,11 +89,8 @@ impl Family for Forecasters {
         "time-series-forecasting"
     }
 
-    fn usage(&self) -> Usage {
-        Usage {
-            command: "forecast",
-            argument: " series.csv",
-        }
+    fn usage(&self, model: &str) -> String {
+        format!("forecast {model} series.csv")
     }
 
     fn example_shape(&self, model: &ModelDir) -> anyhow::Result<Vec<usize>> {
@@ -222,30 +219,15 @@ impl Problem for Windows {
         Ok(())
     }
 
-    fn train(self: Box<Self>, model: &ModelConfig, run: &Run<'_>) -> anyhow::Result<Ending> {
-        let config = settings(model)?;
+    fn train(self: Box<Self>, run: &Run<'_>) -> anyhow::Result<Ended<Finished>> {
+        let record = run.record;
         let scale = self.series.scale(self.split.train.clone())?;
-        let batch_size = run.recipe.descent()?.batch_size;
+        let batch_size = record.recipe.descent()?.batch_size;
         let batch_size = batch_size.min(self.count(&self.split.train)).max(1);
-        let recipe = (&run.recipe.section()?, batch_size, run.seed);
+        let recipe = (&record.recipe.section()?, batch_size, record.seed);
+        let config = settings(&record.config)?;
         let task = self.task(config, &scale, Some(recipe), run.device)?;
-        let trained = match train(&task, run)? {
-            Ended::Interrupted(place) => return Ok(Ending::Interrupted(place)),
-            Ended::Finished(trained) => *trained,
-        };
-        Ok(Ending::Finished(Box::new(Finished {
-            model: ModelDir {
-                model: run.model.to_string(),
-                config: model.clone(),
-                labels: Vec::new(),
-                preprocessor: None,
-                tensors: trained.store.tensors(),
-            },
-            test: trained.test,
-            examples: (task.examples(Part::Train), task.examples(Part::Test)),
-            notes: Vec::new(),
-            effort: trained.effort,
-        })))
+        Ok(train(&task, run)?)
     }
 
     fn evaluate(
@@ -403,28 +385,11 @@ fn errors(forecast: &Tensor, truth: &Tensor) -> Result<Sums> {
     Ok(Sums::Queued(sums.collect::<Result<_>>()?))
 }
 
-impl Task for Forecasting {
-    type Model = Forecaster;
+impl Examples for Forecasting {
     type Batch = Batch;
 
-    fn build(&self, vb: VarBuilder) -> Result<Forecaster> {
-        Forecaster::new(&self.config, vb)
-    }
-
-    fn examples(&self, part: Part) -> usize {
+    fn count(&self, part: Part) -> usize {
         self.windows(part).len()
-    }
-
-    /// Judged by the error that training makes small: outliers of a short validation part would decide over its square.
-    fn measures(&self) -> Measures {
-        let objective = match self.settings.loss {
-            SeriesLoss::Squared => 0,
-            SeriesLoss::Absolute => 1,
-        };
-        Measures {
-            objective,
-            ..MEASURES
-        }
     }
 
     fn steps(&self) -> u64 {
@@ -453,6 +418,31 @@ impl Task for Forecasting {
 
     fn batch_len(&self, batch: &Batch) -> usize {
         batch.past.dims()[0]
+    }
+}
+
+impl Task for Forecasting {
+    type Model = Forecaster;
+    type Examples = Self;
+
+    fn examples(&self) -> &Self {
+        self
+    }
+
+    fn build(&self, vb: VarBuilder) -> Result<Forecaster> {
+        Forecaster::new(&self.config, vb)
+    }
+
+    /// Judged by the error that training makes small: outliers of a short validation part would decide over its square.
+    fn measures(&self) -> Measures {
+        let objective = match self.settings.loss {
+            SeriesLoss::Squared => 0,
+            SeriesLoss::Absolute => 1,
+        };
+        Measures {
+            objective,
+            ..MEASURES
+        }
     }
 
     fn loss(&self, model: &Forecaster, batch: &Batch) -> Result<Loss> {

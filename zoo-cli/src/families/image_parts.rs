@@ -12,7 +12,7 @@ use crate::data::loader::{Batch, Loader, LoaderOptions};
 use crate::data::resident::Resident;
 use crate::data::split::hold_out;
 use crate::data::{ImageDataset, ImageShape, Images};
-use crate::train::{Batches, Part, Run};
+use crate::train::{Batches, Examples, Part, Run};
 
 /// Training images in their batches, the held-out ones among them, and test images, all normalised alike.
 #[derive(Debug, Clone)]
@@ -37,8 +37,8 @@ impl ImageParts {
         augmentation: Augmentation,
         run: &Run<'_>,
     ) -> anyhow::Result<Self> {
-        let recipe = run.recipe.descent()?;
-        let (seed, device) = (run.seed, run.device);
+        let recipe = run.record.recipe.descent()?;
+        let (seed, device) = (run.record.seed, run.device);
         let (kept, held) = hold_out(&data.train.labels, recipe.validation.fraction, seed);
         let train = Arc::new(data.train);
         let options = LoaderOptions {
@@ -104,24 +104,6 @@ impl ImageParts {
         }
     }
 
-    pub(super) fn examples(&self, part: Part) -> usize {
-        match part {
-            Part::Train => self.kept.len(),
-            Part::Validation => self.held.len(),
-            Part::Test => self.test.len(),
-        }
-    }
-
-    pub(super) fn steps(&self) -> u64 {
-        self.training.steps() as u64
-    }
-
-    pub(super) fn training_batches(&self, epoch: usize, first_step: u64) -> Batches<'_, Batch> {
-        let first_step = usize::try_from(first_step).unwrap_or(usize::MAX);
-        let resident = self.resident.as_ref();
-        self.epoch(&self.training, resident, epoch as u64, first_step)
-    }
-
     /// The batches of `loader`, made on the device where its images are `resident`.
     fn epoch<'a>(
         &self,
@@ -136,8 +118,30 @@ impl ImageParts {
             Some(Err(error)) => Box::new(std::iter::once(Err(error))),
         }
     }
+}
 
-    pub(super) fn batches(&self, part: Part, batch_size: usize) -> Batches<'_, Batch> {
+impl Examples for ImageParts {
+    type Batch = Batch;
+
+    fn count(&self, part: Part) -> usize {
+        match part {
+            Part::Train => self.kept.len(),
+            Part::Validation => self.held.len(),
+            Part::Test => self.test.len(),
+        }
+    }
+
+    fn steps(&self) -> u64 {
+        self.training.steps() as u64
+    }
+
+    fn training_batches(&self, epoch: usize, first_step: u64) -> Batches<'_, Batch> {
+        let first_step = usize::try_from(first_step).unwrap_or(usize::MAX);
+        let resident = self.resident.as_ref();
+        self.epoch(&self.training, resident, epoch as u64, first_step)
+    }
+
+    fn batches(&self, part: Part, batch_size: usize) -> Batches<'_, Batch> {
         let resident = self.resident.as_ref();
         let (images, resident, indices) = match part {
             Part::Train => (&self.train, resident, Some(self.kept.clone())),
@@ -149,6 +153,10 @@ impl ImageParts {
             Ok(loader) => self.epoch(&loader, resident, 0, 0),
             Err(error) => Box::new(std::iter::once(Err(error))),
         }
+    }
+
+    fn batch_len(&self, batch: &Batch) -> usize {
+        batch.labels.elem_count()
     }
 }
 

@@ -23,8 +23,8 @@ pub trait Family: Trainable {
     /// The kind of its task by its name on the Hub.
     fn pipeline_tag(&self) -> &'static str;
 
-    /// The command that uses a network.
-    fn usage(&self) -> Usage;
+    /// The subcommand that uses the network `model`, with its arguments.
+    fn usage(&self, model: &str) -> String;
 
     /// What else a model card says of a network that was trained so.
     fn about(&self, record: &TrainingRecord) -> Option<String> {
@@ -88,15 +88,6 @@ pub struct Course {
     pub title: String,
     /// What is measured.
     pub measure: Measure,
-}
-
-/// How a network is used on the command line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Usage {
-    /// The subcommand.
-    pub command: &'static str,
-    /// What follows the name of the model, with a space before it.
-    pub argument: &'static str,
 }
 
 /// The family of a network.

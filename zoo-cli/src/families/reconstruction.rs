@@ -16,15 +16,15 @@ use serde::{Deserialize, Serialize};
 
 use self::quality::{psnr, ssim};
 use super::image_parts::{ImageParts, check_channels, input, preprocessor};
-use super::{Family, Forward, Usage, curves};
+use super::{Family, Forward, curves};
 use crate::data::augment::Augmentation;
 use crate::data::loader::Batch;
 use crate::data::{ImageDataset, OpenOptions, Source, open_images};
 use crate::train::metrics::Row;
 use crate::train::recipe::Schema;
 use crate::train::{
-    Batches, Contrast, Digits, Ended, Ending, Finished, Loss, Measure, Measures, Part, Problem,
-    Run, Section, Sums, Task, Trainable, Trained, Wanted, Watch, evaluate, train,
+    Contrast, Digits, Ended, Examples, Finished, Loss, Measure, Measures, Part, Problem, Run,
+    Section, Sums, Task, Trainable, Wanted, Watch, evaluate, train,
 };
 
 /// Mean and deviation that pixels are normalised with, the same for all channels and datasets: the loss is then a
@@ -97,11 +97,8 @@ impl Family for Generators {
         "unconditional-image-generation"
     }
 
-    fn usage(&self) -> Usage {
-        Usage {
-            command: "generate",
-            argument: " photo.jpg",
-        }
+    fn usage(&self, model: &str) -> String {
+        format!("generate {model} photo.jpg")
     }
 
     fn example_shape(&self, model: &ModelDir) -> anyhow::Result<Vec<usize>> {
@@ -156,35 +153,21 @@ impl Problem for Pictures {
         Ok(())
     }
 
-    fn train(self: Box<Self>, model: &ModelConfig, run: &Run<'_>) -> anyhow::Result<Ending> {
-        let config = settings(model)?;
-        let recipe: ReconstructionRecipe = run.recipe.section()?;
+    fn train(self: Box<Self>, run: &Run<'_>) -> anyhow::Result<Ended<Finished>> {
+        let config = settings(&run.record.config)?;
+        let recipe: ReconstructionRecipe = run.record.recipe.section()?;
+        let precision = run.record.recipe.descent()?.precision;
         let shape = self.data.test.shape();
         let statistics = (vec![CENTER; config.channels], vec![SCALE; config.channels]);
         let task = Reconstruction {
             config: config.clone(),
-            activations: run.recipe.descent()?.precision.precision().dtype(),
+            activations: precision.precision().dtype(),
             parts: ImageParts::training(self.data, statistics, recipe.augment, run)?,
         };
-        let trained = match train(&task, run)? {
-            Ended::Interrupted(place) => return Ok(Ending::Interrupted(place)),
-            Ended::Finished(trained) => *trained,
-        };
-        let mut tensors = trained.store.tensors();
-        tensors.extend(task.latents(&trained, run)?);
-        Ok(Ending::Finished(Box::new(Finished {
-            model: ModelDir {
-                model: run.model.to_string(),
-                config: model.clone(),
-                labels: Vec::new(),
-                preprocessor: Some(preprocessor(shape, task.parts.statistics())),
-                tensors,
-            },
-            test: trained.test,
-            examples: (task.examples(Part::Train), task.examples(Part::Test)),
-            notes: Vec::new(),
-            effort: trained.effort,
-        })))
+        train(&task, run)?.try_map(|mut finished| {
+            finished.model.preprocessor = Some(preprocessor(shape, task.parts.statistics()));
+            Ok(finished)
+        })
     }
 
     fn evaluate(
@@ -289,25 +272,6 @@ struct Reconstruction {
 }
 
 impl Reconstruction {
-    /// The buffers of a Gaussian over the latent vectors of the training images, unchanged and not held out.
-    fn latents(
-        &self,
-        trained: &Trained,
-        run: &Run<'_>,
-    ) -> anyhow::Result<BTreeMap<String, Tensor>> {
-        let network = self.build(trained.store.detached().var_builder())?;
-        let (total, mut done) = (self.examples(Part::Train), 0);
-        let mut latents = Vec::new();
-        let batch_size = run.recipe.descent()?.evaluation_batch_size;
-        for batch in self.batches(Part::Train, batch_size) {
-            let batch = batch?;
-            latents.push(network.encode(&batch.images, false)?);
-            done += self.batch_len(&batch);
-            run.watch.evaluated(Part::Train, done, total);
-        }
-        Ok(Latents::fit(&Tensor::cat(&latents, 0)?)?)
-    }
-
     /// The sums over a batch of what is measured, for normalised outputs.
     fn sums(&self, outputs: &Tensor, batch: &Batch) -> Result<Sums> {
         if !outputs.device().is_cpu() {
@@ -326,34 +290,18 @@ impl Reconstruction {
 
 impl Task for Reconstruction {
     type Model = Generator;
-    type Batch = Batch;
+    type Examples = ImageParts;
+
+    fn examples(&self) -> &ImageParts {
+        &self.parts
+    }
 
     fn build(&self, vb: VarBuilder) -> Result<Generator> {
         Generator::new(&self.config, vb)
     }
 
-    fn examples(&self, part: Part) -> usize {
-        self.parts.examples(part)
-    }
-
     fn measures(&self) -> Measures {
         MEASURES
-    }
-
-    fn steps(&self) -> u64 {
-        self.parts.steps()
-    }
-
-    fn training_batches(&self, epoch: usize, first_step: u64) -> Batches<'_, Batch> {
-        self.parts.training_batches(epoch, first_step)
-    }
-
-    fn batches(&self, part: Part, batch_size: usize) -> Batches<'_, Batch> {
-        self.parts.batches(part, batch_size)
-    }
-
-    fn batch_len(&self, batch: &Batch) -> usize {
-        batch.labels.elem_count()
     }
 
     /// The mean squared error in units of pixels; not cut to 0..=1, or what lies outside would learn nothing.
@@ -370,6 +318,24 @@ impl Task for Reconstruction {
 
     fn measure(&self, model: &Generator, batch: &Batch) -> Result<Sums> {
         self.sums(&model.forward(&batch.images, false)?, batch)
+    }
+
+    /// A Gaussian over the latent vectors of the training images, unchanged and not held out.
+    fn conclude(
+        &self,
+        network: &Generator,
+        batch_size: usize,
+        watch: &dyn Watch,
+    ) -> Result<BTreeMap<String, Tensor>> {
+        let (total, mut done) = (self.parts.count(Part::Train), 0);
+        let mut latents = Vec::new();
+        for batch in self.parts.batches(Part::Train, batch_size) {
+            let batch = batch?;
+            latents.push(network.encode(&batch.images, false)?);
+            done += self.parts.batch_len(&batch);
+            watch.evaluated(Part::Train, done, total);
+        }
+        Latents::fit(&Tensor::cat(&latents, 0)?)
     }
 
     fn curves(&self, title: &str, history: &[Row]) -> String {

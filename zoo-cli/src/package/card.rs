@@ -9,7 +9,7 @@ use models::model_dir::ModelDir;
 use models::registry::{self, Entry};
 
 use super::{ModelFiles, PackageError};
-use crate::families::{self, Usage};
+use crate::families;
 use crate::train::record::TrainingRecord;
 use crate::train::run_dir::CARD;
 
@@ -231,7 +231,6 @@ fn origin(card: &mut String, record: &TrainingRecord) -> std::fmt::Result {
 }
 
 fn usage(card: &mut String, model: &ModelDir, repo: Option<&str>) -> std::fmt::Result {
-    let Usage { command, argument } = families::of(&model.config).usage();
     let (place, dir, fetched) = match repo {
         Some(repo) => (
             repo.to_owned(),
@@ -240,11 +239,12 @@ fn usage(card: &mut String, model: &ModelDir, repo: Option<&str>) -> std::fmt::R
         ),
         None => (".".to_owned(), ".", ", in this directory".to_owned()),
     };
+    let command = families::of(&model.config).usage(&place);
     writeln!(
         card,
         "## Use\n\n\
          On the command line:\n\n\
-         ```\nzoo {command} {place}{argument}\n```\n\n\
+         ```\nzoo {command}\n```\n\n\
          In Rust, with the crate `models` of the zoo{fetched}:\n\n\
          ```rust\n\
          let model = models::model_dir::load(std::path::Path::new(\"{dir}\"))?;\n\

@@ -91,20 +91,25 @@ pub trait Problem {
     ///
     /// # Errors
     /// When the network is of another family.
-    fn adapt(&self, model: ModelConfig) -> anyhow::Result<ModelConfig>;
+    fn adapt(&self, model: ModelConfig) -> anyhow::Result<ModelConfig> {
+        Ok(model)
+    }
 
     /// Checks that `model` fits the data.
     ///
     /// # Errors
     /// Names the setting that does not fit.
-    fn check(&self, model: &ModelConfig) -> anyhow::Result<()>;
+    fn check(&self, model: &ModelConfig) -> anyhow::Result<()> {
+        let _ = model;
+        Ok(())
+    }
 
-    /// Trains `model` as `run` says, from the newest checkpoint in its directory or from the start: by
+    /// Trains the network of `run` from the newest checkpoint in its directory or from the start: by
     /// [`train`](super::train), or in steps of the family's own.
     ///
     /// # Errors
     /// When training diverges or files cannot be written.
-    fn train(self: Box<Self>, model: &ModelConfig, run: &Run<'_>) -> anyhow::Result<Ending>;
+    fn train(self: Box<Self>, run: &Run<'_>) -> anyhow::Result<Ended<Finished>>;
 
     /// The measures of a trained network on the test part.
     ///
@@ -129,13 +134,29 @@ pub trait Problem {
     }
 }
 
-/// How [`Problem::train`] ended.
-#[derive(Debug)]
-pub enum Ending {
-    /// With a network.
-    Finished(Box<Finished>),
+/// How a run ended.
+#[derive(Debug, Clone)]
+pub enum Ended<T> {
+    /// With its last epoch.
+    Finished(Box<T>),
     /// On request, its state saved.
     Interrupted(Place),
+}
+
+impl<T> Ended<T> {
+    /// The same end with something else for what was finished.
+    ///
+    /// # Errors
+    /// When `change` fails.
+    pub fn try_map<U>(
+        self,
+        change: impl FnOnce(T) -> anyhow::Result<U>,
+    ) -> anyhow::Result<Ended<U>> {
+        Ok(match self {
+            Self::Finished(finished) => Ended::Finished(Box::new(change(*finished)?)),
+            Self::Interrupted(place) => Ended::Interrupted(place),
+        })
+    }
 }
 
 /// Where a run was interrupted.

@@ -80,7 +80,8 @@ impl Recipe {
     /// # Errors
     /// When it is a recipe of another family.
     pub fn section<S: Section>(&self) -> Result<S, RecipeError> {
-        let unread = |e: toml::de::Error| RecipeError::invalid(format!("[{}]", S::NAME), e.message());
+        let unread =
+            |e: toml::de::Error| RecipeError::invalid(format!("[{}]", S::NAME), e.message());
         self.read().map_err(unread)
     }
 

@@ -10,7 +10,7 @@ use models::{ModelConfig, ModelDir};
 
 use super::checkpoint;
 use super::measure::{Measure, Measures};
-use super::problem::{Ending, Finished, Place, Problem, Trainable, Wanted};
+use super::problem::{Ended, Finished, Problem, Trainable, Wanted};
 use super::recipe::{self, Overrides};
 use super::record::{DataRecord, ResultRecord, TrainingRecord};
 use super::run_dir::{DATA_PATH, IfExists};
@@ -81,15 +81,6 @@ pub struct Summary {
     pub unit: &'static str,
     /// The model directory, if there is one.
     pub dir: Option<PathBuf>,
-}
-
-/// How [`Session::train`] ended.
-#[derive(Debug, Clone)]
-pub enum SessionEnd {
-    /// With a model.
-    Finished(Summary),
-    /// On request.
-    Interrupted(Place),
 }
 
 impl Session {
@@ -241,7 +232,7 @@ impl Session {
         watch: &dyn Watch,
         stop: &AtomicBool,
         write: WriteModel,
-    ) -> anyhow::Result<SessionEnd> {
+    ) -> anyhow::Result<Ended<Summary>> {
         let Self {
             dir,
             mut record,
@@ -265,18 +256,15 @@ impl Session {
         let measures = family.measures();
         if !finished {
             let run = Run {
-                recipe: &record.recipe,
-                seed: record.seed,
+                record: &record,
                 device,
                 dir: &dir,
-                model: &record.model,
-                data: &record.data,
                 watch,
                 stop,
             };
-            let finished = match problem.train(&record.config, &run)? {
-                Ending::Interrupted(place) => return Ok(SessionEnd::Interrupted(place)),
-                Ending::Finished(finished) => *finished,
+            let finished = match problem.train(&run)? {
+                Ended::Interrupted(place) => return Ok(Ended::Interrupted(place)),
+                Ended::Finished(finished) => *finished,
             };
             let effort = finished.effort;
             summary.examples = finished.examples.0;
@@ -298,7 +286,7 @@ impl Session {
                 (measure, value.unwrap_or(f64::NAN))
             })
             .collect();
-        Ok(SessionEnd::Finished(summary))
+        Ok(Ended::Finished(Box::new(summary)))
     }
 }
 

@@ -1,11 +1,12 @@
 //! What the trainer asks of a problem: what a batch is, its loss, and what is measured.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
 use gmnm_core::ParamStore;
 
+use super::Watch;
 use super::measure::Measures;
 use super::metrics::Row;
 
@@ -52,12 +53,40 @@ pub enum Sums {
 /// Batches in their order.
 pub type Batches<'a, B> = Box<dyn Iterator<Item = Result<B>> + 'a>;
 
+/// The examples of a problem in their parts and batches.
+pub trait Examples: Sync {
+    /// Some examples as tensors.
+    type Batch: Sync;
+
+    /// The number of examples of a part.
+    fn count(&self, part: Part) -> usize;
+
+    /// Steps of an epoch, at least 1 where there are training examples.
+    fn steps(&self) -> u64;
+
+    /// The batches of an epoch (from 0) from step `first_step` (from 0) on. Their order and every random change to
+    /// them come from the seed, `epoch` and the example alone, so that a resumed run sees the same.
+    fn training_batches(&self, epoch: usize, first_step: u64) -> Batches<'_, Self::Batch>;
+
+    /// All examples of a part, unchanged and in their order, at most `batch_size` at once.
+    fn batches(&self, part: Part, batch_size: usize) -> Batches<'_, Self::Batch>;
+
+    /// The examples in a batch.
+    fn batch_len(&self, batch: &Self::Batch) -> usize;
+}
+
+/// Some examples of a task as tensors.
+pub type BatchOf<T> = <<T as Task>::Examples as Examples>::Batch;
+
 /// A kind of problem on one dataset. The trainer owns parameters, schedule and state; the task owns the examples.
 pub trait Task: Sync {
     /// The network.
     type Model: Sync;
-    /// Some examples as tensors.
-    type Batch: Sync;
+    /// What it learns from.
+    type Examples: Examples;
+
+    /// What it learns from.
+    fn examples(&self) -> &Self::Examples;
 
     /// The network over the parameters of `vb`.
     ///
@@ -81,36 +110,34 @@ pub trait Task: Sync {
         BTreeSet::new()
     }
 
-    /// The number of examples of a part.
-    fn examples(&self, part: Part) -> usize;
-
     /// What is measured, in the order of [`Loss::sums`].
     fn measures(&self) -> Measures;
-
-    /// Steps of an epoch, at least 1 where there are training examples.
-    fn steps(&self) -> u64;
-
-    /// The batches of an epoch (from 0) from step `first_step` (from 0) on. Their order and every random change to
-    /// them come from the seed, `epoch` and the example alone, so that a resumed run sees the same.
-    fn training_batches(&self, epoch: usize, first_step: u64) -> Batches<'_, Self::Batch>;
-
-    /// All examples of a part, unchanged and in their order, at most `batch_size` at once.
-    fn batches(&self, part: Part, batch_size: usize) -> Batches<'_, Self::Batch>;
-
-    /// The examples in a batch.
-    fn batch_len(&self, batch: &Self::Batch) -> usize;
 
     /// The loss of a training step, and the measures on its batch.
     ///
     /// # Errors
     /// When shapes do not fit.
-    fn loss(&self, model: &Self::Model, batch: &Self::Batch) -> Result<Loss>;
+    fn loss(&self, model: &Self::Model, batch: &BatchOf<Self>) -> Result<Loss>;
 
     /// The measures summed over a batch, the network evaluating.
     ///
     /// # Errors
     /// When shapes do not fit.
-    fn measure(&self, model: &Self::Model, batch: &Self::Batch) -> Result<Sums>;
+    fn measure(&self, model: &Self::Model, batch: &BatchOf<Self>) -> Result<Sums>;
+
+    /// Buffers of the network that are found for the trained parameters, `batch_size` examples a forward pass.
+    ///
+    /// # Errors
+    /// When the network fails.
+    fn conclude(
+        &self,
+        model: &Self::Model,
+        batch_size: usize,
+        watch: &dyn Watch,
+    ) -> Result<BTreeMap<String, Tensor>> {
+        let _ = (model, batch_size, watch);
+        Ok(BTreeMap::new())
+    }
 
     /// The learning curves of these epochs as SVG.
     fn curves(&self, title: &str, history: &[Row]) -> String;

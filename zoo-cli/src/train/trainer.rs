@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 use candle_core::{DType, Device, Tensor};
 use gmnm_core::optim::{Ema, Optimizer};
 use gmnm_core::{ParamStore, on_worker};
+use models::ModelDir;
 
 use super::checkpoint::{Checkpoint, Position};
 use super::metrics::{self, Row};
-use super::recipe::Recipe;
-use super::record::DataRecord;
+use super::record::TrainingRecord;
 use super::run_dir::{CURVES, RunDir};
 use super::tally::{self, Measured, Tally};
-use super::task::{Part, Task};
-use super::{Descent, Effort, Measures, Place, TrainError, checkpoint};
+use super::task::{BatchOf, Examples, Part, Task};
+use super::{Descent, Effort, Ended, Finished, Measures, Place, TrainError, checkpoint};
 
 /// Follows a run.
 pub trait Watch {
@@ -47,66 +47,38 @@ pub struct Unwatched;
 
 impl Watch for Unwatched {}
 
-/// One run of the trainer, whatever the problem.
+/// One run, whatever the problem.
 #[derive(Clone, Copy)]
 pub struct Run<'a> {
-    /// How to train.
-    pub recipe: &'a Recipe,
-    /// Fixes initial weights, order and augmentation.
-    pub seed: u64,
+    /// What is trained, on what and how.
+    pub record: &'a TrainingRecord,
     /// Where parameters live and steps are computed.
     pub device: &'a Device,
     /// Where checkpoints and metrics go.
     pub dir: &'a RunDir,
-    /// The registry's name of the network.
-    pub model: &'a str,
-    /// What its metrics say about the data.
-    pub data: &'a DataRecord,
     /// Who follows it.
     pub watch: &'a dyn Watch,
     /// Set to end the run after the current step, with its state saved.
     pub stop: &'a AtomicBool,
 }
 
-/// A finished run.
-#[derive(Debug)]
-pub struct Trained {
-    /// The weights to keep: the average where there is one, the best where the run may stop early.
-    pub store: ParamStore,
-    /// The measures of the test part.
-    pub test: Vec<f64>,
-    /// Every epoch.
-    pub history: Vec<Row>,
-    /// The work of this process.
-    pub effort: Effort,
-}
-
-/// How a run ended.
-#[derive(Debug)]
-pub enum Ended {
-    /// With its last epoch.
-    Finished(Box<Trained>),
-    /// On request, its state saved.
-    Interrupted(Place),
-}
-
 /// Trains the network of `task` from the newest checkpoint in the run's directory, or from the start.
 ///
 /// # Errors
 /// When the loss is not finite (the last good checkpoint stays), data is missing, or files cannot be written.
-pub fn train<T: Task>(task: &T, run: &Run<'_>) -> Result<Ended, TrainError> {
+pub fn train<T: Task>(task: &T, run: &Run<'_>) -> Result<Ended<Finished>, TrainError> {
     for part in [Part::Train, Part::Test] {
-        if task.examples(part) == 0 {
+        if task.examples().count(part) == 0 {
             return Err(TrainError::NoExamples(part.name()));
         }
     }
     let mut training = Training::start(task, run)?;
     while !training.is_over() {
-        if let Some(ended) = training.epoch()? {
-            return Ok(ended);
+        if let Some(place) = training.epoch()? {
+            return Ok(Ended::Interrupted(place));
         }
     }
-    training.finish()
+    Ok(Ended::Finished(Box::new(training.finish()?)))
 }
 
 /// The means of the task's measures over a part, in the order of its examples.
@@ -120,16 +92,17 @@ pub fn evaluate<T: Task>(
     batch_size: usize,
     watch: &dyn Watch,
 ) -> Result<Vec<f64>, TrainError> {
-    let total = task.examples(part);
+    let examples = task.examples();
+    let total = examples.count(part);
     if total == 0 {
         return Err(TrainError::NoExamples(part.name()));
     }
     let mut measured = Vec::new();
     let mut done = 0;
-    for batch in task.batches(part, batch_size) {
+    for batch in examples.batches(part, batch_size) {
         let batch = batch?;
         measured.push(on_worker(|| task.measure(model, &batch))?);
-        done += task.batch_len(&batch);
+        done += examples.batch_len(&batch);
         watch.evaluated(part, done, total);
     }
     let mut sums = vec![0.0; task.measures().all.len()];
@@ -164,8 +137,8 @@ struct Training<'a, T: Task> {
 
 impl<'a, T: Task> Training<'a, T> {
     fn start(task: &'a T, run: &'a Run<'a>) -> Result<Self, TrainError> {
-        let recipe = run.recipe.descent()?;
-        let store = ParamStore::new(run.seed, DType::F32, run.device);
+        let recipe = run.record.recipe.descent()?;
+        let store = ParamStore::new(run.record.seed, DType::F32, run.device);
         let model = task.build(store.var_builder())?;
         let saved = Checkpoint::<Position>::latest(run.dir)?;
         if saved.is_none() {
@@ -201,7 +174,7 @@ impl<'a, T: Task> Training<'a, T> {
             best,
             position,
             tally: Tally::new(run.device),
-            steps_per_epoch: task.steps().max(1),
+            steps_per_epoch: task.examples().steps().max(1),
             effort: Effort::default(),
         })
     }
@@ -215,8 +188,8 @@ impl<'a, T: Task> Training<'a, T> {
         self.recipe.optimizer.learning_rate * self.recipe.schedule.factor(total_step, total)
     }
 
-    /// The rest of the current epoch; gives how the run ended where it was told to stop.
-    fn epoch(&mut self) -> Result<Option<Ended>, TrainError> {
+    /// The rest of the current epoch; gives the place where the run was told to stop.
+    fn epoch(&mut self) -> Result<Option<Place>, TrainError> {
         let run = self.run;
         let epoch = self.position.epoch;
         let frozen = self.task.frozen(epoch);
@@ -232,12 +205,13 @@ impl<'a, T: Task> Training<'a, T> {
         );
         let (seen_before, started) = (self.effort.examples, Instant::now());
         let every = self.recipe.checkpoint.every_steps;
-        for batch in self.task.training_batches(epoch, self.position.step) {
+        let examples = self.task.examples();
+        for batch in examples.training_batches(epoch, self.position.step) {
             self.step(&batch?)?;
             let within = self.position.step < self.steps_per_epoch;
             if run.stop.load(Ordering::Relaxed) && within {
                 self.save()?;
-                return Ok(Some(self.interrupted()));
+                return Ok(Some(self.place()));
             }
             if within && every > 0 && self.position.step.is_multiple_of(every) {
                 self.save()?;
@@ -248,19 +222,19 @@ impl<'a, T: Task> Training<'a, T> {
         self.effort.time += elapsed;
         self.end_epoch(self.effort.examples - seen_before, elapsed)?;
         if run.stop.load(Ordering::Relaxed) && !self.is_over() {
-            return Ok(Some(self.interrupted()));
+            return Ok(Some(self.place()));
         }
         Ok(None)
     }
 
-    fn interrupted(&self) -> Ended {
-        Ended::Interrupted(Place {
+    fn place(&self) -> Place {
+        Place {
             epoch: self.position.epoch + 1,
             step: self.position.step,
-        })
+        }
     }
 
-    fn step(&mut self, batch: &T::Batch) -> Result<(), TrainError> {
+    fn step(&mut self, batch: &BatchOf<T>) -> Result<(), TrainError> {
         let precision = self.recipe.precision.precision();
         let (task, model) = (self.task, &self.model);
         let loss = on_worker(|| {
@@ -284,7 +258,7 @@ impl<'a, T: Task> Training<'a, T> {
         if let Some(ema) = &mut self.ema {
             ema.update(&self.store, self.position.total_steps)?;
         }
-        let examples = self.task.batch_len(batch) as u64;
+        let examples = self.task.examples().batch_len(batch) as u64;
         self.position.seen += examples;
         self.effort.examples += examples;
         Ok(())
@@ -305,7 +279,7 @@ impl<'a, T: Task> Training<'a, T> {
     fn end_epoch(&mut self, examples: u64, elapsed: Duration) -> Result<(), TrainError> {
         let run = self.run;
         let seen = self.position.seen.max(1) as f64;
-        let validation = if self.task.examples(Part::Validation) > 0 {
+        let validation = if self.task.examples().count(Part::Validation) > 0 {
             Some(self.evaluate(Part::Validation)?)
         } else {
             None
@@ -348,10 +322,20 @@ impl<'a, T: Task> Training<'a, T> {
         self.ema.as_ref().map_or(&self.store, Ema::store)
     }
 
+    /// The network over the weights to keep.
+    fn kept_model(&self) -> candle_core::Result<T::Model> {
+        self.task.build(self.kept().detached().var_builder())
+    }
+
     fn evaluate(&self, part: Part) -> Result<Vec<f64>, TrainError> {
-        let model = self.task.build(self.kept().detached().var_builder())?;
         let batch_size = self.recipe.evaluation_batch_size;
-        evaluate(self.task, &model, part, batch_size, self.run.watch)
+        evaluate(
+            self.task,
+            &self.kept_model()?,
+            part,
+            batch_size,
+            self.run.watch,
+        )
     }
 
     fn save(&mut self) -> Result<(), TrainError> {
@@ -382,14 +366,14 @@ impl<'a, T: Task> Training<'a, T> {
     }
 
     fn write_metrics(&self) -> Result<(), TrainError> {
-        let Run { dir, data, .. } = self.run;
+        let Run { record, dir, .. } = self.run;
         let history = &self.position.history;
-        metrics::write(dir, self.task.measures().all, data, history)?;
-        let title = format!("{} on {}", self.run.model, data.name);
+        metrics::write(dir, self.task.measures().all, &record.data, history)?;
+        let title = format!("{} on {}", record.model, record.data.name);
         dir.write(CURVES, self.task.curves(&title, history).as_bytes())
     }
 
-    fn finish(mut self) -> Result<Ended, TrainError> {
+    fn finish(mut self) -> Result<Finished, TrainError> {
         if let Some(best) = self.best.take() {
             self.kept().load_strict(&best)?;
         }
@@ -399,12 +383,27 @@ impl<'a, T: Task> Training<'a, T> {
             last.test = Some(test.clone());
         }
         self.write_metrics()?;
-        Ok(Ended::Finished(Box::new(Trained {
-            store: self.kept().clone(),
+        let Run { record, watch, .. } = self.run;
+        let batch_size = self.recipe.evaluation_batch_size;
+        let found = self
+            .task
+            .conclude(&self.kept_model()?, batch_size, *watch)?;
+        let mut tensors = self.kept().tensors();
+        tensors.extend(found);
+        let examples = self.task.examples();
+        Ok(Finished {
+            model: ModelDir {
+                model: record.model.clone(),
+                config: record.config.clone(),
+                labels: Vec::new(),
+                preprocessor: None,
+                tensors,
+            },
             test,
-            history: self.position.history,
+            examples: (examples.count(Part::Train), examples.count(Part::Test)),
+            notes: Vec::new(),
             effort: self.effort,
-        })))
+        })
     }
 
     /// Lets the averaged weights' batch norms see training batches, as [`EmaConfig::norm_batches`] says.
@@ -417,7 +416,7 @@ impl<'a, T: Task> Training<'a, T> {
         };
         let model = self.task.build(ema.store().detached().var_builder())?;
         let _guard = recipe.precision.precision().enter();
-        let batches = self.task.training_batches(recipe.epochs, 0);
+        let batches = self.task.examples().training_batches(recipe.epochs, 0);
         for batch in batches.take(recipe.ema.norm_batches) {
             self.task.loss(&model, &batch?)?;
         }

@@ -15,7 +15,7 @@ use crate::field::minimize::Condition;
 use crate::field::{FieldRecipe, Fit, Problem as Known, State, Training};
 use crate::train::checkpoint::Checkpoint;
 use crate::train::run_dir::{CURVES, METRICS_CSV, PICTURE};
-use crate::train::{Effort, Ending, Finished, Place, Problem, Run, RunDir, TrainError, Watch};
+use crate::train::{Effort, Ended, Finished, Place, Problem, Run, RunDir, TrainError, Watch};
 
 /// A surface or an equation at the points that a network learns it from.
 #[derive(Debug)]
@@ -77,18 +77,11 @@ impl Problem for Plane {
         (self.conditions.len(), self.known.test_points())
     }
 
-    fn adapt(&self, model: ModelConfig) -> anyhow::Result<ModelConfig> {
-        Ok(model)
-    }
-
-    fn check(&self, model: &ModelConfig) -> anyhow::Result<()> {
-        settings(model).map(drop)
-    }
-
-    fn train(self: Box<Self>, model: &ModelConfig, run: &Run<'_>) -> anyhow::Result<Ending> {
-        let shapes = shapes(registry::find(run.model)?, model)?;
+    fn train(self: Box<Self>, run: &Run<'_>) -> anyhow::Result<Ended<Finished>> {
+        let record = run.record;
+        let shapes = shapes(registry::find(&record.model)?, &record.config)?;
         let saved = Checkpoint::<State>::latest(run.dir)?.map(|saved| saved.position);
-        let mut training = Training::new(self.known, &shapes, &self.recipe, run.seed, saved)
+        let mut training = Training::new(self.known, &shapes, &self.recipe, record.seed, saved)
             .with_context(|| format!("cannot train in `{}`", run.dir.path().display()))?;
         let (before, started) = (training.iterations(), Instant::now());
         let save = |training: &Training| {
@@ -104,7 +97,7 @@ impl Problem for Plane {
             let (epoch, made) = (place.start + 1, place.made as u64);
             if run.stop.load(Ordering::Relaxed) {
                 save(&training)?;
-                return Ok(Ending::Interrupted(Place { epoch, step: made }));
+                return Ok(Ended::Interrupted(Place { epoch, step: made }));
             }
             if begun != Some((place.start, place.planned)) {
                 if begun.is_some() {
@@ -128,14 +121,14 @@ impl Problem for Plane {
             steps,
             examples: steps * self.conditions.len() as u64,
         };
-        let title = format!("{} on {}", run.model, self.known.name());
+        let title = format!("{} on {}", record.model, self.known.name());
         self.write(&fit, &title, run.dir)?;
         let words = fit.stops.iter();
-        Ok(Ending::Finished(Box::new(Finished {
+        Ok(Ended::Finished(Box::new(Finished {
             model: ModelDir {
-                model: run.model.to_string(),
+                model: record.model.clone(),
                 tensors: fit.tensors()?,
-                config: match model {
+                config: match record.config {
                     ModelConfig::Poisson(_) => ModelConfig::Poisson(fit.config),
                     _ => ModelConfig::Surface(fit.config),
                 },

@@ -4,7 +4,7 @@ use anyhow::bail;
 use candle_core::{Device, Result, Tensor};
 use models::forecaster::Step;
 
-use super::{MEASURES, Part, Task, Windows, errors};
+use super::{Examples, MEASURES, Part, Windows, errors};
 use crate::train::tally;
 
 /// The forecast that repeats the last value.
@@ -42,7 +42,7 @@ impl Windows {
                 *sum += value;
             }
         }
-        let count = task.examples(Part::Test).max(1) as f64;
+        let count = task.count(Part::Test).max(1) as f64;
         Ok(sums.iter().map(|sum| sum / count).collect())
     }
 

@@ -51,7 +51,7 @@ fn every_test_window_is_measured_once() {
     let config = config(48, 24);
     let task = task(&config, &SeriesRecipe::default());
     // The last 800 of 4000 rows.
-    assert_eq!(task.examples(Part::Test), 800 - 24 + 1);
+    assert_eq!(task.count(Part::Test), 800 - 24 + 1);
     let batches: Vec<Batch> = task.batches(Part::Test, 100).map(Result::unwrap).collect();
     let sizes: Vec<usize> = batches.iter().map(|b| task.batch_len(b)).collect();
     assert_eq!(sizes, [100, 100, 100, 100, 100, 100, 100, 77]);

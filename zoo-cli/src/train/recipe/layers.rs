@@ -166,9 +166,8 @@ impl Layers {
             Some(table) => table.insert(full[last].clone(), value),
             None => return Err(self.unknown(origin, path)),
         };
-        let refused = |e: toml::de::Error| {
-            RecipeError::invalid(origin, format!("`{key}`: {}", e.message()))
-        };
+        let refused =
+            |e: toml::de::Error| RecipeError::invalid(origin, format!("`{key}`: {}", e.message()));
         if !in_model {
             let recipe = recipe(&all).map_err(refused)?;
             (self.schema.parse)(&recipe).map_err(refused)?;

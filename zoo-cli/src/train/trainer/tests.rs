@@ -1,9 +1,9 @@
 use candle_core::{Result, Tensor};
 use candle_nn::{Init, VarBuilder};
 
-use super::super::recipe::Section;
-use super::super::run_dir::IfExists;
-use super::super::{Batches, Contrast, Digits, Loss, Measure, Sums};
+use super::super::record::DataRecord;
+use super::super::run_dir::{IfExists, METRICS_CSV};
+use super::super::{Batches, Contrast, Digits, Loss, Measure, Recipe, Section, Sums};
 use super::*;
 
 const MEASURES: Measures = Measures {
@@ -23,23 +23,14 @@ struct Line {
     breaks_at: Option<(usize, u64)>,
 }
 
-impl Task for Line {
-    type Model = Tensor;
+impl Examples for Line {
     type Batch = f32;
 
-    fn build(&self, vb: VarBuilder) -> Result<Tensor> {
-        vb.get_with_hints(1, "a.weight", Init::Const(3.0))
-    }
-
-    fn examples(&self, part: Part) -> usize {
+    fn count(&self, part: Part) -> usize {
         match part {
             Part::Train => STEPS as usize,
             Part::Validation | Part::Test => 2,
         }
-    }
-
-    fn measures(&self) -> Measures {
-        MEASURES
     }
 
     fn steps(&self) -> u64 {
@@ -59,6 +50,23 @@ impl Task for Line {
 
     fn batch_len(&self, _: &f32) -> usize {
         1
+    }
+}
+
+impl Task for Line {
+    type Model = Tensor;
+    type Examples = Self;
+
+    fn examples(&self) -> &Self {
+        self
+    }
+
+    fn build(&self, vb: VarBuilder) -> Result<Tensor> {
+        vb.get_with_hints(1, "a.weight", Init::Const(3.0))
+    }
+
+    fn measures(&self) -> Measures {
+        MEASURES
     }
 
     fn loss(&self, model: &Tensor, batch: &f32) -> Result<Loss> {
@@ -84,8 +92,11 @@ impl Section for Keyless {
     const NAME: &'static str = "line";
 }
 
+/// What came of a run, and the metrics of its epochs.
+type Came = std::result::Result<(Finished, String), TrainError>;
+
 /// A run of three epochs that reads every so many steps, and what it was told of losses.
-fn run(task: &Line, read_every: usize) -> (std::result::Result<Trained, TrainError>, Vec<f64>) {
+fn run(task: &Line, read_every: usize) -> (Came, Vec<f64>) {
     struct Losses(std::cell::RefCell<Vec<f64>>);
     impl Watch for Losses {
         fn step(&self, loss: f64) {
@@ -102,13 +113,20 @@ fn run(task: &Line, read_every: usize) -> (std::result::Result<Trained, TrainErr
     recipe.checkpoint.every_steps = 4;
     let recipe = Recipe::new(Some(recipe), &Keyless::default()).unwrap();
     let watch = Losses(Default::default());
-    let run = Run {
-        recipe: &recipe,
+    let record = TrainingRecord {
+        command: None,
+        model: "line".into(),
+        version: String::new(),
         seed: 0,
+        data: DataRecord::default(),
+        recipe,
+        config: models::registry::find("cifar-classifier").unwrap().config(),
+        result: None,
+    };
+    let run = Run {
+        record: &record,
         device: &Device::Cpu,
         dir: &RunDir::create(root.path(), IfExists::Refuse).unwrap(),
-        model: "line",
-        data: &DataRecord::default(),
         watch: &watch,
         stop: &AtomicBool::new(false),
     };
@@ -118,10 +136,9 @@ fn run(task: &Line, read_every: usize) -> (std::result::Result<Trained, TrainErr
         while !training.is_over() {
             assert!(training.epoch()?.is_none());
         }
-        match training.finish()? {
-            Ended::Finished(trained) => Ok(*trained),
-            Ended::Interrupted { .. } => panic!("nobody asked for it"),
-        }
+        let finished = training.finish()?;
+        let metrics = std::fs::read_to_string(run.dir.join(METRICS_CSV)).unwrap();
+        Ok((finished, metrics))
     })();
     (trained, watch.0.into_inner())
 }
@@ -136,13 +153,13 @@ fn when_measures_are_read_changes_nothing() {
         let (seldom, told) = run(&task, read_every);
         let seldom = seldom.unwrap();
         assert_eq!(told, losses);
-        assert_eq!(seldom.history, every.history);
-        assert_eq!(seldom.test, every.test);
-        let weight = |trained: &Trained| {
-            let tensors = trained.store.tensors();
+        assert_eq!(seldom.1, every.1);
+        assert_eq!(seldom.0.test, every.0.test);
+        let weight = |finished: &Finished| {
+            let tensors = &finished.model.tensors;
             tensors["a.weight"].to_vec1::<f32>().unwrap()
         };
-        assert_eq!(weight(&seldom), weight(&every));
+        assert_eq!(weight(&seldom.0), weight(&every.0));
     }
 }
 
@@ -153,7 +170,7 @@ fn a_loss_that_is_no_number_is_found_at_its_step_whenever_it_is_read() {
     };
     for read_every in [1, 3, 50] {
         let (trained, losses) = run(&task, read_every);
-        match trained.unwrap_err() {
+        match trained.map(drop).unwrap_err() {
             TrainError::Diverged {
                 what, epoch, step, ..
             } => assert_eq!((what, epoch, step), ("loss", 2, 6)),
