@@ -5,9 +5,8 @@
 
 use std::marker::PhantomData;
 
-use rayon::prelude::*;
-
 use super::output::filled_by;
+use super::parallel::*;
 use super::scratch::Aligned;
 use super::simd::activation::{Activation, Function, with_function};
 use super::simd::isa::{Isa, Kernel};

@@ -2,10 +2,9 @@
 
 use std::marker::PhantomData;
 
-use rayon::prelude::*;
-
 use super::batch_norm::{Back, Coefficients, Gradients, Means, Normal, Prepared, View, fold};
 use super::output::filled_by;
+use super::parallel::*;
 use super::simd::activation::{Activation, Function, with_function};
 use super::simd::isa::{Isa, Kernel};
 use super::simd::lanes::{Lanes, Real};

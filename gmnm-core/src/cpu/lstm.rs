@@ -5,8 +5,7 @@
 
 use std::mem::MaybeUninit;
 
-use rayon::prelude::*;
-
+use super::parallel::*;
 use super::product::factor::{Factor, add_transposed};
 use super::product::products::Products;
 use super::product::tile::Rows;

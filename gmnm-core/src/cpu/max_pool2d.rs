@@ -1,10 +1,9 @@
 //! Max pooling over channels-last images.
 
-use rayon::prelude::*;
-
 use super::batch_norm::Coefficients;
 use super::batch_norm_pool;
 use super::output::filled_by;
+use super::parallel::*;
 use super::simd::activation::Activation;
 use super::simd::isa::{Isa, Kernel};
 use super::simd::lanes::{Lanes, Real};

@@ -16,6 +16,7 @@ pub(crate) mod optimizer;
 mod output;
 #[cfg(feature = "mimalloc")]
 pub(crate) mod pages;
+mod parallel;
 mod parts;
 pub(crate) mod product;
 pub(crate) mod reduce;

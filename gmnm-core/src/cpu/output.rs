@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 
-use rayon::prelude::*;
+use super::parallel::*;
 
 /// A vector of `len` elements, each chunk of `chunk` (the last may be shorter) filled by `fill(index, start, length)`, on
 /// all threads.

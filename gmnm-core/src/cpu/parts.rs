@@ -2,8 +2,7 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
+use super::parallel::*;
 use super::scratch::Aligned;
 use super::simd::lanes::Real;
 

@@ -1,8 +1,7 @@
 //! Sums over rows.
 
-use rayon::prelude::*;
-
 use super::output::filled_by;
+use super::parallel::*;
 use super::simd::isa::{Isa, Kernel};
 use super::simd::lanes::{Lanes, Real};
 use super::simd::stored::Stored;

@@ -1,7 +1,6 @@
 //! Softmax and normalisation of rows.
 
-use rayon::prelude::*;
-
+use super::parallel::*;
 use super::simd::isa::{Isa, Kernel};
 use super::simd::lanes::{Lanes, MAX_COUNT, Real};
 

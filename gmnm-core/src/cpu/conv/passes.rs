@@ -2,9 +2,8 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::geometry::Passes;
+use crate::cpu::parallel::*;
 use crate::cpu::scratch::{Aligned, Plain, with_scratch};
 use crate::cpu::simd::stored::Stored;
 

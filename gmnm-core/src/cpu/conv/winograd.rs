@@ -6,13 +6,12 @@
 //! ±2. In f32 the result is within 1e-5 of the largest output; with products in bf16 its root-mean-square error is about
 //! 0.9%, where a direct sum of such products has 0.3%.
 
-use rayon::prelude::*;
-
 use super::geometry::Geometry;
 use super::passes::Shared;
 use super::planes::{Format, Full, Half, Place, PlaneSize, Split};
 use super::tiling::{PLANES, SKEW, Tiling};
 use super::winograd_transform::{TransformInput, TransformOutput, TransformWeights};
+use crate::cpu::parallel::*;
 use crate::cpu::product::pack::{WeightOrder, blocks, padded};
 use crate::cpu::product::products::Products;
 use crate::cpu::scratch::{Aligned, with_two_scratches};

@@ -1,12 +1,11 @@
 //! The weight gradient of a 3×3 convolution by Winograd's tiles: the transpose of each step of the forward pass.
 
-use rayon::prelude::*;
-
 use super::geometry::Geometry;
 use super::passes::Shared;
 use super::planes::{Format, Full, Half, Place, PlaneSize, Split};
 use super::tiling::{PLANES, SKEW, Tiling};
 use super::winograd_transform::{BackWeights, TransformGradient, TransformInput};
+use crate::cpu::parallel::*;
 use crate::cpu::product::pack::{blocks, padded};
 use crate::cpu::product::products::Products;
 use crate::cpu::scratch::Aligned;

@@ -6,11 +6,11 @@
 use std::marker::PhantomData;
 
 use half::bf16;
-use rayon::prelude::*;
 
 use super::dots::{DotProduct, DotSweep, PairRun, SumLayout};
 use super::pack::{blocks, padded};
 use super::tile::Rows;
+use crate::cpu::parallel::*;
 use crate::cpu::scratch::{with_scratch, with_two_scratches};
 use crate::cpu::simd::isa::{Isa, Kernel};
 use crate::cpu::simd::lanes::{Lanes, Real};

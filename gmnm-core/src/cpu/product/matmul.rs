@@ -1,11 +1,11 @@
 //! Matrix products over strided views of slices.
 
 use gemm::Parallelism;
-use rayon::prelude::*;
 
 use super::factor::{Factor, add_transposed};
 use super::products::Products;
 use super::tile::Rows;
+use crate::cpu::parallel::*;
 use crate::cpu::simd::isa::Isa;
 use crate::cpu::simd::lanes::Real;
 

@@ -1,7 +1,6 @@
 //! Weights in the order in which register tiles read them.
 
-use rayon::prelude::*;
-
+use crate::cpu::parallel::*;
 use crate::cpu::scratch::Aligned;
 use crate::cpu::simd::lanes::Real;
 
