@@ -8,12 +8,12 @@ use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::ops::Range;
 
-use rayon::iter::{IntoParallelIterator, ParallelIterator};
-
 use super::output::filled_by;
 
 /// Calls `task` with each number below `count`, on all threads.
 pub(super) fn for_each_number(count: usize, task: &(dyn Fn(usize) + Sync)) {
+    // Not imported: the traits below have methods of the same names.
+    use rayon::iter::{IntoParallelIterator, ParallelIterator};
     IntoParallelIterator::into_par_iter(0..count).for_each(task);
 }
 
@@ -253,9 +253,9 @@ mod tests {
                     y.copy_from_slice(x);
                 });
             assert_eq!(x, y);
-            let sums = x.par_chunks(size).map(|x| x.iter().sum()).collect();
-            let expected: Vec<usize> = x.chunks(size).map(|x| x.iter().sum()).collect();
-            assert_eq!(sums, expected);
+            let sum = |x: &[usize]| x.iter().sum::<usize>();
+            let expected: Vec<usize> = x.chunks(size).map(sum).collect();
+            assert_eq!(x.par_chunks(size).map(sum).collect(), expected);
         }
     }
 
