@@ -218,7 +218,7 @@ fn a_key_of_the_family_may_stand_outside_its_section_and_one_of_another_nowhere(
         (
             "image-generator",
             "series.missing=forward",
-            "model.features",
+            "",
         ),
         (
             "image-generator",
