@@ -69,7 +69,7 @@ impl FieldConfig {
         let layers = hidden.len() + 1;
         let one_each = |field: &str, given: usize| {
             ensure(given == layers, field, || {
-                format!("{layers} layers need as many, not {given}")
+                format!("{layers} layers need as many numbers, not {given}")
             })
         };
         match self {
