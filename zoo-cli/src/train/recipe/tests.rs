@@ -215,11 +215,7 @@ fn a_key_of_the_family_may_stand_outside_its_section_and_one_of_another_nowhere(
     assert_eq!((short.label_smoothing, short.augment.cutout), (0.3, 2));
     for (model, key, nearest) in [
         ("image-generator", "label_smoothing=0.3", "batch_size"),
-        (
-            "image-generator",
-            "series.missing=forward",
-            "",
-        ),
+        ("image-generator", "series.missing=forward", ""),
         (
             "image-generator",
             "classification.augment.flip=none",
