@@ -17,6 +17,8 @@ use crate::write::replace_file;
 
 mod weights;
 
+use weights::Shapes;
+
 pub use weights::{Storage, WeightsError};
 
 /// The description of the network, with `model` and `labels`.
@@ -150,28 +152,43 @@ impl ModelDir {
         weights: &[u8],
         preprocessor: Option<&[u8]>,
     ) -> Result<Self, ModelDirError> {
-        let mut model = parse_config(&origin.join(CONFIG), config)?;
-        if let Some(text) = preprocessor {
-            model.preprocessor = Some(parse_preprocessor(&origin.join(PREPROCESSOR), text)?);
-        }
-        model.check(&origin.join(CONFIG))?;
-        let shapes = shapes(&origin.join(CONFIG), &model.config)?;
-        model.tensors =
-            weights::read(weights, &shapes).map_err(|source| ModelDirError::Weights {
-                path: origin.join(WEIGHTS),
-                source,
-            })?;
+        let (mut model, shapes) = described(origin, config, preprocessor)?;
+        model.tensors = parameters(origin, weights, &shapes)?;
         Ok(model)
     }
 }
 
-fn shapes(
-    path: &Path,
-    config: &ModelConfig,
-) -> Result<BTreeMap<String, Vec<usize>>, ModelDirError> {
+/// A model from the contents of its text files, without its parameters, and their shapes.
+fn described(
+    origin: &Path,
+    config: &[u8],
+    preprocessor: Option<&[u8]>,
+) -> Result<(ModelDir, Shapes), ModelDirError> {
+    let path = origin.join(CONFIG);
+    let mut model = parse_config(&path, config)?;
+    if let Some(text) = preprocessor {
+        model.preprocessor = Some(parse_preprocessor(&origin.join(PREPROCESSOR), text)?);
+    }
+    model.check(&path)?;
+    let shapes = shapes(&path, &model.config)?;
+    Ok((model, shapes))
+}
+
+fn shapes(path: &Path, config: &ModelConfig) -> Result<Shapes, ModelDirError> {
     config.tensor_shapes().map_err(|e| ModelDirError::Config {
         path: path.to_path_buf(),
         problem: e.to_string(),
+    })
+}
+
+fn parameters(
+    origin: &Path,
+    bytes: &[u8],
+    shapes: &Shapes,
+) -> Result<BTreeMap<String, Tensor>, ModelDirError> {
+    weights::read(bytes, shapes).map_err(|source| ModelDirError::Weights {
+        path: origin.join(WEIGHTS),
+        source,
     })
 }
 
@@ -183,18 +200,12 @@ fn shapes(
 /// # Errors
 /// One sentence that names the file; every missing, unexpected and misshapen tensor is in it.
 pub fn load(dir: &Path) -> Result<ModelDir, ModelDirError> {
-    let config_path = dir.join(CONFIG);
-    let mut model = parse_config(&config_path, &read_file(&config_path, MAX_TEXT)?)?;
+    let config = read_file(&dir.join(CONFIG), MAX_TEXT)?;
     let path = dir.join(PREPROCESSOR);
-    if path.exists() {
-        model.preprocessor = Some(parse_preprocessor(&path, &read_file(&path, MAX_TEXT)?)?);
-    }
-    model.check(&config_path)?;
-    let shapes = shapes(&config_path, &model.config)?;
-    let path = dir.join(WEIGHTS);
-    let bytes = read_file(&path, weights::max_file_size(&shapes))?;
-    model.tensors =
-        weights::read(&bytes, &shapes).map_err(|source| ModelDirError::Weights { path, source })?;
+    let preprocessor = path.exists().then(|| read_file(&path, MAX_TEXT));
+    let (mut model, shapes) = described(dir, &config, preprocessor.transpose()?.as_deref())?;
+    let weights = read_file(&dir.join(WEIGHTS), weights::max_file_size(&shapes))?;
+    model.tensors = parameters(dir, &weights, &shapes)?;
     Ok(model)
 }
 

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::check::{ConfigError, ensure};
+
 /// How an image of another size is brought to [`Preprocessor::height`] × [`Preprocessor::width`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResizeRule {
@@ -62,20 +64,12 @@ pub enum PreprocessorError {
     #[error("it cannot be read: {0}")]
     Json(#[from] serde_json::Error),
     /// A value that makes no sense, or that this library does not implement.
-    #[error("`{field}` {problem}")]
-    Field {
-        /// The name of the field.
-        field: &'static str,
-        /// What is wrong with it.
-        problem: String,
-    },
+    #[error("`{}` {}", .0.field, .0.problem)]
+    Field(#[from] ConfigError),
 }
 
-fn wrong(field: &'static str, problem: impl Into<String>) -> PreprocessorError {
-    PreprocessorError::Field {
-        field,
-        problem: problem.into(),
-    }
+fn wrong(field: &str, problem: impl Into<String>) -> PreprocessorError {
+    ConfigError::new(field, problem).into()
 }
 
 #[derive(Serialize, Deserialize)]
@@ -128,15 +122,13 @@ impl Preprocessor {
     /// When it is not valid, or asks for a step that this library does not implement.
     pub fn from_json(text: &str) -> Result<Self, PreprocessorError> {
         let file: File = serde_json::from_str(text)?;
-        if !file.do_resize {
-            return Err(wrong(
-                "do_resize",
-                "is false, but inputs need one size; set it to true",
-            ));
-        }
-        if !file.do_rescale || (file.rescale_factor * 255.0 - 1.0).abs() > 1e-6 {
-            return Err(wrong("rescale_factor", "must be 1/255 with do_rescale set"));
-        }
+        ensure(file.do_resize, "do_resize", || {
+            "is false, but inputs need one size; set it to true".into()
+        })?;
+        let per_byte = (file.rescale_factor * 255.0 - 1.0).abs() <= 1e-6;
+        ensure(file.do_rescale && per_byte, "rescale_factor", || {
+            "must be 1/255 with do_rescale set".into()
+        })?;
         let size = file.size.ok_or_else(|| wrong("size", "is missing"))?;
         let (height, width, resize) = match (file.do_center_crop, size, file.crop_size) {
             (false, Size::Exact { height, width }, _) => (height, width, ResizeRule::Stretch),
@@ -157,22 +149,17 @@ impl Preprocessor {
                 Size::ShortestEdge { shortest_edge } => shortest_edge,
                 Size::Exact { .. } => 0,
             };
-            if edge != height.max(width) {
-                return Err(wrong(
-                    "size",
-                    "must be the longer edge of crop_size when do_center_crop is set",
-                ));
-            }
+            ensure(edge == height.max(width), "size", || {
+                "must be the longer edge of crop_size when do_center_crop is set".into()
+            })?;
         }
         let interpolation = Interpolation::ALL
             .into_iter()
             .find(|(number, _)| *number == file.resample)
             .map(|(_, interpolation)| interpolation)
             .ok_or_else(|| {
-                wrong(
-                    "resample",
-                    format!("is {}, known are 0 to 3", file.resample),
-                )
+                let problem = format!("is {}, known are 0 to 3", file.resample);
+                wrong("resample", problem)
             })?;
         let channels = file.image_mean.len();
         let (mean, std) = if file.do_normalize {
@@ -230,42 +217,29 @@ impl Preprocessor {
         Ok(text)
     }
 
-    fn validate(&self) -> Result<(), PreprocessorError> {
+    fn validate(&self) -> Result<(), ConfigError> {
         for (field, edge) in [("height", self.height), ("width", self.width)] {
-            if !(1..=16_384).contains(&edge) {
-                return Err(wrong(
-                    "size",
-                    format!("has a {field} of {edge}, it must be 1 to 16384"),
-                ));
-            }
+            ensure((1..=16_384).contains(&edge), "size", || {
+                format!("has a {field} of {edge}, it must be 1 to 16384")
+            })?;
         }
-        if !(1..=1024).contains(&self.channels) || self.mean.len() != self.channels {
-            return Err(wrong(
-                "image_mean",
-                format!(
-                    "has {} values for {} channels",
-                    self.mean.len(),
-                    self.channels
-                ),
-            ));
-        }
-        if self.std.len() != self.channels {
-            return Err(wrong(
-                "image_std",
-                format!(
-                    "has {} values, image_mean {}",
-                    self.std.len(),
-                    self.channels
-                ),
-            ));
-        }
-        if !self.mean.iter().all(|v| v.is_finite()) {
-            return Err(wrong("image_mean", "has a value that is not a number"));
-        }
-        if !self.std.iter().all(|v| v.is_finite() && *v > 0.0) {
-            return Err(wrong("image_std", "has a value that is not positive"));
-        }
-        Ok(())
+        let (channels, means, stds) = (self.channels, self.mean.len(), self.std.len());
+        let one_each = (1..=1024).contains(&channels) && means == channels;
+        ensure(one_each, "image_mean", || {
+            format!("has {means} values for {channels} channels")
+        })?;
+        ensure(stds == channels, "image_std", || {
+            format!("has {stds} values, image_mean {channels}")
+        })?;
+        ensure(
+            self.mean.iter().all(|v| v.is_finite()),
+            "image_mean",
+            || "has a value that is not a number".into(),
+        )?;
+        let positive = |v: &f32| v.is_finite() && *v > 0.0;
+        ensure(self.std.iter().all(positive), "image_std", || {
+            "has a value that is not positive".into()
+        })
     }
 }
 

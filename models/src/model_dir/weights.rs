@@ -10,7 +10,8 @@ mod header;
 /// An error names this many tensors of a kind and counts the rest.
 const MAX_NAMED: usize = 20;
 
-type Shapes = BTreeMap<String, Vec<usize>>;
+/// Tensors by name.
+pub(super) type Shapes = BTreeMap<String, Vec<usize>>;
 
 /// How parameters are stored. Running statistics and f64 tensors keep their type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -101,8 +102,30 @@ impl fmt::Display for Mismatch {
 }
 
 impl Mismatch {
-    fn is_empty(&self) -> bool {
-        self.missing.is_empty() && self.unexpected.is_empty() && self.misshapen.is_empty()
+    /// An error unless `found` has the shape of each of `shapes` and nothing is `unexpected`.
+    fn check(
+        shapes: &Shapes,
+        found: impl Fn(&str) -> Option<Vec<usize>>,
+        unexpected: Names,
+    ) -> Result<(), WeightsError> {
+        let mut mismatch = Self {
+            unexpected,
+            ..Self::default()
+        };
+        for (name, shape) in shapes {
+            match found(name) {
+                None => mismatch.missing.push(|| shown(name)),
+                Some(dims) if dims != *shape => mismatch
+                    .misshapen
+                    .push(|| format!("{} ({dims:?}, not {shape:?})", shown(name))),
+                Some(_) => {}
+            }
+        }
+        let parts = [&mismatch.missing, &mismatch.unexpected, &mismatch.misshapen];
+        match parts.iter().all(|names| names.is_empty()) {
+            true => Ok(()),
+            false => Err(WeightsError::Mismatch(mismatch)),
+        }
     }
 }
 
@@ -126,30 +149,12 @@ pub(super) fn read(
 ) -> Result<BTreeMap<String, Tensor>, WeightsError> {
     let (header, data) = header::parse(bytes, shapes)?;
 
-    let mut mismatch = Mismatch {
-        unexpected: header.unexpected,
-        ..Mismatch::default()
+    let found = |name: &str| {
+        // An axis that no memory could hold stands for itself.
+        let dim = |&d: &u64| usize::try_from(d).unwrap_or(usize::MAX);
+        Some(header.entries.get(name)?.dims().iter().map(dim).collect())
     };
-    for (name, shape) in shapes {
-        match header.entries.get(name) {
-            None => mismatch.missing.push(|| shown(name)),
-            Some(entry) => {
-                if !entry
-                    .dims()
-                    .iter()
-                    .copied()
-                    .eq(shape.iter().map(|&d| d as u64))
-                {
-                    mismatch
-                        .misshapen
-                        .push(|| format!("{} ({:?}, not {shape:?})", shown(name), entry.dims()));
-                }
-            }
-        }
-    }
-    if !mismatch.is_empty() {
-        return Err(WeightsError::Mismatch(mismatch));
-    }
+    Mismatch::check(shapes, found, header.unexpected)?;
 
     let mut tensors = BTreeMap::new();
     for (name, entry) in header.entries {
@@ -201,22 +206,12 @@ pub(super) fn write(
     shapes: &Shapes,
     storage: Storage,
 ) -> Result<Vec<u8>, WeightsError> {
-    let mut mismatch = Mismatch::default();
-    for (name, shape) in shapes {
-        match tensors.get(name) {
-            None => mismatch.missing.push(|| shown(name)),
-            Some(tensor) if tensor.dims() != shape => mismatch
-                .misshapen
-                .push(|| format!("{} ({:?}, not {shape:?})", shown(name), tensor.dims())),
-            Some(_) => {}
-        }
-    }
+    let mut unexpected = Names::default();
     for name in tensors.keys().filter(|name| !shapes.contains_key(*name)) {
-        mismatch.unexpected.push(|| shown(name));
+        unexpected.push(|| shown(name));
     }
-    if !mismatch.is_empty() {
-        return Err(WeightsError::Mismatch(mismatch));
-    }
+    let found = |name: &str| Some(tensors.get(name)?.dims().to_vec());
+    Mismatch::check(shapes, found, unexpected)?;
     let mut stored = BTreeMap::new();
     for (name, tensor) in tensors {
         let half = storage == Storage::Half
