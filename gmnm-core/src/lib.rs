@@ -79,6 +79,7 @@ extern crate self as gmnm_core;
 
 #[cfg(feature = "mimalloc")]
 pub use cpu::pages::keep_freed_pages;
+pub use cpu::simd::isa::instruction_set;
 pub use cuda::keep_freed_device_memory;
 pub use layer::{Gmnm, GmnmConfig};
 pub use ops::Aggregation;

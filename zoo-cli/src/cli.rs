@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 use crate::compare;
 use crate::data::series::Missing;
 use crate::device::DeviceChoice;
 use crate::train::PrecisionChoice;
+use crate::version::{self, Commit};
 
 /// Train, evaluate, label and share small GMNM networks.
 ///
@@ -25,6 +26,17 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// The command line of this process, for a program that was built from `commit`. Help, versions and mistakes are
+    /// printed, and end the process.
+    pub fn from_process(commit: Option<&Commit>) -> Self {
+        // Made once, for as long as the process lives.
+        let version: &'static str = version::long(commit).leak();
+        let command = Self::command().long_version(version);
+        Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+    }
 }
 
 /// One subcommand.
@@ -53,6 +65,10 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Time the paths that matter on this machine.
     Bench(BenchArgs),
+    /// Print what a shell needs to complete commands and flags.
+    Completions(CompletionsArgs),
+    /// Write the manual pages.
+    Man(ManArgs),
 }
 
 /// How the summary of a command is printed.
@@ -422,6 +438,25 @@ pub struct BenchArgs {
     /// How to print.
     #[arg(long, value_enum, default_value_t = BenchFormat::Table)]
     pub format: BenchFormat,
+}
+
+/// Arguments of `zoo completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell.
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// Arguments of `zoo man`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Where to write them; made if it is not there.
+    #[arg(long, value_name = "DIR", default_value = "man")]
+    pub out: PathBuf,
+    /// Replaces the pages that are there.
+    #[arg(long)]
+    pub overwrite: bool,
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

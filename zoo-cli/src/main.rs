@@ -3,12 +3,15 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
 use zoo::report::Printer;
+use zoo::version::{Commit, commit};
 
 /// Training frees and asks again for the same large buffers at every step.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// The commit that this program was built from, where it was built from a checkout.
+const COMMIT: Option<Commit> = commit(include_bytes!(env!("ZOO_LOG_OF_HEAD")));
 
 /// Longer than a training step.
 const KEEP_PAGES: Duration = Duration::from_secs(10);
@@ -23,7 +26,7 @@ fn limit_candle(threads: usize) {
 }
 
 fn main() -> ExitCode {
-    let cli = zoo::cli::Cli::parse();
+    let cli = zoo::cli::Cli::from_process(COMMIT.as_ref());
     if cli.threads > 0 {
         limit_candle(cli.threads);
     }

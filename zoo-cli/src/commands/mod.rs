@@ -2,12 +2,14 @@
 
 mod bench;
 mod compare;
+mod completions;
 mod download;
 mod eval;
 mod forecast;
 mod generate;
 mod infer;
 mod list;
+mod man;
 mod train;
 mod upload;
 mod verify;
@@ -144,6 +146,8 @@ pub fn run(cli: Cli, printer: &Printer) -> anyhow::Result<Outcome> {
         Command::Upload(args) => upload::run(&args, printer),
         Command::Verify(args) => verify::run(&args, printer),
         Command::Bench(args) => bench::run(&args, printer),
+        Command::Completions(args) => completions::run(&args, printer),
+        Command::Man(args) => man::run(&args, printer),
     }
 }
 

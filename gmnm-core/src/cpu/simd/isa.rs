@@ -43,6 +43,17 @@ fn say_which_are_left_out(isas: &[Isa]) {
     }
 }
 
+/// The instruction set that kernels take on this processor: `amx`, `avx512-bf16`, `avx512`, `avx2` or `portable`.
+pub fn instruction_set() -> &'static str {
+    match Isa::best() {
+        Isa::Portable => "portable",
+        Isa::Avx2 => "avx2",
+        Isa::Avx512 => "avx512",
+        Isa::Avx512Bf16 => "avx512-bf16",
+        Isa::Amx => "amx",
+    }
+}
+
 impl Isa {
     /// The fastest instruction set of this processor.
     pub(crate) fn best() -> Self {
