@@ -43,7 +43,7 @@ pub struct Fit {
 ///
 /// # Errors
 /// When the configuration does not fit itself.
-pub fn initial(config: &FieldConfig, seed: u64) -> Result<Vec<f64>> {
+pub(super) fn initial(config: &FieldConfig, seed: u64) -> Result<Vec<f64>> {
     let store = ParamStore::new(seed, DType::F64, &Device::Cpu);
     Field::new(config, store.var_builder())?;
     let vb = store.var_builder();

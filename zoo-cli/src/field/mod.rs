@@ -11,7 +11,7 @@ mod problem;
 mod recipe;
 mod training;
 
-pub use fit::{Fit, Row, initial};
+pub use fit::{Fit, Row};
 pub use problem::{
     EQUATIONS, Equation, Measures, Problem, SURFACES, Surface, UnknownProblem, midpoints,
 };

@@ -255,7 +255,7 @@ impl<'a> Training<'a> {
             && state.best.as_ref().is_none_or(whole)
             && state.turn.as_ref().is_none_or(at_work);
         if !fits {
-            bail!("the state of the training is of another network")
+            bail!("the state of the training is of another network; start the run anew")
         }
         Ok(Self {
             network: stages[stage].jets(),
