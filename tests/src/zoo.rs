@@ -179,6 +179,24 @@ impl Workspace {
         fs::write(self.path(name), text).expect("the workspace is writable");
     }
 
+    /// Starts `zoo`, interrupts it as Ctrl-C does once `saved` holds, and waits for its end.
+    ///
+    /// # Panics
+    /// When it takes two minutes until then.
+    #[cfg(unix)]
+    pub fn interrupt_once(&self, args: &[&str], saved: impl Fn() -> bool) -> Ran {
+        let child = self.command(args).spawn().expect("zoo starts");
+        let started = Instant::now();
+        while !saved() {
+            assert!(started.elapsed() < Duration::from_secs(120));
+            std::thread::yield_now();
+        }
+        let pid = child.id().to_string();
+        let sent = Command::new("kill").args(["-INT", &pid]).status();
+        assert!(sent.expect("there is a `kill`").success());
+        Ran::new(child.wait_with_output().expect("it is a child"))
+    }
+
     /// Writes a small dataset of two easy classes in IDX files: `train` and `test` images of 8×8 grey pixels, bright on
     /// the left (0) or on the right (1), with noise.
     ///

@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use end_to_end::zoo::Workspace;
 use serde_json::Value;
@@ -411,21 +410,9 @@ fn an_interrupted_comparison_goes_on_within_the_run_that_it_was_in() {
     };
     zoo.zoo(&args("whole")).expect(0);
 
-    let child = zoo.command(&args("broken")).spawn().unwrap();
     let run = zoo.path("broken/runs/horizon-6/series-forecaster.dlinear-seed-0");
-    let started = Instant::now();
-    while saved(&run).is_none() {
-        assert!(started.elapsed() < Duration::from_secs(120));
-        std::thread::yield_now();
-    }
-    let pid = child.id().to_string();
-    let sent = std::process::Command::new("kill")
-        .args(["-INT", &pid])
-        .status();
-    assert!(sent.unwrap().success());
-    let output = child.wait_with_output().unwrap();
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    let ran = zoo.interrupt_once(&args("broken"), || saved(&run).is_some());
+    let stderr = ran.expect(130).stderr;
     assert!(stderr.contains("the same command goes on"), "{stderr}");
 
     // What was saved is what it goes on with: a damaged state is an error, not a reason to begin anew.

@@ -49,6 +49,7 @@ fn nothing_of_the_model_before_is_sent() {
     ];
     let place = ["--out", "d", "--overwrite"];
     zoo.zoo(&[&classifier[..], TINY, &place].concat()).expect(0);
+    assert!(!zoo.path("d/picture.svg").exists());
     // Also one that another program put there.
     fs::write(zoo.path("d/picture.svg"), "<svg/>").unwrap();
     let (files, ran) = sent(&zoo, "d");

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use end_to_end::zoo::{TINY, Workspace};
 use serde_json::Value;
@@ -219,23 +218,9 @@ fn an_interrupt_saves_and_says_how_to_go_on() {
     let zoo = workspace(root.path());
     let settings = ["--epochs", "40", "--set", "checkpoint.every_steps=1"];
     zoo.zoo(&arguments("whole", &settings)).expect(0);
-    let child = zoo
-        .command(&arguments("broken", &settings))
-        .spawn()
-        .unwrap();
-    let started = Instant::now();
-    while !zoo.path("broken/checkpoints").exists() {
-        assert!(started.elapsed() < Duration::from_secs(120));
-        std::thread::yield_now();
-    }
-    let pid = child.id().to_string();
-    let sent = std::process::Command::new("kill")
-        .args(["-INT", &pid])
-        .status();
-    assert!(sent.unwrap().success());
-    let output = child.wait_with_output().unwrap();
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    let begun = || zoo.path("broken/checkpoints").exists();
+    let ran = zoo.interrupt_once(&arguments("broken", &settings), begun);
+    let stderr = ran.expect(130).stderr;
     assert!(stderr.contains("zoo train --resume broken"), "{stderr}");
     zoo.zoo(&["train", "--resume", "broken"]).expect(0);
     assert_same_bytes(&zoo, "whole", "broken");
