@@ -84,12 +84,14 @@ use crate::layers::{Linear, Lstm, Mixer, MixerConfig, MixtureConfig, START_BESID
 
 mod config;
 mod format;
+mod weekdays;
 
 pub use config::{
     DecompositionConfig, ForecastNetwork, ForecasterConfig, HeadConfig, HeadMixer, InstanceNorm,
     LstmConfig, RecurrentConfig,
 };
 pub use format::{SeriesFormat, Step};
+pub use weekdays::Weekdays;
 
 #[derive(Debug, Clone)]
 struct Head {

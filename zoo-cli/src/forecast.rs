@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 use gmnm_core::on_worker;
 use models::ModelDir;
 
-use crate::data::series::{Series, date};
+use crate::data::series::{Moment, Series, describe};
 use crate::families::forecasting::{format, load, settings};
 use crate::plot::{Figure, LineChart, Style};
 use crate::train::metrics::csv_field;
@@ -21,7 +21,7 @@ pub struct Forecast {
     /// The names of the forecast columns.
     pub columns: Vec<String>,
     /// The dates of the forecast steps.
-    pub dates: Vec<date::Seconds>,
+    pub dates: Vec<Moment>,
     /// For each column its forecast values, in the units of the series.
     pub values: Vec<Vec<f64>>,
     /// For each column the values before the forecast, the last one last.
@@ -98,7 +98,7 @@ pub fn forecast(
             .iter()
             .map(|&c| column(known..rows.min(known + config.horizon), c))
             .collect(),
-        step: date::describe(series.step),
+        step: describe(series.timeline.step),
     })
 }
 
@@ -121,18 +121,23 @@ fn choose(known: &[String], names: &[String]) -> anyhow::Result<Vec<usize>> {
 }
 
 impl Forecast {
-    /// The forecast as CSV: a column `date`, and one for each forecast column.
+    /// The forecast as CSV: a column `date` (`row` where rows have no dates), and one for each forecast column.
     pub fn csv(&self) -> String {
-        let mut text = String::from("date");
+        let first = match self.dates.first() {
+            Some(Moment::Row(_)) => "row",
+            _ => "date",
+        };
+        let mut text = String::from(first);
         for name in &self.columns {
             text.push(',');
             text += &csv_field(name);
         }
         text.push('\n');
-        for (i, &date) in self.dates.iter().enumerate() {
-            text += &date::format(date);
+        for (i, date) in self.dates.iter().enumerate() {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{date}");
             for values in &self.values {
-                // Writing to a string cannot fail. As many digits as the network computes with.
+                // As many digits as the network computes with.
                 let _ = write!(text, ",{}", values[i] as f32);
             }
             text.push('\n');
@@ -154,7 +159,11 @@ impl Forecast {
     pub fn svg(&self, title: &str) -> String {
         let mut figure =
             Figure::new(title, if self.columns.len() > 3 { 2 } else { 1 }).panel_size(620.0, 260.0);
-        let start = self.dates.first().copied().unwrap_or_default();
+        let start = self
+            .dates
+            .first()
+            .map(ToString::to_string)
+            .unwrap_or_default();
         for (c, name) in self.columns.iter().enumerate() {
             let history = &self.history[c];
             let at = |i: usize| i as f64;
@@ -167,11 +176,7 @@ impl Forecast {
                 first.into_iter().chain(rest).collect()
             };
             let mut chart = LineChart::new(name)
-                .x_label(format!(
-                    "steps of {} ({} is step 1)",
-                    self.step,
-                    date::format(start)
-                ))
+                .x_label(format!("steps of {} ({start} is step 1)", self.step))
                 .line("past", past.collect());
             chart = chart.line("forecast", future(&self.values[c]));
             if !self.truth[c].is_empty() {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::weekdays::Weekdays;
 use crate::check::{ConfigError, ensure};
 
 /// The time between two rows of a series.
@@ -10,8 +11,14 @@ use crate::check::{ConfigError, ensure};
 pub enum Step {
     /// So many seconds, at least 1.
     Seconds(u64),
+    /// So many nanoseconds, at least 1: steps that are no whole seconds.
+    Nanoseconds(u64),
     /// So many calendar months, at least 1.
     Months(u32),
+    /// A day, of some weekdays only.
+    Weekdays(Weekdays),
+    /// The rows follow each other, at what distance is not known.
+    Rows,
 }
 
 /// The columns of the series that a forecaster learned from, and how their values were scaled:
@@ -54,7 +61,10 @@ impl SeriesFormat {
                 format!("{std} is not above 0")
             })?;
         }
-        let step = !matches!(self.step, Step::Seconds(0) | Step::Months(0));
-        ensure(step, "series.step", || "0 is not above 0".into())
+        let zero = matches!(
+            self.step,
+            Step::Seconds(0) | Step::Nanoseconds(0) | Step::Months(0)
+        );
+        ensure(!zero, "series.step", || "0 is not above 0".into())
     }
 }

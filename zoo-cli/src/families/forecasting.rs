@@ -15,7 +15,7 @@ use models::{ModelConfig, ModelDir};
 
 use super::{Family, Forward, curves};
 use crate::data::Source;
-use crate::data::series::{Scale, Series, SeriesOptions, Split, date};
+use crate::data::series::{Scale, Series, Split, describe};
 use crate::train::metrics::Row;
 use crate::train::recipe::Schema;
 use crate::train::{
@@ -65,15 +65,11 @@ impl Trainable for Forecasters {
         let config = settings(wanted.config)?;
         let recipe: SeriesRecipe = wanted.recipe.section()?;
         let descent = wanted.recipe.descent()?;
-        let options = SeriesOptions {
-            // Those of a trained network, which may be some of the file's.
-            columns: match &config.series {
-                Some(series) => series.columns.clone(),
-                None => recipe.columns,
-            },
-            missing: recipe.missing,
-            held_out: descent.validation.fraction,
-        };
+        let mut options = recipe.options(descent.validation.fraction);
+        // Those of a trained network, which may be some of the file's.
+        if let Some(series) = &config.series {
+            options.columns.clone_from(&series.columns);
+        }
         let series = Series::open(wanted.data, wanted.default, &options)?;
         Ok(Box::new(Windows {
             split: series.split(options.held_out),
@@ -181,7 +177,7 @@ impl Problem for Windows {
             columns: self.series.columns.clone(),
             mean,
             std,
-            step: self.series.step,
+            step: self.series.timeline.step,
         });
         Ok(ModelConfig::Forecaster(config))
     }
@@ -282,12 +278,12 @@ pub fn format<'a>(
             "`config.json` has no `series`, which names the columns; give a model that `zoo train` wrote"
         );
     };
-    if format.step != series.step {
+    if format.step != series.timeline.step {
         bail!(
             "`{}` has steps of {}, the model learned from steps of {}; give a series of the same step",
             series.source.name,
-            date::describe(series.step),
-            date::describe(format.step)
+            describe(series.timeline.step),
+            describe(format.step)
         );
     }
     Ok(format)

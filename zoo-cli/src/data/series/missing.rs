@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What becomes of a missing value (an empty cell, `NA`, `NaN`, `null`).
+/// What becomes of a missing value: an empty cell, one of [`TOKENS`], or a row that a gap in the dates lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Missing {
@@ -16,11 +16,38 @@ pub enum Missing {
     Linear,
 }
 
-/// Whether a cell says that there is no value.
-pub(super) fn is_missing(cell: &str) -> bool {
-    ["", "na", "n/a", "nan", "null", "none", "-"]
-        .iter()
-        .any(|word| cell.eq_ignore_ascii_case(word))
+/// What cells without a value hold, in capitals or not, besides nothing.
+pub(super) const TOKENS: [&str; 17] = [
+    "NA", "N/A", "#N/A", "#N/A N/A", "#NA", "<NA>", "NaN", "-NaN", "NaT", "null", "nil", "none",
+    "?", "-", "--", ".", "1.#QNAN",
+];
+
+/// Tells cells without a value.
+#[derive(Debug)]
+pub(super) struct Absent<'a> {
+    /// What the user calls missing besides [`TOKENS`], a number where it is one.
+    tokens: Vec<(&'a str, Option<f64>)>,
+}
+
+impl<'a> Absent<'a> {
+    pub(super) fn new(tokens: &'a [String]) -> Self {
+        let tokens = tokens.iter().map(|token| token.trim());
+        Self {
+            tokens: tokens.map(|token| (token, token.parse().ok())).collect(),
+        }
+    }
+
+    /// Whether a trimmed cell says that there is no value. A token that is a number stands for that number however it
+    /// is written.
+    pub(super) fn is(&self, cell: &str) -> bool {
+        let known = |token: &&str| cell.eq_ignore_ascii_case(token);
+        let own = |&(token, number): &(&str, Option<f64>)| {
+            cell.eq_ignore_ascii_case(token) || number.is_some() && cell.parse().ok() == number
+        };
+        cell.is_empty()
+            || cell.len() <= 8 && TOKENS.iter().any(|token| known(&token))
+            || self.tokens.iter().any(own)
+    }
 }
 
 /// Fills the NaN of every `step`-th value from `first` on. A column without any value stays as it is.
@@ -72,6 +99,20 @@ mod tests {
             filled(Missing::Linear),
             [2.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 7.0]
         );
-        assert!(is_missing("NaN") && is_missing("") && !is_missing("0"));
+    }
+
+    #[test]
+    fn absence_is_told_by_word() {
+        let own = ["-999".to_string(), "Bad".into()];
+        let absent = Absent::new(&own);
+        for cell in [
+            "", "NaN", "na", "?", "-", ".", "#N/A", "-999", "-999.0", "bad",
+        ] {
+            assert!(absent.is(cell), "{cell}");
+        }
+        for cell in ["0", "-99", "-9990", "good", "nano"] {
+            assert!(!absent.is(cell), "{cell}");
+        }
+        assert!(!Absent::new(&[]).is("-999"));
     }
 }

@@ -1,40 +1,47 @@
-//! Series: numbers in columns, one row for each of evenly spaced dates, from a CSV file or the embedded sample.
+//! Series: numbers in columns, one row for each of evenly spaced dates, from a CSV file, stdin, or the embedded sample.
 //!
-//! The dates stand in one column (`date`, `ts`, `time`, `timestamp`, `datetime`, or the first column whose first cell
-//! is a date) or in columns `year`, `month`, `day` and, if there, `hour` and `minute`. All other columns are numbers,
-//! unless some are chosen. Rows must be in the order of time, each date once, all steps the same.
+//! A file is read in this order: its text, unpacked and decoded; a table of cells; the columns of the dates; the rows of
+//! one series where there are several; their order and their step; the columns of numbers; the values. What is left out,
+//! reversed or filled on the way stands in the [`SeriesInventory`]; what can be read in two ways is an error that says
+//! how to choose.
 
-pub mod date;
+mod clock;
+mod columns;
+mod date;
+mod inventory;
+mod key;
 mod missing;
+mod number;
+mod options;
+mod read;
 mod sample;
+mod select;
 mod split;
+mod step;
 mod table;
+mod text;
+mod timeline;
 
 use std::path::Path;
 
-use models::forecaster::Step;
 use sha2::{Digest, Sha256};
 
-use self::missing::{fill, is_missing};
-use self::table::Table;
+use self::read::Reading;
+use self::select::{exclude, listed};
 use super::{DataError, Source};
 
+pub use clock::StepReading;
+pub use date::DateReading;
+pub use inventory::{ColumnInventory, Gap, Gaps, Keys, LeftOut, Parts, SeriesInventory};
+pub use key::Key;
 pub use missing::Missing;
+pub use number::Decimal;
+pub use options::SeriesOptions;
 pub use split::Split;
+pub use timeline::{Moment, Timeline, describe};
 
 /// The name of the embedded sample.
 pub const SAMPLE: &str = "sample";
-
-/// How a series is read.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct SeriesOptions {
-    /// The columns of numbers, in this order; empty for all.
-    pub columns: Vec<String>,
-    /// What becomes of missing values.
-    pub missing: Missing,
-    /// The share of all rows that is watched during training, where no standard split says otherwise.
-    pub held_out: f64,
-}
 
 /// A series in memory.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,12 +50,14 @@ pub struct Series {
     pub columns: Vec<String>,
     /// Finite values, row after row.
     pub values: Vec<f64>,
-    /// The date of the first row.
-    pub start: date::Seconds,
-    /// The time between two rows.
-    pub step: Step,
+    /// For each value whether it was filled in; empty where none was.
+    pub filled: Vec<bool>,
+    /// The dates of the rows.
+    pub timeline: Timeline,
     /// Where it came from.
     pub source: Source,
+    /// What was found there.
+    pub inventory: SeriesInventory,
 }
 
 /// The mean and standard deviation of every column over some rows.
@@ -61,7 +70,7 @@ pub struct Scale {
 }
 
 impl Series {
-    /// The series of `spec`: the path of a CSV file, or `sample`. Without it the series is `default`.
+    /// The series of `spec`: the path of a CSV file, `-` for stdin, or `sample`. Without it the series is `default`.
     ///
     /// # Errors
     /// One sentence that names the file, the line and what to do next.
@@ -72,9 +81,9 @@ impl Series {
     ) -> Result<Self, DataError> {
         let spec = spec.unwrap_or(default);
         let mut series = if spec == SAMPLE {
-            sample::load().select(&options.columns)?
+            sample::load(options)?
         } else {
-            Self::read(Path::new(spec), options)?
+            Reading::new(spec, options)?.series(options.missing)?
         };
         series.seal();
         Ok(series)
@@ -86,15 +95,13 @@ impl Series {
     }
 
     /// The date of row `row`, which may lie beyond the end.
-    pub fn date(&self, row: usize) -> date::Seconds {
-        date::after(self.start, self.step, row)
+    pub fn date(&self, row: usize) -> Moment {
+        self.timeline.at(row)
     }
 
     /// The rows that are learned from, watched, and tested on.
     pub fn split(&self, held_out: f64) -> Split {
-        let name = Path::new(&self.source.name).file_stem();
-        let name = name.and_then(|name| name.to_str()).unwrap_or_default();
-        Split::new(name, self.rows(), held_out)
+        Split::of(&self.source.name, self.rows(), held_out)
     }
 
     /// The values in units of `std` from `mean`, one of each a column, row after row.
@@ -118,9 +125,9 @@ impl Series {
         malformed(
             Path::new(&self.source.name),
             format!(
-                "column `{}` holds a value that is too large to be scaled; repair it, or choose columns with \
-                 `--set series.columns=[…]`",
-                self.columns[column]
+                "column `{}` holds a value that is too large to be scaled; repair it, or leave the column out with {}",
+                self.columns[column],
+                exclude(&self.without(&[&self.columns[column]]))
             ),
         )
     }
@@ -133,7 +140,7 @@ impl Series {
         let columns = self.columns.len();
         let part = &self.values[rows.start * columns..rows.end * columns];
         let count = rows.len().max(1) as f64;
-        let (mut mean, mut std) = (Vec::new(), Vec::new());
+        let (mut mean, mut std, mut constant) = (Vec::new(), Vec::new(), Vec::new());
         for (c, name) in self.columns.iter().enumerate() {
             let column = || part.iter().skip(c).step_by(columns);
             let middle = column().sum::<f64>() / count;
@@ -141,14 +148,7 @@ impl Series {
             let deviation = variance.sqrt();
             // Rounding leaves a constant column with a deviation of this order.
             if deviation <= 1e-12 * middle.abs() {
-                return Err(malformed(
-                    Path::new(&self.source.name),
-                    format!(
-                        "column `{name}` is constant in the training part ({} rows), so that nothing can be scaled; \
-                         leave it out with `--set series.columns=[…]`",
-                        rows.len()
-                    ),
-                ));
+                constant.push(name);
             }
             if !deviation.is_finite() {
                 return Err(self.too_large(c));
@@ -156,103 +156,33 @@ impl Series {
             mean.push(middle);
             std.push(deviation);
         }
-        Ok(Scale { mean, std })
+        if constant.is_empty() {
+            return Ok(Scale { mean, std });
+        }
+        let advice = match constant.len() < self.columns.len() {
+            true => format!(
+                "leave out what is constant with {}",
+                exclude(&self.without(&constant))
+            ),
+            false => "give a series that changes".into(),
+        };
+        Err(malformed(
+            Path::new(&self.source.name),
+            format!(
+                "{} constant in the training part ({} rows), so that nothing can be scaled; {advice}",
+                listed(&constant),
+                rows.len()
+            ),
+        ))
     }
 
-    fn read(path: &Path, options: &SeriesOptions) -> Result<Self, DataError> {
-        let table = Table::read(path)?;
-        let dates = Dates::find(path, &table)?;
-        let chosen = choose(path, &table, &dates, &options.columns)?;
-        let (start, step) = dates.check(path, &table)?;
-        let mut values = Vec::with_capacity(table.rows.len() * chosen.len());
-        let mut holes = vec![0usize; chosen.len()];
-        let mut first_hole = None;
-        for (line, cells) in &table.rows {
-            for (at, &column) in chosen.iter().enumerate() {
-                let (cell, name) = (&cells[column], &table.header[column]);
-                if is_missing(cell) {
-                    first_hole.get_or_insert((*line, name));
-                    holes[at] += 1;
-                    values.push(f64::NAN);
-                    continue;
-                }
-                match cell.parse::<f64>() {
-                    Ok(value) if value.is_finite() => values.push(value),
-                    _ => {
-                        return Err(malformed(
-                            path,
-                            format!(
-                                "line {line}, column `{name}`: `{cell}` is no number; repair it, or choose columns \
-                                 with `--set series.columns=[…]`"
-                            ),
-                        ));
-                    }
-                }
-            }
-        }
-        let mut notice = None;
-        if let Some((line, name)) = first_hole {
-            let total: usize = holes.iter().sum();
-            let where_ = format!("{total} missing, the first in line {line}, column `{name}`");
-            if options.missing == Missing::Refuse {
-                return Err(malformed(
-                    path,
-                    format!(
-                        "values are missing ({where_}); fill them with `--set series.missing=forward` or `linear` \
-                         (`zoo forecast` takes `--missing`)"
-                    ),
-                ));
-            }
-            notice = Some(format!("values were filled in ({where_})"));
-            for (at, &column) in chosen.iter().enumerate() {
-                if holes[at] == table.rows.len() {
-                    let name = &table.header[column];
-                    return Err(malformed(
-                        path,
-                        format!(
-                            "column `{name}` has no value at all; leave it out with `--set series.columns=[…]`"
-                        ),
-                    ));
-                }
-                fill(&mut values, at, chosen.len(), options.missing);
-            }
-        }
-        let columns = chosen.iter().map(|&c| table.header[c].clone()).collect();
-        Ok(Self {
-            columns,
-            values,
-            start,
-            step,
-            source: Source {
-                name: path.display().to_string(),
-                notice,
-                ..Source::default()
-            },
-        })
-    }
-
-    /// The columns of these names, in their order; all where none is named.
-    fn select(self, names: &[String]) -> Result<Self, DataError> {
-        if names.is_empty() {
-            return Ok(self);
-        }
-        let path = Path::new(&self.source.name);
-        let chosen = names
+    /// What `series.exclude` must name to leave out these columns as well.
+    fn without<'a>(&'a self, columns: &[&'a String]) -> Vec<&'a String> {
+        self.inventory
+            .excluded
             .iter()
-            .map(|name| {
-                let found = self.columns.iter().position(|column| column == name);
-                found.ok_or_else(|| no_column(path, name, &self.columns))
-            })
-            .collect::<Result<Vec<usize>, _>>()?;
-        let rows = self.values.chunks_exact(self.columns.len());
-        let values = rows
-            .flat_map(|row| chosen.iter().map(|&c| row[c]))
-            .collect();
-        Ok(Self {
-            values,
-            columns: names.to_vec(),
-            ..self
-        })
+            .chain(columns.iter().copied())
+            .collect()
     }
 
     fn seal(&mut self) {
@@ -261,7 +191,11 @@ impl Series {
             hash.update((name.len() as u64).to_le_bytes());
             hash.update(name.as_bytes());
         }
-        hash.update(self.start.to_le_bytes());
+        let (seconds, nanos) = self.timeline.origin();
+        hash.update(seconds.to_le_bytes());
+        if nanos != 0 {
+            hash.update(nanos.to_le_bytes());
+        }
         for value in &self.values {
             hash.update(value.to_le_bytes());
         }
@@ -284,136 +218,6 @@ fn no_column(path: &Path, name: &str, known: &[String]) -> DataError {
         path,
         format!("it has no column `{name}`; it has {}", known.join(", ")),
     )
-}
-
-/// The columns of numbers that are read.
-fn choose(
-    path: &Path,
-    table: &Table,
-    dates: &Dates,
-    names: &[String],
-) -> Result<Vec<usize>, DataError> {
-    if !names.is_empty() {
-        let find = |name: &String| {
-            let found = table.column(name).filter(|c| !dates.columns.contains(c));
-            found.ok_or_else(|| no_column(path, name, &table.header))
-        };
-        return names.iter().map(find).collect();
-    }
-    let all: Vec<usize> = (0..table.header.len())
-        .filter(|c| !dates.columns.contains(c))
-        .collect();
-    if all.is_empty() {
-        return Err(malformed(
-            path,
-            "it has no column of numbers beside the date; add one",
-        ));
-    }
-    Ok(all)
-}
-
-/// The columns that hold the date.
-struct Dates {
-    columns: Vec<usize>,
-}
-
-impl Dates {
-    fn find(path: &Path, table: &Table) -> Result<Self, DataError> {
-        let named = |name: &str| {
-            let mut names = table.header.iter();
-            names.position(|column| column.eq_ignore_ascii_case(name))
-        };
-        let one = ["date", "ts", "time", "timestamp", "datetime"]
-            .iter()
-            .find_map(|name| named(name));
-        let first = &table.rows[0].1;
-        let one = one.or_else(|| first.iter().position(|cell| date::parse(cell).is_some()));
-        if let Some(column) = one {
-            return Ok(Self {
-                columns: vec![column],
-            });
-        }
-        if let (Some(year), Some(month), Some(day)) = (named("year"), named("month"), named("day"))
-        {
-            let mut columns = vec![year, month, day];
-            columns.extend(named("hour"));
-            if columns.len() == 4 {
-                columns.extend(named("minute"));
-            }
-            return Ok(Self { columns });
-        }
-        Err(malformed(
-            path,
-            "it has no column of dates; call one `date` and write dates as 2016-07-01 00:00:00",
-        ))
-    }
-
-    fn of(&self, cells: &[String]) -> Option<date::Seconds> {
-        if let [column] = self.columns[..] {
-            return date::parse(&cells[column]);
-        }
-        let part = |at: usize| match self.columns.get(at) {
-            Some(&column) => cells[column].parse::<i64>().ok(),
-            None => Some(0),
-        };
-        date::civil(part(0)?, part(1)?, part(2)?, part(3)?, part(4)?, 0)
-    }
-
-    /// The first date and the step, after checking every row.
-    fn check(&self, path: &Path, table: &Table) -> Result<(date::Seconds, Step), DataError> {
-        let mut read = Vec::with_capacity(table.rows.len());
-        for (line, cells) in &table.rows {
-            let Some(date) = self.of(cells) else {
-                let texts: Vec<&str> = self.columns.iter().map(|&c| cells[c].as_str()).collect();
-                return Err(malformed(
-                    path,
-                    format!(
-                        "line {line}: `{}` is no date; write dates as 2016-07-01 00:00:00",
-                        texts.join(" ")
-                    ),
-                ));
-            };
-            if let Some(&(before, at)) = read.last() {
-                let problem = if date == before {
-                    format!(
-                        "lines {at} and {line} have the same date ({}); remove one",
-                        date::format(date)
-                    )
-                } else if date < before {
-                    format!(
-                        "line {line} ({}) is earlier than line {at}; sort the rows by date",
-                        date::format(date)
-                    )
-                } else {
-                    String::new()
-                };
-                if !problem.is_empty() {
-                    return Err(malformed(path, problem));
-                }
-            }
-            read.push((date, *line));
-        }
-        let [(start, _), (second, _), ..] = read[..] else {
-            return Err(malformed(path, "it has one row only; give a longer series"));
-        };
-        let step = date::between(start, second);
-        for (i, &(date, line)) in read.iter().enumerate() {
-            let expected = date::after(start, step, i);
-            if date != expected {
-                return Err(malformed(
-                    path,
-                    format!(
-                        "line {line} is dated {} where {} follows at steps of {}; the steps must be even, so add the \
-                         rows that are missing (their values may stay empty) or take out the odd one",
-                        date::format(date),
-                        date::format(expected),
-                        date::describe(step)
-                    ),
-                ));
-            }
-        }
-        Ok((start, step))
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Which rows are learned from, watched, and tested on.
 
 use std::ops::Range;
+use std::path::Path;
 
 /// Rows in time order: the parts follow each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +18,13 @@ pub struct Split {
 const TEST: f64 = 0.2;
 
 impl Split {
+    /// The split of the series in the file `path`, which is called as the file.
+    pub fn of(path: &str, rows: usize, held_out: f64) -> Self {
+        let name = Path::new(path).file_stem();
+        let name = name.and_then(|name| name.to_str()).unwrap_or_default();
+        Self::new(name, rows, held_out)
+    }
+
     /// The split of a series called `name` with so many rows. `ETTh*` is split after 12, 4 and 4 months of 30 days, as
     /// in the literature, where it is long enough (8640, 2880, 2880 rows; `ETTm*` four times as many). Of any other
     /// series the last fifth is tested on, and of the rows before it a share `held_out` of all rows (0 to 0.5) is

@@ -1,3 +1,5 @@
+use models::forecaster::{Step, Weekdays};
+
 use super::*;
 
 fn read(text: &str, options: &SeriesOptions) -> Result<Series, String> {
@@ -18,6 +20,7 @@ fn headers_as_they_are_found_in_the_wild() {
         columns: columns.iter().map(ToString::to_string).collect(),
         missing,
         held_out: 0.1,
+        ..SeriesOptions::default()
     };
     let ett = "date,HUFL,OT\n2016-07-01 00:00:00,5.8,30.5\n2016-07-01 01:00:00,5.6,27.7\n";
     let series = read(ett, &SeriesOptions::default()).unwrap();
@@ -25,14 +28,14 @@ fn headers_as_they_are_found_in_the_wild() {
         (series.columns.join(" "), series.rows()),
         ("HUFL OT".into(), 2)
     );
-    assert_eq!(series.step, Step::Seconds(3600));
-    assert_eq!(date::format(series.date(2)), "2016-07-01 02:00:00");
+    assert_eq!(series.timeline.step, Step::Seconds(3600));
+    assert_eq!(series.date(2).to_string(), "2016-07-01 02:00:00");
     assert_eq!(series.source.fingerprint.len(), 64);
 
     let exchange = "date,0,OT\n1990/1/1 0:00,0.7855,1.6\n1990/1/2 0:00,0.7818,1.61\n";
     let series = read(exchange, &with(&["OT"], Missing::Refuse)).unwrap();
     assert_eq!(
-        (series.values, series.step),
+        (series.values, series.timeline.step),
         (vec![1.6, 1.61], Step::Seconds(86_400))
     );
 
@@ -53,8 +56,8 @@ fn headers_as_they_are_found_in_the_wild() {
 
     let months = "month,x\n2020-01,1\n2020-02,2\n2020-03,3\n";
     let series = read(months, &SeriesOptions::default()).unwrap();
-    assert_eq!(series.step, Step::Months(1));
-    assert_eq!(date::format(series.date(12)), "2021-01-01 00:00:00");
+    assert_eq!(series.timeline.step, Step::Months(1));
+    assert_eq!(series.date(12).to_string(), "2021-01-01 00:00:00");
 }
 
 #[test]
@@ -77,7 +80,7 @@ fn what_is_wrong_is_named_with_its_line() {
             "lines 2 and 3 have the same date (2016-07-01 00:00:00)",
         ),
         (
-            "2016-07-02,1\n2016-07-01,2\n",
+            "2016-07-02,1\n2016-07-01,2\n2016-07-03,2\n",
             "line 3 (2016-07-01 00:00:00) is earlier than line 2",
         ),
         (
@@ -117,7 +120,11 @@ fn the_scale_is_that_of_the_given_rows_and_refuses_constants() {
         error.contains("column `b` is constant in the training part (2 rows)"),
         "{error}"
     );
-    let one = series.select(&["a".into()]).unwrap();
+    let options = SeriesOptions {
+        exclude: vec!["b".into()],
+        ..SeriesOptions::default()
+    };
+    let one = read(text, &options).unwrap();
     let scale = one.scale(0..2).unwrap();
     assert_eq!((&*scale.mean, &*scale.std), (&[2.0][..], &[1.0][..]));
     let scaled = one.scaled(&scale.mean, &scale.std).unwrap();
@@ -170,4 +177,131 @@ fn the_sample_is_the_same_everywhere_and_says_what_it_is() {
     };
     assert_eq!(open(&["wind", "load"]).unwrap().values[0], sample.values[2]);
     assert!(open(&["rain"]).is_err());
+}
+
+#[test]
+fn filled_values_are_marked() {
+    let text = "date,a,b\n2016-07-01,1,7\n2016-07-02,,9\n2016-07-04,3,8\n2016-07-05,4,8\n";
+    let options = SeriesOptions {
+        missing: Missing::Linear,
+        ..SeriesOptions::default()
+    };
+    let series = read(text, &options).unwrap();
+    assert_eq!(series.rows(), 5);
+    let at = |row: usize| {
+        (
+            &series.values[2 * row..2 * row + 2],
+            &series.filled[2 * row..2 * row + 2],
+        )
+    };
+    assert_eq!(at(1), (&[1.0 + 2.0 / 3.0, 9.0][..], &[true, false][..]));
+    assert_eq!(at(2), (&[1.0 + 4.0 / 3.0, 8.5][..], &[true, true][..]));
+    let notice = series.source.notice.unwrap();
+    for part in [
+        "1 missing, the first in line 3, column `a`",
+        "1 row is missing in 1 gap: line 4 is dated 2016-07-04 00:00:00 where 2016-07-03 00:00:00 follows",
+    ] {
+        assert!(notice.contains(part), "{notice}");
+    }
+    assert_eq!(series.inventory.gaps.rows, 1);
+    assert_eq!(series.inventory.columns[0].missing, 2);
+}
+
+#[test]
+fn what_was_turned_or_left_out_is_said_in_three_lines() {
+    let text =
+        "Unnamed: 0;Datum;Wert;Ort\n3;03.01.2024;1.234,5;X\n2;02.01.2024;2,5;X\n1;01.01.2024;3;X\n";
+    let series = read(text, &SeriesOptions::default()).unwrap();
+    assert_eq!(series.values, [3.0, 2.5, 1234.5]);
+    let lines = series.inventory.lines();
+    assert_eq!(lines.len(), 3);
+    assert_eq!(
+        lines[0],
+        "3 rows of 1 column (Wert), 2024-01-01 00:00:00 to 2024-01-03 00:00:00, each 1 d apart"
+    );
+    for part in [
+        "dates read as day, month, year",
+        "decimal comma",
+        "the newest row came first",
+        "left out: column `Unnamed: 0` (it has no name and numbers the rows)",
+        "left out: column `Ort` (it is `X` in every row)",
+    ] {
+        assert!(lines[2].contains(part), "{}", lines[2]);
+    }
+    let plain = read(
+        "date,a\n2024-01-01,1\n2024-01-02,2\n",
+        &SeriesOptions::default(),
+    )
+    .unwrap();
+    assert_eq!(plain.inventory.lines().len(), 2);
+    let json = serde_json::to_value(&series.inventory).unwrap();
+    assert_eq!(json["left_out"][0]["what"], "column `Unnamed: 0`");
+    assert_eq!(
+        serde_json::from_value::<SeriesInventory>(json).unwrap(),
+        series.inventory
+    );
+}
+
+#[test]
+fn one_of_many_series_is_read_by_its_key() {
+    let mut text = String::from("store,date,sales\n");
+    for store in 1..=2 {
+        for day in 1..=20 {
+            text += &format!("{store},2024-01-{day:02},{}\n", 100 * store + day);
+        }
+    }
+    let error = refused(&text);
+    assert!(
+        error.contains(
+            "it holds 2 series, told apart by `store`: `1`, `2`; choose one with `--key 1`"
+        ),
+        "{error}"
+    );
+    let with = |key: &str, only_of_many| {
+        let options = SeriesOptions {
+            key: Key {
+                text: key.into(),
+                only_of_many,
+            },
+            ..SeriesOptions::default()
+        };
+        read(&text, &options)
+    };
+    for key in ["2", "store=2"] {
+        let series = with(key, false).unwrap();
+        assert_eq!(
+            (series.columns.join(" "), series.rows()),
+            ("sales".into(), 20)
+        );
+        assert_eq!(series.values[0], 201.0);
+        assert_eq!(series.inventory.keys.unwrap().read.as_deref(), Some("2"));
+    }
+    assert!(
+        with("3", false)
+            .unwrap_err()
+            .contains("it has no series `3`")
+    );
+    let one = "date,a\n2024-01-01,1\n2024-01-02,2\n";
+    let options = |only_of_many| SeriesOptions {
+        key: Key {
+            text: "2".into(),
+            only_of_many,
+        },
+        ..SeriesOptions::default()
+    };
+    assert!(
+        read(one, &options(false))
+            .unwrap_err()
+            .contains("leave out `--key 2`")
+    );
+    assert!(read(one, &options(true)).is_ok());
+}
+
+#[test]
+fn days_off_are_no_gaps() {
+    let days = [1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 15];
+    let rows = days.map(|day| format!("2024-01-{day:02},{day}\n")).concat();
+    let series = read(&format!("date,a\n{rows}"), &SeriesOptions::default()).unwrap();
+    assert_eq!(series.timeline.step, Step::Weekdays(Weekdays::BUSINESS));
+    assert_eq!(series.date(11).to_string(), "2024-01-16 00:00:00");
 }

@@ -49,11 +49,12 @@ impl Windows {
     /// Rows of the cycle that a series of this step most likely has: a day, a week of days, or a year of months.
     pub(super) fn season(&self) -> usize {
         const DAY: u64 = 86_400;
-        match self.series.step {
+        match self.series.timeline.step {
             Step::Months(months) if 12u32.is_multiple_of(months.max(1)) => {
                 (12 / months.max(1)) as usize
             }
             Step::Seconds(DAY) => 7,
+            Step::Weekdays(days) => days.count(),
             Step::Seconds(s) if s > 0 && s < DAY && DAY.is_multiple_of(s) => (DAY / s) as usize,
             _ => 1,
         }

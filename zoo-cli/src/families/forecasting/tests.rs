@@ -209,7 +209,7 @@ fn what_the_channels_stand_for_is_kept_with_the_model() {
     let mean = column.sum::<f64>() / 2800.0;
     assert!((format.mean[1] - mean).abs() < 1e-9);
     let mut other = sample(&fitted);
-    other.series.step = Step::Seconds(60);
+    other.series.timeline.step = Step::Seconds(60);
     let error = super::format(&fitted, &other.series)
         .unwrap_err()
         .to_string();

@@ -1,0 +1,266 @@
+//! What lies in a series, and what becomes of each part of it.
+
+use serde::{Deserialize, Serialize};
+
+use super::Split;
+
+/// How much of each kind is named in a line.
+const SHOWN_COLUMNS: usize = 8;
+const SHOWN_GAPS: usize = 3;
+const SHOWN_LEFT_OUT: usize = 5;
+
+/// What a file of series holds and how it is read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SeriesInventory {
+    /// The rows, those among them that a gap in the dates lacks.
+    pub rows: usize,
+    /// The date of the first row; its number where rows have no dates.
+    pub first: String,
+    /// The date of the last row.
+    pub last: String,
+    /// The time between two rows, in words; none where rows have no dates, or these only order them.
+    pub step: Option<String>,
+    /// The columns that hold the dates; none where rows have no dates.
+    pub date_columns: Vec<String>,
+    /// The order or unit in which dates are written, where it is not year, month, day.
+    pub dates_written: Option<String>,
+    /// The zone of the dates, where they say so.
+    pub time_zone: Option<String>,
+    /// Whether the file has the newest row first.
+    pub newest_first: bool,
+    /// Whether numbers have a decimal comma.
+    pub decimal_comma: bool,
+    /// Whether the columns have names; else they are called by their numbers.
+    pub named: bool,
+    /// The columns that the user left out.
+    pub excluded: Vec<String>,
+    /// The columns of numbers.
+    pub columns: Vec<ColumnInventory>,
+    /// The places in the dates that have no row.
+    pub gaps: Gaps,
+    /// The series of a file of many, where it is one.
+    pub keys: Option<Keys>,
+    /// The rows of each part.
+    pub parts: Parts,
+    /// What is not read, and why.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// One column of numbers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ColumnInventory {
+    /// Its name.
+    pub name: String,
+    /// Rows in which it has no value, those in gaps among them.
+    pub missing: usize,
+    /// Whether all its values in the training part are the same.
+    pub constant: bool,
+}
+
+/// The places in the dates that have no row.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gaps {
+    /// How many gaps there are.
+    pub count: usize,
+    /// How many rows are missing in them.
+    pub rows: usize,
+    /// The first hundred of them.
+    pub first: Vec<Gap>,
+}
+
+/// Rows that are missing one after another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap {
+    /// The date of the first of them.
+    pub from: String,
+    /// How many there are.
+    pub rows: usize,
+}
+
+/// The series of a file of many.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Keys {
+    /// The columns that tell them apart.
+    pub columns: Vec<String>,
+    /// How many there are.
+    pub count: usize,
+    /// The first of their names.
+    pub names: Vec<String>,
+    /// The one that is read here.
+    pub read: Option<String>,
+}
+
+/// The rows of each part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parts {
+    /// Learned from.
+    pub train: usize,
+    /// Watched during training.
+    pub validation: usize,
+    /// Tested on.
+    pub test: usize,
+    /// After these, in no part.
+    pub unused: usize,
+}
+
+/// Something in the file that is not read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// What it is.
+    pub what: String,
+    /// Why.
+    pub why: String,
+}
+
+impl SeriesInventory {
+    /// What is to be known before a series is used, in at most three lines: what it is, its parts, and what was left
+    /// out, turned or filled.
+    pub fn lines(&self) -> Vec<String> {
+        let mut names: Vec<&str> = self
+            .columns
+            .iter()
+            .map(|column| column.name.as_str())
+            .collect();
+        let more = names.len().saturating_sub(SHOWN_COLUMNS);
+        names.truncate(SHOWN_COLUMNS);
+        let more = if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
+        };
+        let key = match &self.keys {
+            Some(Keys {
+                columns,
+                count,
+                read: Some(read),
+                ..
+            }) => {
+                format!("series `{read}` of {count} by `{}`: ", columns.join("`, `"))
+            }
+            _ => String::new(),
+        };
+        let mut what = format!(
+            "{key}{} rows of {} ({}{more})",
+            self.rows,
+            count(self.columns.len(), "column"),
+            names.join(", "),
+        );
+        if let Some(step) = &self.step {
+            what += &format!(", {} to {}, each {step} apart", self.first, self.last);
+        }
+        let Parts {
+            train,
+            validation,
+            test,
+            unused,
+        } = self.parts;
+        let mut parts = format!(
+            "{} rows to learn from, {} to watch, {} to test on",
+            train, validation, test
+        );
+        if unused > 0 {
+            parts += &format!(", {} after these unused", unused);
+        }
+        let changes = self.changes();
+        let changes = (!changes.is_empty()).then(|| changes.join("; "));
+        [what, parts].into_iter().chain(changes).collect()
+    }
+
+    /// How the file was read where that is not as it stands there, and what was left out.
+    fn changes(&self) -> Vec<String> {
+        let mut said = Vec::new();
+        if !self.named {
+            said.push("no header: columns are called by their numbers".into());
+        }
+        if let Some(written) = &self.dates_written {
+            said.push(format!("dates read as {written}"));
+        }
+        if let Some(zone) = &self.time_zone {
+            said.push(format!("dates in the time zone {zone}"));
+        }
+        if self.decimal_comma {
+            said.push("numbers with a decimal comma".into());
+        }
+        if self.newest_first {
+            said.push("reversed, because the newest row came first".into());
+        }
+        if self.gaps.count > 0 {
+            let first: Vec<String> = self
+                .gaps
+                .first
+                .iter()
+                .take(SHOWN_GAPS)
+                .map(|gap| gap.from.clone())
+                .collect();
+            said.push(format!(
+                "{} missing in {}, from {}{}",
+                count(self.gaps.rows, "row"),
+                count(self.gaps.count, "gap"),
+                first.join(", "),
+                if self.gaps.count > SHOWN_GAPS {
+                    ", …"
+                } else {
+                    ""
+                }
+            ));
+        }
+        let missing: usize = self.columns.iter().map(|column| column.missing).sum();
+        let missing = missing.saturating_sub(self.gaps.rows * self.columns.len());
+        if missing > 0 {
+            said.push(format!("{} missing", count(missing, "value")));
+        }
+        for LeftOut { what, why } in self.left_out.iter().take(SHOWN_LEFT_OUT) {
+            said.push(format!("left out: {what} ({why})"));
+        }
+        if self.left_out.len() > SHOWN_LEFT_OUT {
+            said.push(format!("and {} more", self.left_out.len() - SHOWN_LEFT_OUT));
+        }
+        said
+    }
+}
+
+fn count(n: usize, one: &str) -> String {
+    match n {
+        1 => format!("1 {one}"),
+        n => format!("{} {one}s", n),
+    }
+}
+
+impl ColumnInventory {
+    /// Each of `columns` of `values`, which stand row after row, NaN where there is none.
+    pub(super) fn of(columns: &[String], values: &[f64], split: &Split) -> Vec<Self> {
+        let column = |(at, name): (usize, &String)| {
+            let values = || values.iter().skip(at).step_by(columns.len());
+            let mut learned = values()
+                .take(split.train.end)
+                .filter(|value| !value.is_nan());
+            let first = learned.next();
+            Self {
+                name: name.clone(),
+                missing: values().filter(|value| value.is_nan()).count(),
+                constant: learned.all(|value| Some(value) == first),
+            }
+        };
+        columns.iter().enumerate().map(column).collect()
+    }
+}
+
+impl Parts {
+    pub(super) fn new(split: &Split, rows: usize) -> Self {
+        Self {
+            train: split.train.len(),
+            validation: split.validation.len(),
+            test: split.test.len(),
+            unused: rows - split.test.end,
+        }
+    }
+}
+
+impl LeftOut {
+    pub(super) fn new(what: impl Into<String>, why: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            why: why.into(),
+        }
+    }
+}
