@@ -100,6 +100,18 @@ pub struct DeviceArgs {
     pub device: DeviceChoice,
 }
 
+/// How a trained network reads its data.
+#[derive(Debug, Args)]
+pub struct ReadingArgs {
+    /// Which series of a file of many: its name, or `column=value` once or more with commas between (left out: as in
+    /// training).
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// Overrides one key of the recipe that says how data are read, as in `series.dates=dmy`.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
 /// Arguments of `zoo list`.
 #[derive(Debug, Args)]
 pub struct ListArgs {
@@ -132,6 +144,9 @@ pub struct TrainArgs {
     /// Fixes every random choice (left out: 0).
     #[arg(long, value_name = "S")]
     pub seed: Option<u64>,
+    /// Which series of a file of many: its name, or `column=value` once or more with commas between.
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
     /// Overrides one key of the recipe or of the model, as in `optimizer.learning_rate=0.1` or `model.widths=[16,32]`.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     pub set: Vec<String>,
@@ -139,7 +154,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "FILE")]
     pub recipe: Option<PathBuf>,
     /// Continues the run in this directory, to the same bytes as without the interruption.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "epochs", "precision", "seed", "set", "recipe", "overwrite"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "epochs", "precision", "seed", "key", "set", "recipe", "overwrite"])]
     pub resume: Option<PathBuf>,
     /// Replaces what the output directory holds.
     #[arg(long)]
@@ -163,6 +178,9 @@ pub struct EvalArgs {
     /// A dataset: a path or a name (left out: the one that the model was trained on).
     #[arg(long, value_name = "DATA")]
     pub data: Option<String>,
+    /// How the data are read.
+    #[command(flatten)]
+    pub reading: ReadingArgs,
     /// Where to compute.
     #[command(flatten)]
     pub device: DeviceArgs,
@@ -297,7 +315,7 @@ impl From<MissingArg> for Missing {
 pub struct ForecastArgs {
     /// A name, a model directory, or `owner/name[@revision]`.
     pub model: String,
-    /// A CSV file with the model's columns and dates, or `sample`.
+    /// A CSV file with the model's columns and dates, `-` for stdin, or `sample`.
     #[arg(value_name = "SERIES")]
     pub series: String,
     /// Where to write the forecast as CSV (left out: stdout).
@@ -318,6 +336,9 @@ pub struct ForecastArgs {
     /// What becomes of missing values (left out: as in training).
     #[arg(long, value_enum)]
     pub missing: Option<MissingArg>,
+    /// How the series is read.
+    #[command(flatten)]
+    pub reading: ReadingArgs,
     /// Where to compute.
     #[command(flatten)]
     pub device: DeviceArgs,

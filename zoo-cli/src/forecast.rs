@@ -26,7 +26,7 @@ pub struct Forecast {
     pub values: Vec<Vec<f64>>,
     /// For each column the values before the forecast, the last one last.
     pub history: Vec<Vec<f64>>,
-    /// For each column the values of the series at the forecast steps, as far as it has them.
+    /// For each column the values of the series at the forecast steps, as far as it has them; NaN where one was filled in.
     pub truth: Vec<Vec<f64>>,
     /// The step in words.
     step: String,
@@ -96,7 +96,13 @@ pub fn forecast(
             .collect(),
         truth: chosen
             .iter()
-            .map(|&c| column(known..rows.min(known + config.horizon), c))
+            .map(|&c| {
+                let rows = known..rows.min(known + config.horizon);
+                let filled = |row: usize| series.filled.get(row * channels + c) == Some(&true);
+                let truth = rows.clone().zip(column(rows, c));
+                let truth = truth.map(|(row, v)| if filled(row) { f64::NAN } else { v });
+                truth.collect()
+            })
             .collect(),
         step: describe(series.timeline.step),
     })
@@ -145,14 +151,17 @@ impl Forecast {
         text
     }
 
-    /// The mean absolute error of each column over the steps whose truth is known, if any is.
+    /// The mean absolute error of each column over the steps whose truth is known, if any is; NaN for a column without.
     pub fn errors(&self) -> Option<Vec<f64>> {
-        let known = self.truth.first()?.len();
         let error = |(values, truth): (&Vec<f64>, &Vec<f64>)| {
             let apart = values.iter().zip(truth).map(|(v, t)| (v - t).abs());
-            apart.sum::<f64>() / known as f64
+            let (sum, count) = apart
+                .filter(|apart| !apart.is_nan())
+                .fold((0.0, 0.0), |(sum, count), apart| (sum + apart, count + 1.0));
+            sum / count
         };
-        (known > 0).then(|| self.values.iter().zip(&self.truth).map(error).collect())
+        let errors: Vec<f64> = self.values.iter().zip(&self.truth).map(error).collect();
+        errors.iter().any(|error| !error.is_nan()).then_some(errors)
     }
 
     /// The figure: a panel for each column with its past, the forecast and, as far as it is known, the truth.
@@ -173,7 +182,10 @@ impl Forecast {
             let future = |values: &[f64]| -> Vec<(f64, f64)> {
                 let first = history.last().map(|&v| (0.0, v));
                 let rest = values.iter().enumerate().map(|(i, &v)| (at(i + 1), v));
-                first.into_iter().chain(rest).collect()
+                first
+                    .into_iter()
+                    .chain(rest.filter(|(_, v)| !v.is_nan()))
+                    .collect()
             };
             let mut chart = LineChart::new(name)
                 .x_label(format!("steps of {} ({start} is step 1)", self.step))

@@ -5,13 +5,14 @@ use std::time::Instant;
 
 use models::registry;
 
-use super::{Outcome, device_for, hub_settings, trained_on, warn_about_data};
+use super::{Outcome, assignments, device_for, hub_settings, trained_on, warn_about_data};
 use crate::cli::EvalArgs;
 use crate::data::{OpenOptions, is_dataset_name};
 use crate::families;
 use crate::report::{Printer, TrainingReport, Transfer, summary};
 use crate::resolve::{ESSENTIAL, locate};
 use crate::train::Wanted;
+use crate::train::recipe::amend;
 use crate::train::session::Summary;
 
 /// Measures a model on the test part of a dataset.
@@ -25,6 +26,9 @@ pub(super) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<Outcome>
     let (model, dir) = (files.load()?, files.dir());
     let (record, family) = (files.record()?, families::of(&model.config));
     let opened = device_for(family, &args.device, printer)?;
+    if let (Some(record), None) = (&record, &args.data) {
+        record.data.can_come_again()?;
+    }
     let trained_on = trained_on(&args.model, family, record.as_ref())?;
     let trained_on = trained_on.as_deref();
     // The recipe of the training, so that its own evaluation gave the same bits.
@@ -32,6 +36,7 @@ pub(super) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<Outcome>
         Some(record) => (record.recipe, record.seed),
         None => (family.schema().default_recipe()?, 0),
     };
+    let recipe = amend(family, &model.config, &recipe, &assignments(&args.reading))?;
     let options = OpenOptions {
         preprocessor: model.preprocessor.clone(),
         hub: Some(&settings),

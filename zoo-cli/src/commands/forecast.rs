@@ -4,14 +4,16 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use super::{Outcome, hub_settings, keep_model, open_device, warn_about_data};
+use super::{Outcome, assignments, hub_settings, keep_model, open_device, warn_about_data};
 use crate::cli::ForecastArgs;
-use crate::data::series::{Series, SeriesOptions};
+use crate::data::series::{Missing, Series};
+use crate::families;
 use crate::families::forecasting::{SeriesRecipe, settings};
 use crate::forecast::forecast;
 use crate::output::Output;
 use crate::report::{Printer, Transfer};
 use crate::resolve::{ESSENTIAL, locate};
+use crate::train::recipe::amend;
 
 /// Forecasts the coming steps of a series.
 ///
@@ -38,14 +40,18 @@ pub(super) fn run(args: &ForecastArgs, printer: &Printer) -> anyhow::Result<Outc
     }
     let model = files.load()?;
     settings(&model.config).with_context(|| format!("cannot forecast with `{}`", args.model))?;
-    let record = files.record()?;
-    let recipe = record.and_then(|record| record.recipe.section::<SeriesRecipe>().ok());
-    let trained = recipe.map(|recipe| recipe.missing);
-    let options = SeriesOptions {
-        columns: model.config.columns().to_vec(),
-        missing: args.missing.map(Into::into).or(trained).unwrap_or_default(),
-        ..SeriesOptions::default()
+    let family = families::of(&model.config);
+    let recipe = match files.record()? {
+        Some(record) => record.recipe,
+        None => family.schema().default_recipe()?,
     };
+    let mut set = assignments(&args.reading);
+    let missing = args.missing.map(Missing::from);
+    set.extend(missing.map(|missing| format!("series.missing={}", missing.name())));
+    let recipe: SeriesRecipe = amend(family, &model.config, &recipe, &set)?.section()?;
+    let mut options = recipe.options(0.0);
+    options.of_trained(model.config.columns());
+    options.key.only_of_many = args.reading.key.is_none();
     let series = Series::open(Some(&args.series), &args.series, &options)?;
     warn_about_data(printer, series.source.notice.as_deref(), &[]);
     let forecast = forecast(&model, &series, args.back, &args.column, &opened.device)?;
@@ -64,6 +70,7 @@ pub(super) fn run(args: &ForecastArgs, printer: &Printer) -> anyhow::Result<Outc
     }
     if let Some(errors) = forecast.errors() {
         let named = forecast.columns.iter().zip(errors);
+        let named = named.filter(|(_, error)| !error.is_nan());
         let shown: Vec<String> = named.map(|(name, e)| format!("{name} {e:.4}")).collect();
         printer.info(&format!(
             "mean absolute error where the truth is known: {}",

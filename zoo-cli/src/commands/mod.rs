@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::Context;
 use models::model_dir::{CONFIG, PREPROCESSOR, WEIGHTS};
 
-use crate::cli::{Cli, Command, DeviceArgs, HubArgs};
+use crate::cli::{Cli, Command, DeviceArgs, HubArgs, ReadingArgs};
 use crate::data::SkippedFile;
 use crate::device::{DeviceChoice, DeviceError, Opened};
 use crate::hub::{HubError, Overrides, Settings, Token};
@@ -149,6 +149,17 @@ pub fn run(cli: Cli, printer: &Printer) -> anyhow::Result<Outcome> {
         Command::Completions(args) => completions::run(&args, printer),
         Command::Man(args) => man::run(&args, printer),
     }
+}
+
+/// `--key` as an assignment of the recipe.
+fn of_key(key: &str) -> String {
+    format!("series.key={key}")
+}
+
+/// What the flags set of how a trained network reads its data.
+fn assignments(args: &ReadingArgs) -> Vec<String> {
+    let key = args.key.as_deref().map(of_key);
+    args.set.iter().cloned().chain(key).collect()
 }
 
 /// The data that the model `name` of `family` was trained on, as `--data` said it there: a path only where the run lies

@@ -97,6 +97,7 @@ fn open(args: &TrainArgs, printer: &Printer) -> anyhow::Result<(Session, Opened)
     };
     let mut set = args.set.clone();
     set.extend(args.precision.map(PrecisionChoice::assignment));
+    set.extend(args.key.as_deref().map(super::of_key));
     let request = Request {
         model,
         data: args.data.as_deref(),

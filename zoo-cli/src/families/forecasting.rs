@@ -1,5 +1,6 @@
 //! Forecasting of series: mean squared or absolute error of every step of the horizon, on scaled values.
 
+mod known;
 mod recipe;
 mod repeat;
 mod resident;
@@ -23,6 +24,8 @@ use crate::train::{
     Recipe, Run, Sums, Task, Trainable, Wanted, Watch, evaluate, train,
 };
 
+use self::known::{Known, KnownRows, rows_of_windows};
+use self::recipe::READING;
 use self::resident::ResidentRows;
 
 pub use self::recipe::{SeriesLoss, SeriesRecipe};
@@ -53,6 +56,10 @@ impl Trainable for Forecasters {
         )]
     }
 
+    fn reading(&self) -> &'static [&'static str] {
+        &READING
+    }
+
     fn unit(&self) -> &'static str {
         "windows"
     }
@@ -66,9 +73,8 @@ impl Trainable for Forecasters {
         let recipe: SeriesRecipe = wanted.recipe.section()?;
         let descent = wanted.recipe.descent()?;
         let mut options = recipe.options(descent.validation.fraction);
-        // Those of a trained network, which may be some of the file's.
         if let Some(series) = &config.series {
-            options.columns.clone_from(&series.columns);
+            options.of_trained(&series.columns);
         }
         let series = Series::open(wanted.data, wanted.default, &options)?;
         Ok(Box::new(Windows {
@@ -147,6 +153,7 @@ impl Windows {
                 true => None,
                 false => Some(ResidentRows::new(&values, columns, length, device)?),
             },
+            known: KnownRows::new(&self.series.filled, columns, length, device)?,
             values,
             columns,
             split: self.split.clone(),
@@ -209,6 +216,14 @@ impl Problem for Windows {
                     part.name(),
                     rows.len(),
                     self.series.rows()
+                );
+            }
+            let filled = self.series.filled.chunks_exact(self.series.columns.len());
+            let mut rows_filled = filled.skip(rows.start).take(rows.len()).peekable();
+            if rows_filled.peek().is_some() && rows_filled.all(|row| !row.contains(&false)) {
+                bail!(
+                    "`{name}` has no value in its {} part that was not filled in; give a series that has some there",
+                    part.name()
                 );
             }
         }
@@ -307,6 +322,8 @@ struct Forecasting {
     values: Arc<[f32]>,
     /// The same on a device that is not the CPU.
     resident: Option<ResidentRows>,
+    /// Which of them were there, where some were filled in.
+    known: Option<KnownRows>,
     columns: usize,
     split: Split,
     settings: SeriesRecipe,
@@ -322,6 +339,8 @@ struct Batch {
     past: Tensor,
     /// `[windows, horizon, columns]`
     future: Tensor,
+    /// Which values of the future were there, where some of the series were filled in.
+    known: Option<Known>,
     /// What a training step draws its dropout from.
     noise: Option<Philox>,
 }
@@ -345,39 +364,51 @@ impl Forecasting {
         }
     }
 
-    fn batch(&self, starts: &[usize], noise: Option<Philox>) -> Result<Batch> {
-        let (look_back, horizon, columns) =
-            (self.config.look_back, self.config.horizon, self.columns);
-        if let Some(resident) = &self.resident {
-            let windows = resident.windows(starts)?;
-            return Ok(Batch {
-                past: windows.narrow(1, 0, look_back)?.contiguous()?,
-                future: windows.narrow(1, look_back, horizon)?.contiguous()?,
-                noise,
-            });
-        }
-        let rows = |offset: usize, count: usize| {
-            let mut values = Vec::with_capacity(starts.len() * count * columns);
-            for start in starts {
-                let from = (start + offset) * columns;
-                values.extend_from_slice(&self.values[from..from + count * columns]);
+    /// The windows that begin at `starts`, each value that was there counting `weight`; in training with `noise`.
+    fn batch(&self, starts: &[usize], weight: f64, noise: Option<Philox>) -> Result<Batch> {
+        let (look_back, horizon) = (self.config.look_back, self.config.horizon);
+        let future = (look_back, horizon);
+        let known = self.known.as_ref();
+        let known = known.map(|known| known.batch(starts, future, weight, &self.device));
+        let rows = |(offset, count): (usize, usize), windows: Option<&Tensor>| match windows {
+            Some(windows) => windows.narrow(1, offset, count)?.contiguous(),
+            None => {
+                let place = (offset, count);
+                rows_of_windows(&self.values, self.columns, starts, place, &self.device)
             }
-            Tensor::from_vec(values, (starts.len(), count, columns), &self.device)
         };
+        let resident = self.resident.as_ref();
+        let windows = resident.map(|rows| rows.windows(starts)).transpose()?;
         Ok(Batch {
-            past: rows(0, look_back)?,
-            future: rows(look_back, horizon)?,
+            past: rows((0, look_back), windows.as_ref())?,
+            future: rows(future, windows.as_ref())?,
+            known: known.transpose()?,
             noise,
         })
     }
+
+    /// What each value that was there counts, so that all of them in these windows count as many as there are windows.
+    fn weight(&self, starts: &[usize]) -> f64 {
+        let Some(known) = &self.known else {
+            return 1.0;
+        };
+        let (look_back, horizon) = (self.config.look_back, self.config.horizon);
+        let futures = starts.iter().map(|start| start + look_back);
+        let values: usize = futures.map(|from| known.count(from..from + horizon)).sum();
+        starts.len() as f64 / values.max(1) as f64
+    }
 }
 
-/// Squared and absolute error, each a mean over steps and columns, summed over the windows.
-fn errors(forecast: &Tensor, truth: &Tensor) -> Result<Sums> {
-    let windows = truth.dim(0)? as f64;
-    let difference = (forecast - truth)?;
-    let means = [difference.sqr()?, difference.abs()?];
-    let sums = means.iter().map(|error| Ok((error.mean_all()?, windows)));
+/// Squared and absolute error, each a mean over steps and columns, summed over the windows. What was filled in does not
+/// count.
+fn errors(forecast: &Tensor, batch: &Batch) -> Result<Sums> {
+    let windows = batch.future.dim(0)? as f64;
+    let difference = (forecast - &batch.future)?;
+    let errors = [difference.sqr()?, difference.abs()?];
+    let sums = errors.iter().map(|error| match &batch.known {
+        None => Ok((error.mean_all()?, windows)),
+        Some(known) => known.sum(error),
+    });
     Ok(Sums::Queued(sums.collect::<Result<_>>()?))
 }
 
@@ -399,16 +430,18 @@ impl Examples for Forecasting {
         Box::new(steps.map(move |step| {
             let from = step as usize * self.batch_size;
             let noise = Philox::named(self.seed, &format!("noise of epoch {epoch}, step {step}"));
-            self.batch(&order[from..from + self.batch_size], Some(noise))
+            let starts = &order[from..from + self.batch_size];
+            self.batch(starts, self.weight(starts), Some(noise))
         }))
     }
 
     fn batches(&self, part: Part, batch_size: usize) -> Batches<'_, Batch> {
         let starts: Vec<usize> = self.windows(part).collect();
         let count = starts.len().div_ceil(batch_size);
+        let weight = self.weight(&starts);
         Box::new((0..count).map(move |i| {
             let end = starts.len().min((i + 1) * batch_size);
-            self.batch(&starts[i * batch_size..end], None)
+            self.batch(&starts[i * batch_size..end], weight, None)
         }))
     }
 
@@ -451,14 +484,21 @@ impl Task for Forecasting {
             SeriesLoss::Squared => difference.sqr()?,
             SeriesLoss::Absolute => difference.abs()?,
         };
+        let value = match &batch.known {
+            None => value.mean_all()?,
+            Some(known) => {
+                let (sum, weight) = known.sum(&value)?;
+                (sum * (weight / self.batch_len(batch) as f64))?
+            }
+        };
         Ok(Loss {
-            value: value.mean_all()?,
-            sums: errors(&forecast.detach(), &batch.future)?,
+            value,
+            sums: errors(&forecast.detach(), batch)?,
         })
     }
 
     fn measure(&self, model: &Forecaster, batch: &Batch) -> Result<Sums> {
-        errors(&model.forward(&batch.past)?, &batch.future)
+        errors(&model.forward(&batch.past)?, batch)
     }
 
     fn curves(&self, title: &str, history: &[Row]) -> String {

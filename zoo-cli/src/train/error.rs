@@ -50,6 +50,9 @@ pub enum TrainError {
     /// A part of the data has no examples.
     #[error("the {0} part has no examples; give a dataset that has some with `--data`")]
     NoExamples(&'static str),
+    /// The data came through a pipe.
+    #[error("the model learned from what came through `{0}`; give data with `--data`")]
+    Stream(String),
     /// The recipe is of a family that is not trained in epochs.
     #[error(transparent)]
     Recipe(#[from] super::recipe::RecipeError),

@@ -19,6 +19,11 @@ pub trait Trainable: Sync {
     /// Its embedded recipes as TOML, by name.
     fn recipes(&self) -> &'static [(&'static str, &'static str)];
 
+    /// The keys of its recipes that say how data are read: they may be set for a trained network, too.
+    fn reading(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// What the examples are, as in `images`.
     fn unit(&self) -> &'static str;
 

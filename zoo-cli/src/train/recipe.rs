@@ -18,7 +18,7 @@ use toml::Table;
 
 pub use descent::{CheckpointConfig, Descent, EmaConfig, Validation};
 pub use error::{RecipeError, require, require_part, require_positive};
-pub use layers::resolve;
+pub use layers::{amend, resolve};
 
 /// Every setting of a training run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -11,6 +11,9 @@ use super::recipe::Recipe;
 use super::run_dir::TRAINING;
 use super::{RunDir, TrainError};
 
+/// What stands for data that came through a pipe.
+pub const STREAM: &str = "-";
+
 /// The data that a run learned from.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct DataRecord {
@@ -22,6 +25,19 @@ pub struct DataRecord {
     pub fingerprint: String,
     /// Why it is not the dataset that was to be expected, if so.
     pub notice: Option<String>,
+}
+
+impl DataRecord {
+    /// That the data need not be given again.
+    ///
+    /// # Errors
+    /// When they came through a pipe.
+    pub fn can_come_again(&self) -> Result<(), TrainError> {
+        match self.argument.as_deref() {
+            Some(STREAM) => Err(TrainError::Stream(self.name.clone())),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The measures of the test part.

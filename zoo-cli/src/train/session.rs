@@ -12,9 +12,10 @@ use super::checkpoint;
 use super::measure::{Measure, Measures};
 use super::problem::{Ended, Finished, Problem, Trainable, Wanted};
 use super::recipe::{self, Overrides};
-use super::record::{DataRecord, ResultRecord, TrainingRecord};
+use super::record::{DataRecord, ResultRecord, STREAM, TrainingRecord};
 use super::run_dir::{DATA_PATH, IfExists};
 use super::{Run, RunDir, Watch};
+use crate::data::series::is_stream;
 use crate::data::{OpenOptions, SkippedFile, public_name};
 
 /// The family of a network.
@@ -125,7 +126,10 @@ impl Session {
             version: env!("CARGO_PKG_VERSION").to_string(),
             seed: request.seed,
             data: DataRecord {
-                argument: request.data.map(public_name),
+                argument: request.data.map(|data| match is_stream(data) {
+                    true => STREAM.to_string(),
+                    false => public_name(data),
+                }),
                 name: name.clone(),
                 fingerprint: source.fingerprint.clone(),
                 notice: source.notice.clone(),
@@ -134,7 +138,8 @@ impl Session {
             config: resolved.model,
             result: None,
         };
-        if let Some(path) = request.data.filter(|data| !family.is_name(data)) {
+        let is_path = |data: &&str| !family.is_name(data) && !is_stream(data);
+        if let Some(path) = request.data.filter(is_path) {
             dir.write(DATA_PATH, path.as_bytes())?;
         }
         record.write(&dir)?;
@@ -171,11 +176,15 @@ impl Session {
         }
         let family = family_of(&record.config);
         let path = dir.data_path()?;
+        let data = data.or(path.as_deref());
+        if data.is_none() {
+            record.data.can_come_again()?;
+        }
         let problem = family.open(&Wanted {
             config: &record.config,
             recipe: &record.recipe,
             seed: record.seed,
-            data: data.or(path.as_deref()).or(record.data.argument.as_deref()),
+            data: data.or(record.data.argument.as_deref()),
             default: registry::find(&record.model)?.default_data,
             options,
         })?;

@@ -202,16 +202,14 @@ impl Series {
         } else {
             String::new()
         };
+        let names: Vec<String> = keys.names.iter().map(|name| format!("`{name}`")).collect();
+        let example = quoted(&keys.names[0]);
         format!(
-            "it holds {} series, told apart by `{}`: {}{more}; choose one with `--key {}`",
+            "it holds {} series, told apart by `{}`: {}{more}; choose one with `--key {example}` (`zoo compare`: \
+             `--set series.key={example}`)",
             keys.count,
             keys.columns.join("`, `"),
-            keys.names
-                .iter()
-                .map(|name| format!("`{name}`"))
-                .collect::<Vec<_>>()
-                .join(", "),
-            quoted(&keys.names[0])
+            names.join(", "),
         )
     }
 

@@ -16,6 +16,17 @@ pub enum Missing {
     Linear,
 }
 
+impl Missing {
+    /// As the user writes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Refuse => "refuse",
+            Self::Forward => "forward",
+            Self::Linear => "linear",
+        }
+    }
+}
+
 /// What cells without a value hold, in capitals or not, besides nothing.
 pub(super) const TOKENS: [&str; 17] = [
     "NA", "N/A", "#N/A", "#N/A N/A", "#NA", "<NA>", "NaN", "-NaN", "NaT", "null", "nil", "none",
@@ -45,7 +56,7 @@ impl<'a> Absent<'a> {
             cell.eq_ignore_ascii_case(token) || number.is_some() && cell.parse().ok() == number
         };
         cell.is_empty()
-            || cell.len() <= 8 && TOKENS.iter().any(|token| known(&token))
+            || cell.len() <= 8 && TOKENS.iter().any(|token| known(token))
             || self.tokens.iter().any(own)
     }
 }

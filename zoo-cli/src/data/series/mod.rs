@@ -38,6 +38,7 @@ pub use missing::Missing;
 pub use number::Decimal;
 pub use options::SeriesOptions;
 pub use split::Split;
+pub use text::is_stream;
 pub use timeline::{Moment, Timeline, describe};
 
 /// The name of the embedded sample.

@@ -26,3 +26,12 @@ pub struct SeriesOptions {
     /// The share of all rows that is watched during training, where no standard split says otherwise.
     pub held_out: f64,
 }
+
+impl SeriesOptions {
+    /// For a trained network, which has columns of its own and may be used on other files than the one of its training.
+    pub fn of_trained(&mut self, columns: &[String]) {
+        self.columns = columns.to_vec();
+        self.exclude.clear();
+        self.key.only_of_many = true;
+    }
+}

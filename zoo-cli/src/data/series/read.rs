@@ -216,7 +216,9 @@ impl Reading {
             for at in 0..width {
                 fill(&mut self.values, at, width, rule);
             }
-            notice = Some(format!("values were filled in ({said})"));
+            notice = Some(format!(
+                "values were filled in ({said}); they count in no loss and no measure"
+            ));
         }
         Ok(Series {
             columns: self.columns,

@@ -57,6 +57,14 @@ pub(super) fn name(spec: &str) -> &str {
     if spec == "-" { STDIN } else { spec }
 }
 
+/// Whether `spec` can be read only once, or is another thing the next time: stdin, a pipe, a device.
+pub fn is_stream(spec: &str) -> bool {
+    let metadata = || Path::new(spec).metadata();
+    spec == "-"
+        || spec.starts_with("/dev/")
+        || metadata().is_ok_and(|there| !there.is_file() && !there.is_dir())
+}
+
 /// The text of the file `spec`, or of stdin where it is `-`: UTF-8, or UTF-16 with its mark, plain or gzipped.
 pub(super) fn read(spec: &str) -> Result<String, DataError> {
     let path = Path::new(name(spec));

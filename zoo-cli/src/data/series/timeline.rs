@@ -199,10 +199,10 @@ fn after(start: DateTime, step: Step, anchor: Anchor, count: usize) -> DateTime 
         Step::Weekdays(days) => {
             let (weeks, rest) = (count / days.count(), count % days.count());
             let first = start.date().weekday().to_monday_zero_offset() as usize;
-            let later = (1..=7).filter(|ahead| days.contains((first + ahead) % 7));
+            let mut later = (1..=7).filter(|ahead| days.contains((first + ahead) % 7));
             let ahead = match rest {
                 0 => 0,
-                rest => later.skip(rest - 1).next().unwrap_or(0),
+                rest => later.nth(rest - 1).unwrap_or(0),
             };
             let days = (weeks * 7 + ahead) as u64 * DAY;
             start.saturating_add(SignedDuration::from_secs(

@@ -45,6 +45,17 @@ pub struct SeriesRecipe {
     pub epoch_windows: usize,
 }
 
+/// The keys that say how a file is read, not what is learned from it.
+pub(super) const READING: [&str; 7] = [
+    "series.missing",
+    "series.missing_tokens",
+    "series.dates",
+    "series.step",
+    "series.time_zone",
+    "series.decimal",
+    "series.key",
+];
+
 impl SeriesRecipe {
     /// How the series of a run is read, a share `held_out` of its rows being watched.
     pub fn options(self, held_out: f64) -> SeriesOptions {

@@ -34,7 +34,7 @@ impl Windows {
         let mut measured = Vec::new();
         for batch in task.batches(Part::Test, 256) {
             let batch = batch?;
-            measured.push(errors(&repeat.forward(&batch.past)?, &batch.future)?);
+            measured.push(errors(&repeat.forward(&batch.past)?, &batch)?);
         }
         let mut sums = vec![0.0; MEASURES.all.len()];
         for batch in tally::values(&measured)? {

@@ -3,7 +3,7 @@ use models::forecaster::{ForecastNetwork, Step};
 use models::registry;
 
 use super::*;
-use crate::data::series::SAMPLE;
+use crate::data::series::{SAMPLE, SeriesOptions};
 use crate::train::tally;
 
 fn config(look_back: usize, horizon: usize) -> ForecasterConfig {
@@ -145,7 +145,7 @@ fn dropout_is_drawn_anew_every_step_and_again_by_a_resumed_run() {
     let measured = || numbers(task.measure(&network, &batch).unwrap());
     assert_eq!(measured(), measured());
     let expected = network.forward(&batch.past).unwrap();
-    let expected = errors(&expected, &batch.future).unwrap();
+    let expected = errors(&expected, &batch).unwrap();
     assert_eq!(numbers(expected), measured());
 }
 
@@ -238,4 +238,73 @@ fn windows_made_on_the_device_are_those_of_the_host() {
             assert_eq!(flat(a), flat(b));
         }
     }
+}
+
+#[test]
+fn what_was_filled_in_counts_in_no_loss_and_no_measure() {
+    let config = config(48, 24);
+    let mut windows = sample(&config);
+    let (columns, horizon) = (3, config.horizon);
+    // A run of 200 rows of the test part, one column before it, and some of the training part.
+    let filled = |row: usize, column: usize| {
+        (3300..3500).contains(&row)
+            || row.is_multiple_of(7) && column == 1
+            || (100..160).contains(&row)
+    };
+    let places = (0..4000 * columns).map(|i| filled(i / columns, i % columns));
+    windows.series.filled = places.collect();
+    let scale = windows.series.scale(windows.split.train.clone()).unwrap();
+    let settings = SeriesRecipe::default();
+    let recipe = Some((&settings, 16, 5));
+    let task = windows.task(&config, &scale, recipe, &Device::Cpu).unwrap();
+    let at = |row: usize, column: usize| f64::from(task.values[row * columns + column]);
+    // Against the last value of the look-back, as the naive forecast.
+    let by_hand = |starts: &[usize]| {
+        let (mut squared, mut absolute, mut count) = (0.0, 0.0, 0.0);
+        for start in starts {
+            for row in start + 48..start + 48 + horizon {
+                for column in (0..columns).filter(|&column| !filled(row, column)) {
+                    let error = at(row, column) - at(start + 47, column);
+                    squared += error * error;
+                    absolute += error.abs();
+                    count += 1.0;
+                }
+            }
+        }
+        [squared / count, absolute / count]
+    };
+    let test: Vec<usize> = task.windows(Part::Test).collect();
+    let measured = windows.repeat(1).unwrap();
+    for (measured, expected) in measured.iter().zip(by_hand(&test)) {
+        assert!((measured - expected).abs() < 1e-4, "{measured} {expected}");
+    }
+    // One batch of training, its loss as the sums of its windows.
+    let store = ParamStore::new(3, DType::F32, &Device::Cpu);
+    let network = task.build(store.var_builder()).unwrap();
+    let starts = [40, 60, 900];
+    let noise = Some(Philox::named(0, "x"));
+    let batch = task.batch(&starts, task.weight(&starts), noise).unwrap();
+    let forecast = network.forward(&batch.past).unwrap();
+    let forecast = forecast.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let (mut squared, mut count) = (0.0, 0.0);
+    for (window, start) in starts.iter().enumerate() {
+        for step in 0..horizon {
+            for column in 0..columns {
+                let row = start + 48 + step;
+                if !filled(row, column) {
+                    let made = f64::from(forecast[(window * horizon + step) * columns + column]);
+                    squared += (made - at(row, column)).powi(2);
+                    count += 1.0;
+                }
+            }
+        }
+    }
+    let loss = task.loss(&network, &batch).unwrap();
+    let value = f64::from(loss.value.to_scalar::<f32>().unwrap());
+    assert!((value - squared / count).abs() < 1e-4, "{value}");
+    let sums = tally::values(&[loss.sums]).unwrap();
+    assert!(
+        (sums[0][0] - 3.0 * squared / count).abs() < 1e-3,
+        "{sums:?}"
+    );
 }

@@ -44,6 +44,37 @@ pub fn resolve(
     Ok(resolved)
 }
 
+/// The recipe of the trained network `model` with each `key=value` of `set` over it, all of them keys that say how data are read.
+///
+/// # Errors
+/// When another key is set, or a value cannot be used.
+pub fn amend(
+    family: &dyn Trainable,
+    model: &ModelConfig,
+    recipe: &Recipe,
+    set: &[String],
+) -> Result<Recipe, RecipeError> {
+    let origin = "the recipe of the training";
+    let mut layers = Layers::new(family.schema(), model)?;
+    let trained = Table::try_from(recipe).map_err(|e| RecipeError::invalid(origin, e))?;
+    layers.table(origin, &mut Vec::new(), trained)?;
+    for assignment in set {
+        let key = assignment.split('=').next().unwrap_or_default().trim();
+        if !family.reading().contains(&key) {
+            let problem = match family.reading() {
+                [] => "a trained network of this family takes no settings".into(),
+                keys => format!("a trained network takes {} only", keys.join(", ")),
+            };
+            return Err(RecipeError::invalid(
+                format!("`--set {assignment}`"),
+                problem,
+            ));
+        }
+        layers.assignment(assignment)?;
+    }
+    Ok(layers.finish()?.recipe)
+}
+
 /// A recipe under construction: every key is there from the start, with a value of its type.
 struct Layers {
     schema: Schema,
@@ -134,6 +165,8 @@ impl Layers {
         if key.is_empty() || text.is_empty() {
             return Err(no_value());
         }
+        let path: Vec<String> = key.split('.').map(str::to_string).collect();
+        let name = || Value::String(text.to_string());
         let value = format!("value = {text}")
             .parse::<Table>()
             .ok()
@@ -141,6 +174,12 @@ impl Layers {
             .and_then(|mut table| table.remove("value"))
             .unwrap_or_else(|| text.into());
         let path: Vec<String> = key.split('.').map(str::to_string).collect();
+        // A name may look like a number or a date.
+        let is_scalar = !matches!(value, Value::Array(_) | Value::Table(_) | Value::String(_));
+        let value = match self.at(&self.full(&path)) {
+            Some(Value::String(_)) if is_scalar => text.into(),
+            _ => value,
+        };
         self.set(&format!("`--set {assignment}`"), &path, value)
     }
 

@@ -376,6 +376,9 @@ fn parts(text: &str) -> Option<(Vec<Part<'_>>, Vec<char>)> {
 
 fn parse_day(text: &str) -> Option<Day> {
     use Part::{Digits, Word};
+    if let Some(day) = period(text) {
+        return Some(Day::Known(day));
+    }
     let (parts, marks) = parts(text)?;
     let small = |digits: &str| -> Option<i8> { (digits.len() <= 2).then(|| digits.parse().ok())? };
     let year = |digits: &str| -> Option<i16> {
@@ -432,11 +435,7 @@ fn parse_day(text: &str) -> Option<Day> {
             known(date(year(y)?, month(m)?, small(d)?))
         }
         ([Digits(y), Word(m), Digits(d)], _) if y.len() == 4 => {
-            match (*m, small(d)) {
-                // `2016-W05-1` has its week in one part with the letter before it.
-                ("W" | "w", _) => None,
-                (m, d) => known(date(year(y)?, month(m)?, d?)),
-            }
+            known(date(year(y)?, month(m)?, small(d)?))
         }
         ([Word(m), Digits(d), Digits(y)], _) if y.len() == 4 && month(m).is_some() => {
             known(date(year(y)?, month(m)?, small(d)?))
@@ -448,7 +447,7 @@ fn parse_day(text: &str) -> Option<Day> {
         ([Digits(y), Word(m)], [_]) if y.len() == 4 && month(m).is_some() => {
             known(date(year(y)?, month(m)?, 1))
         }
-        _ => known(period(text)),
+        _ => None,
     }
 }
 

@@ -188,10 +188,7 @@ fn zones(
     let Some(first) = first else {
         return Ok((None, place));
     };
-    let name = match first {
-        Ok(_) => None,
-        Err(name) => Some(name),
-    };
+    let name = first.err();
     let mut offsets = Vec::with_capacity(cells.len());
     for (i, cell) in cells.iter().enumerate() {
         match (said(cell), &name) {
