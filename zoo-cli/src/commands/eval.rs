@@ -53,6 +53,9 @@ pub(super) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<Outcome>
         options: &options,
     })?;
     let source = problem.source().clone();
+    for line in problem.about_data() {
+        printer.info(&line);
+    }
     warn_about_data(printer, source.notice.as_deref(), &source.skipped);
     let (examples, unit, measures) = (problem.examples().1, family.unit(), family.measures());
     let started = Instant::now();

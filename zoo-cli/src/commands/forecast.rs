@@ -53,6 +53,13 @@ pub(super) fn run(args: &ForecastArgs, printer: &Printer) -> anyhow::Result<Outc
     options.of_trained(model.config.columns());
     options.key.only_of_many = args.reading.key.is_none();
     let series = Series::open(Some(&args.series), &args.series, &options)?;
+    let inventory = &series.inventory;
+    for line in [Some(inventory.content()), inventory.changes()]
+        .into_iter()
+        .flatten()
+    {
+        printer.info(&line);
+    }
     warn_about_data(printer, series.source.notice.as_deref(), &[]);
     let forecast = forecast(&model, &series, args.back, &args.column, &opened.device)?;
     if let Some(plot) = plot {

@@ -22,6 +22,9 @@ use crate::train::{Ended, Place, PrecisionChoice};
 pub(super) fn run(args: &TrainArgs, printer: &Printer) -> anyhow::Result<Outcome> {
     let (session, opened) = open(args, printer)?;
     let record = session.record();
+    for line in session.about_data() {
+        printer.info(&line);
+    }
     warn_about_data(printer, record.data.notice.as_deref(), session.skipped());
     let skipped = !session.skipped().is_empty();
     let (train, test) = session.examples();

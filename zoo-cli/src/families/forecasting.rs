@@ -170,6 +170,14 @@ impl Problem for Windows {
         &self.series.source
     }
 
+    fn inventory(&self) -> Option<serde_json::Value> {
+        serde_json::to_value(&self.series.inventory).ok()
+    }
+
+    fn about_data(&self) -> Vec<String> {
+        self.series.inventory.lines()
+    }
+
     fn examples(&self) -> (usize, usize) {
         let before = 0..self.split.test.start;
         (self.count(&before), self.count(&self.split.test))

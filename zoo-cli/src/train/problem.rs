@@ -89,6 +89,16 @@ pub trait Problem {
     /// Where the data came from.
     fn source(&self) -> &Source;
 
+    /// What lies in the data and what becomes of it, for the record of a run.
+    fn inventory(&self) -> Option<serde_json::Value> {
+        None
+    }
+
+    /// The same for people, in at most three lines.
+    fn about_data(&self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Training examples, the held-out ones among them, and test examples.
     fn examples(&self) -> (usize, usize);
 

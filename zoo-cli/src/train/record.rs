@@ -25,6 +25,9 @@ pub struct DataRecord {
     pub fingerprint: String,
     /// Why it is not the dataset that was to be expected, if so.
     pub notice: Option<String>,
+    /// What lay there and what became of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inventory: Option<Value>,
 }
 
 impl DataRecord {

@@ -133,6 +133,7 @@ impl Session {
                 name: name.clone(),
                 fingerprint: source.fingerprint.clone(),
                 notice: source.notice.clone(),
+                inventory: problem.inventory(),
             },
             recipe: resolved.recipe,
             config: resolved.model,
@@ -214,6 +215,11 @@ impl Session {
     /// What the run is made of.
     pub fn record(&self) -> &TrainingRecord {
         &self.record
+    }
+
+    /// What lies in the data and what becomes of it, in at most three lines.
+    pub fn about_data(&self) -> Vec<String> {
+        self.problem.about_data()
     }
 
     /// Files of the dataset that could not be read.

@@ -129,7 +129,8 @@ impl Reading {
     }
 }
 
-/// Puts the rows `rows` of the table in the order of time; `lines` are those of all rows.
+/// Puts the rows `rows` of the table in the order of time; `lines` are those of all rows, `alike` tells whether two of
+/// them hold the same.
 ///
 /// # Errors
 /// When they cannot be ordered, or have no even step, or their dates can be read in two ways.
@@ -139,6 +140,7 @@ pub(super) fn order(
     column: &Column,
     rows: &[usize],
     step: StepReading,
+    alike: impl Fn(usize, usize) -> bool,
 ) -> Result<Ordered, DataError> {
     let mut readings = Vec::with_capacity(column.readings.len());
     for (order, dates) in &column.readings {
@@ -147,7 +149,7 @@ pub(super) fn order(
     }
     let several = readings.len() > 1;
     let reading = choose(path, lines, readings)?;
-    check(path, lines, &reading)?;
+    check(path, lines, &reading, alike)?;
     let Some(grid) = reading.grid else {
         return Err(one_row(path));
     };
@@ -301,30 +303,40 @@ fn choose(path: &Path, lines: &[u64], mut readings: Vec<Reading>) -> Result<Read
 }
 
 /// That the rows of a reading are in the order of time and at even steps.
-fn check(path: &Path, lines: &[u64], reading: &Reading) -> Result<(), DataError> {
+fn check(
+    path: &Path,
+    lines: &[u64],
+    reading: &Reading,
+    alike: impl Fn(usize, usize) -> bool,
+) -> Result<(), DataError> {
     let line = |at: usize| lines[reading.rows[at]];
     let date = |at: usize| {
         let (date, time) = (reading.dates[at].date(), reading.dates[at].time());
         format!("{date} {time}")
     };
     if let Some((a, b)) = reading.disordered {
+        let (first, second) = (line(a).min(line(b)), line(a).max(line(b)));
         return Err(malformed(
             path,
-            if reading.dates[a] == reading.dates[b] {
-                let (first, second) = (line(a).min(line(b)), line(a).max(line(b)));
-                format!(
-                    "lines {first} and {second} have the same date ({}); if a clock was set back there, name its place \
-                     with `--set series.time_zone=Europe/Berlin`, say; if they belong to several series, add a column \
-                     that names these and choose one with `--key`; if one line repeats the other, remove one; if the \
-                     rows only follow each other, take them so with `--set series.step=rows`",
-                    date(a)
-                )
-            } else {
+            if reading.dates[a] > reading.dates[b] {
                 format!(
                     "line {} ({}) is earlier than line {}; sort the rows by date",
                     line(b),
                     date(b),
                     line(a)
+                )
+            } else if alike(reading.rows[a], reading.rows[b]) {
+                format!(
+                    "lines {first} and {second} have the same date ({}) and the same values; remove one of them",
+                    date(a)
+                )
+            } else {
+                format!(
+                    "lines {first} and {second} have the same date ({}) and other values; if a clock was set back there, \
+                     name its place with `--set series.time_zone=Europe/Berlin`, say; if they belong to several series, \
+                     add a column that names these and choose one with `--key`; if the rows only follow each other, \
+                     take them so with `--set series.step=rows`",
+                    date(a)
                 )
             },
         ));
@@ -333,33 +345,25 @@ fn check(path: &Path, lines: &[u64], reading: &Reading) -> Result<(), DataError>
         return Ok(());
     };
     let words = describe(grid.step);
-    if let Some((at, count)) = grid.beside {
-        let rows = if count == 1 {
-            "1 row lies".into()
-        } else {
-            format!("{count} rows lie")
-        };
-        return Err(malformed(
-            path,
-            format!(
-                "{rows} beside the steps of {words} that most have (the first in line {}, {}); round their dates to \
-                 such steps, or take the rows as evenly spaced with `--set series.step=rows`",
-                line(at),
-                date(at)
-            ),
-        ));
-    }
+    let rows = reading.rows.len();
+    let spaced = "take the rows as evenly spaced with `--set series.step=rows`";
     let (more, times) = MOST_EMPTY;
-    if grid.rows() > more + times * reading.rows.len() {
-        return Err(malformed(
-            path,
-            format!(
-                "its {} rows are spread over {} steps of {words}; take the rows as evenly spaced with `--set \
-                 series.step=rows`",
-                reading.rows.len(),
-                grid.rows()
-            ),
-        ));
-    }
-    Ok(())
+    let problem = match grid.beside {
+        Some((_, count)) if 2 * count > rows => format!(
+            "its rows are not evenly spaced: {count} of {rows} lie beside steps of {words}, the commonest; round their \
+             dates to even steps, or {spaced}"
+        ),
+        Some((at, count)) => format!(
+            "{count} of {rows} rows lie beside the steps of {words} that most have, the first in line {} ({}); round \
+             their dates to such steps, or {spaced}",
+            line(at),
+            date(at)
+        ),
+        None if grid.rows() > more + times * rows => format!(
+            "its {rows} rows are spread over {} steps of {words}; {spaced}",
+            grid.rows()
+        ),
+        None => return Ok(()),
+    };
+    Err(malformed(path, problem))
 }

@@ -83,11 +83,16 @@ fn is_unnamed(name: &str) -> bool {
     name.is_empty() || name.starts_with("Unnamed: ")
 }
 
+/// A name on one line.
+pub(super) fn one_line(name: &str) -> String {
+    name.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// What a column is called in messages.
 pub(super) fn called(table: &Table, column: usize) -> String {
     match &table.header[column] {
         name if name.is_empty() => format!("column {}", column + 1),
-        name => format!("column `{name}`"),
+        name => format!("column `{}`", one_line(name)),
     }
 }
 
@@ -135,6 +140,20 @@ impl DateColumns {
                 format!(
                     "{name} has times without a day; add a column `date` with days as 2016-07-01"
                 ),
+            ));
+        }
+        if table
+            .header
+            .iter()
+            .skip(1)
+            .filter(|name| is_date(name) || is_year(name))
+            .count()
+            > 2
+        {
+            return Err(malformed(
+                path,
+                "its columns are called by dates, so that each row is a series; transpose it: a row for each date, a \
+                 column for each series",
             ));
         }
         Err(malformed(
@@ -258,6 +277,12 @@ impl DateColumns {
     }
 }
 
+/// Whether a text can be a year.
+fn is_year(text: &str) -> bool {
+    text.parse()
+        .is_ok_and(|year: u32| (1500..2200).contains(&year))
+}
+
 /// Whether all cells are whole numbers in a range.
 fn whole_numbers(table: &Table, column: usize, range: std::ops::RangeInclusive<i64>) -> bool {
     let number = |cell: &str| cell.trim_end_matches(".0").parse().ok();
@@ -290,6 +315,20 @@ fn grows(table: &Table, column: usize) -> bool {
         .collect();
     let all = |holds: fn(f64, f64) -> bool| numbers.windows(2).all(|pair| holds(pair[0], pair[1]));
     all(|a, b| a <= b) || all(|a, b| a >= b)
+}
+
+/// The columns that hold dates or are called so, of a table whose dates are not read.
+pub(super) fn unread_dates(table: &Table, absent: &Absent<'_>) -> Vec<(usize, LeftOut)> {
+    let is_date_column = |&column: &usize| {
+        let first = table
+            .cells(column)
+            .find(|cell| !absent.is(cell))
+            .unwrap_or_default();
+        is_date(first) || is_time(first) || named(table, &DATES) == Some(column)
+    };
+    let columns = (0..table.header.len()).filter(is_date_column);
+    let out = |column| LeftOut::new(called(table, column), "dates are not read");
+    columns.map(|column| (column, out(column))).collect()
 }
 
 /// The columns without a name that say nothing, and why; an error where one has values.

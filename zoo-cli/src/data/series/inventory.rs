@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Split;
+use super::columns::one_line;
 
 /// How much of each kind is named in a line.
 const SHOWN_COLUMNS: usize = 8;
@@ -47,7 +48,7 @@ pub struct SeriesInventory {
 }
 
 /// One column of numbers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ColumnInventory {
     /// Its name.
     pub name: String,
@@ -55,6 +56,8 @@ pub struct ColumnInventory {
     pub missing: usize,
     /// Whether all its values in the training part are the same.
     pub constant: bool,
+    /// A value such as -999, far from all others, that may stand for a missing one, and how often it comes.
+    pub stand_in: Option<(f64, usize)>,
 }
 
 /// The places in the dates that have no row.
@@ -116,11 +119,18 @@ impl SeriesInventory {
     /// What is to be known before a series is used, in at most three lines: what it is, its parts, and what was left
     /// out, turned or filled.
     pub fn lines(&self) -> Vec<String> {
-        let mut names: Vec<&str> = self
-            .columns
-            .iter()
-            .map(|column| column.name.as_str())
-            .collect();
+        let lines = [
+            Some(self.content()),
+            Some(self.parts.line()),
+            self.changes(),
+        ];
+        lines.into_iter().flatten().collect()
+    }
+
+    /// What the series is, in one line.
+    pub fn content(&self) -> String {
+        let names = self.columns.iter().map(|column| one_line(&column.name));
+        let mut names: Vec<String> = names.collect();
         let more = names.len().saturating_sub(SHOWN_COLUMNS);
         names.truncate(SHOWN_COLUMNS);
         let more = if more > 0 {
@@ -148,26 +158,12 @@ impl SeriesInventory {
         if let Some(step) = &self.step {
             what += &format!(", {} to {}, each {step} apart", self.first, self.last);
         }
-        let Parts {
-            train,
-            validation,
-            test,
-            unused,
-        } = self.parts;
-        let mut parts = format!(
-            "{} rows to learn from, {} to watch, {} to test on",
-            train, validation, test
-        );
-        if unused > 0 {
-            parts += &format!(", {} after these unused", unused);
-        }
-        let changes = self.changes();
-        let changes = (!changes.is_empty()).then(|| changes.join("; "));
-        [what, parts].into_iter().chain(changes).collect()
+        what
     }
 
-    /// How the file was read where that is not as it stands there, and what was left out.
-    fn changes(&self) -> Vec<String> {
+    /// How the file was read where that is not as it stands there, and what was left out, in one line; none where there
+    /// is nothing to say.
+    pub fn changes(&self) -> Option<String> {
         let mut said = Vec::new();
         if !self.named {
             said.push("no header: columns are called by their numbers".into());
@@ -209,13 +205,23 @@ impl SeriesInventory {
         if missing > 0 {
             said.push(format!("{} missing", count(missing, "value")));
         }
+        for column in &self.columns {
+            if let Some((value, times)) = column.stand_in {
+                said.push(format!(
+                    "column `{}` holds {value} {}: if it stands for a missing value, say so with `--set \
+                     'series.missing_tokens=[\"{value}\"]'`",
+                    one_line(&column.name),
+                    count(times, "time")
+                ));
+            }
+        }
         for LeftOut { what, why } in self.left_out.iter().take(SHOWN_LEFT_OUT) {
             said.push(format!("left out: {what} ({why})"));
         }
         if self.left_out.len() > SHOWN_LEFT_OUT {
             said.push(format!("and {} more", self.left_out.len() - SHOWN_LEFT_OUT));
         }
-        said
+        (!said.is_empty()).then(|| said.join("; "))
     }
 }
 
@@ -239,10 +245,29 @@ impl ColumnInventory {
                 name: name.clone(),
                 missing: values().filter(|value| value.is_nan()).count(),
                 constant: learned.all(|value| Some(value) == first),
+                stand_in: stand_in(values().copied()),
             }
         };
         columns.iter().enumerate().map(column).collect()
     }
+}
+
+/// A value of nines at one end of the others and far from them, and how often it comes.
+fn stand_in(values: impl Iterator<Item = f64> + Clone) -> Option<(f64, usize)> {
+    let known = values.filter(|value| !value.is_nan());
+    let ends = [
+        known.clone().fold(f64::NAN, f64::min),
+        known.clone().fold(f64::NAN, f64::max),
+    ];
+    let nines = |value: f64| {
+        let text = value.abs().to_string();
+        text.len() > 2 && text.bytes().all(|byte| byte == b'9')
+    };
+    let found = ends.into_iter().find(|&end| {
+        let mut others = known.clone().filter(|value| *value != end).peekable();
+        nines(end) && others.peek().is_some() && others.all(|other| 2.0 * other.abs() < end.abs())
+    })?;
+    Some((found, known.filter(|value| *value == found).count()))
 }
 
 impl Parts {
@@ -253,6 +278,17 @@ impl Parts {
             test: split.test.len(),
             unused: rows - split.test.end,
         }
+    }
+
+    fn line(&self) -> String {
+        let mut line = format!(
+            "{} rows to learn from, {} to watch, {} to test on",
+            self.train, self.validation, self.test
+        );
+        if self.unused > 0 {
+            line += &format!(", {} after these unused", self.unused);
+        }
+        line
     }
 }
 

@@ -234,7 +234,7 @@ impl Series {
 }
 
 /// An argument as a shell reads it.
-fn quoted(argument: &str) -> String {
+pub(super) fn quoted(argument: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || "_-=,.:/".contains(c);
     match argument.chars().all(plain) && !argument.is_empty() {
         true => argument.to_string(),

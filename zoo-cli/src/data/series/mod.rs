@@ -209,7 +209,8 @@ fn malformed(path: &Path, problem: impl Into<String>) -> DataError {
     DataError::Malformed {
         path: path.into(),
         format: "a series",
-        problem: problem.into(),
+        // Names of columns may have several lines.
+        problem: problem.into().replace(['\r', '\n'], " "),
     }
 }
 

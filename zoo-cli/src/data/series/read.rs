@@ -5,7 +5,7 @@ use std::path::Path;
 use jiff::civil::DateTime;
 
 use super::clock::{self, Ordered};
-use super::columns::{DateColumns, unnamed};
+use super::columns::{DateColumns, unnamed, unread_dates};
 use super::date::{Column, Order};
 use super::inventory::{ColumnInventory, Gap, Gaps, Parts, SeriesInventory};
 use super::key;
@@ -65,10 +65,16 @@ impl Reading {
         }
         let mut left_out = table.left_out.clone();
         let dates = DateColumns::find(path, &table, &absent, options.dates)?;
-        let unnamed = unnamed(path, &table, &dates.all(), &absent)?;
         let mut used = dates.all();
-        used.extend(unnamed.iter().map(|(column, _)| *column));
-        left_out.extend(unnamed.into_iter().map(|(_, out)| out));
+        let unread = match dates {
+            DateColumns::None => unread_dates(&table, &absent),
+            _ => Vec::new(),
+        };
+        let unnamed = unnamed(path, &table, &used, &absent)?;
+        for (column, out) in unread.into_iter().chain(unnamed) {
+            used.push(column);
+            left_out.push(out);
+        }
         let mut rows = rows(path, &table, dates, &used, options, &absent)?;
         if let Some(keys) = &rows.keys {
             used.extend(&keys.columns);
@@ -190,11 +196,15 @@ impl Reading {
         if total > 0 {
             let said = self.missing_in_words(total);
             if rule == Missing::Refuse {
+                let spaced = match 2 * self.inventory.gaps.rows > self.inventory.rows {
+                    true => ", or take the rows as evenly spaced with `--set series.step=rows`",
+                    false => "",
+                };
                 return Err(malformed(
                     Path::new(&self.name),
                     format!(
                         "values are missing ({said}); fill them with `--set series.missing=forward` or \
-                         `--set series.missing=linear`"
+                         `--set series.missing=linear`{spaced}"
                     ),
                 ));
             }
@@ -314,7 +324,10 @@ fn rows(
     };
     let ordered = match &column {
         None => Ordered::as_they_stand(path, chosen),
-        Some(column) => clock::order(path, &lines, column, chosen, options.step),
+        Some(column) => {
+            let alike = |a: usize, b: usize| table.rows[a].is_like(&table.rows[b]);
+            clock::order(path, &lines, column, chosen, options.step, alike)
+        }
     };
     let (ordered, problem) = match (ordered, problem) {
         (Ok(ordered), problem) => (ordered, problem),

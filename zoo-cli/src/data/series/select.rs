@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use super::columns::called;
+use super::columns::{called, one_line};
 use super::inventory::{ColumnInventory, LeftOut};
+use super::key::quoted;
 use super::malformed;
 use super::missing::Absent;
 use super::number::is_number;
@@ -198,8 +199,8 @@ impl Selection {
         let advice = if tokens.len() <= MOST_TOKENS {
             tokens.splice(0..0, &options.missing_tokens);
             format!(
-                "count it as missing with `--set 'series.missing_tokens={}'`",
-                list(&tokens)
+                "count it as missing with {}",
+                setting("series.missing_tokens", &tokens)
             )
         } else if options.columns.is_empty() {
             let names: Vec<&String> = options.exclude.iter().chain([name]).collect();
@@ -219,18 +220,28 @@ impl Selection {
 
 /// The setting that leaves these columns out.
 pub(super) fn exclude(names: &[&String]) -> String {
-    format!("`--set 'series.exclude={}'`", list(names))
+    setting("series.exclude", names)
 }
 
-/// Names as a list in a setting.
-fn list(names: &[&String]) -> String {
-    let names: Vec<String> = names.iter().map(|name| format!("{name:?}")).collect();
-    format!("[{}]", names.join(", "))
+/// A flag that sets a list of texts.
+fn setting(key: &str, texts: &[&String]) -> String {
+    // A string of JSON is one of TOML.
+    let texts: Vec<String> = texts
+        .iter()
+        .map(|text| serde_json::json!(text).to_string())
+        .collect();
+    format!(
+        "`--set {}`",
+        quoted(&format!("{key}=[{}]", texts.join(", ")))
+    )
 }
 
 /// Names in a sentence.
 pub(super) fn listed(names: &[&String]) -> String {
-    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    let quoted: Vec<String> = names
+        .iter()
+        .map(|name| format!("`{}`", one_line(name)))
+        .collect();
     match &quoted[..] {
         [] => String::new(),
         [one] => format!("column {one} is"),

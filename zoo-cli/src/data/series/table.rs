@@ -47,6 +47,11 @@ impl Row {
         self.cells.get(column).unwrap_or_default()
     }
 
+    /// Whether another row has the same cells.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.cells == other.cells
+    }
+
     fn is_blank(&self) -> bool {
         self.cells.iter().all(str::is_empty)
     }
