@@ -6,5 +6,6 @@ pub mod hub_fixture;
 pub mod hub_server;
 pub mod model;
 pub mod peer;
+pub mod series;
 pub mod shardline;
 pub mod zoo;

@@ -101,8 +101,9 @@ impl Column {
                 path,
                 format!(
                     "line {line}: the number `{text}` is no date by itself; say what it counts with \
-                     `--set series.dates=seconds`, `milliseconds` (since 1970) or `excel` (days of a spreadsheet), or \
-                     take the rows as evenly spaced with `--set series.dates=none`"
+                     `--set series.dates=seconds` or `--set series.dates=milliseconds` (since 1970) or \
+                     `--set series.dates=excel` (days of a spreadsheet), or take the rows as evenly spaced with \
+                     `--set series.dates=none`"
                 ),
             ));
         };
