@@ -34,21 +34,17 @@ impl Module for Network {
 
 /// Points `[2·POINTS, 2]` and the spiral that each lies on.
 fn spirals() -> Result<(Tensor, Tensor)> {
-    let mut points = Vec::new();
-    for spiral in [1.0, -1.0] {
+    let mut points: Vec<f32> = Vec::new();
+    for side in [1.0, -1.0] {
         for i in 0..POINTS {
             let turn = i as f32 / POINTS as f32 * 9.0 + 1.0;
-            points.push([
-                spiral * 0.2 * turn * turn.cos(),
-                spiral * 0.2 * turn * turn.sin(),
-            ]);
+            let radius = side * 0.2 * turn;
+            points.extend([radius * turn.cos(), radius * turn.sin()]);
         }
     }
     let classes: Vec<u32> = (0..2 * POINTS).map(|i| u32::from(i >= POINTS)).collect();
-    Ok((
-        Tensor::new(points, &Device::Cpu)?,
-        Tensor::new(classes, &Device::Cpu)?,
-    ))
+    let points = Tensor::from_vec(points, (2 * POINTS, 2), &Device::Cpu)?;
+    Ok((points, Tensor::new(classes, &Device::Cpu)?))
 }
 
 /// Trains, and gives the share of points that the network puts on their spiral.
