@@ -4,6 +4,7 @@
 //! ```text
 //! cargo run --release -p gmnm-core --example spirals
 //! ```
+#![allow(clippy::print_stdout, reason = "an example speaks to its reader")]
 
 use candle_core::{DType, Device, Module, Result, Tensor};
 use candle_nn::{AdamW, Linear, Optimizer, ParamsAdamW, VarBuilder, linear, loss::cross_entropy};

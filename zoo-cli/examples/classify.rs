@@ -3,6 +3,7 @@
 //! ```text
 //! cargo run --release -p zoo-cli --example classify -- fashion-classifier boot.png shirt.png
 //! ```
+#![allow(clippy::print_stdout, reason = "an example speaks to its reader")]
 
 use std::path::PathBuf;
 

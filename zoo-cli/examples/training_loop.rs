@@ -4,6 +4,7 @@
 //! ```text
 //! cargo run --release -p zoo-cli --example training_loop -- DIR
 //! ```
+#![allow(clippy::print_stdout, reason = "an example speaks to its reader")]
 
 use std::path::Path;
 use std::sync::Arc;

@@ -56,7 +56,7 @@ impl<'a> Absent<'a> {
             cell.eq_ignore_ascii_case(token) || number.is_some() && cell.parse().ok() == number
         };
         cell.is_empty()
-            || cell.len() <= 8 && TOKENS.iter().any(|token| known(token))
+            || cell.len() <= 8 && TOKENS.iter().any(known)
             || self.tokens.iter().any(own)
     }
 }

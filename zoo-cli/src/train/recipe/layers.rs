@@ -165,8 +165,6 @@ impl Layers {
         if key.is_empty() || text.is_empty() {
             return Err(no_value());
         }
-        let path: Vec<String> = key.split('.').map(str::to_string).collect();
-        let name = || Value::String(text.to_string());
         let value = format!("value = {text}")
             .parse::<Table>()
             .ok()
