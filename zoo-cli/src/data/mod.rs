@@ -41,4 +41,5 @@ mod walk;
 pub use error::DataError;
 pub use images::{ImageDataset, ImageShape, Images, SkippedFile, Source};
 pub use open::{OpenOptions, is_dataset_name, open_images, public_name};
+pub use remote::{Remote, RemoteError};
 pub use walk::walk_images;

@@ -6,11 +6,10 @@ use models::preprocessor::Preprocessor;
 
 use super::{
     DataError, ImageDataset, Images, cifar, fit, folder, idx, parquet,
-    remote::{self, Known},
+    remote::{self, Known, Remote, RemoteError},
     sample,
     store::Store,
 };
-use crate::hub::{HubError, Progress, Settings};
 
 /// The name of the embedded sample.
 const SAMPLE: &str = "sample";
@@ -31,10 +30,8 @@ pub struct OpenOptions<'a> {
     /// Take a dataset without a test part for a test part as a whole, instead of holding images out: no model has
     /// learned from it.
     pub unseen: bool,
-    /// Where named datasets come from. Without it, what the environment says.
-    pub hub: Option<&'a Settings>,
-    /// Watches a download.
-    pub progress: Option<&'a dyn Progress>,
+    /// Where named datasets come from. Without it none can be had.
+    pub remote: Option<&'a dyn Remote>,
 }
 
 impl Default for OpenOptions<'_> {
@@ -45,8 +42,7 @@ impl Default for OpenOptions<'_> {
             held_out: 0.1,
             split_seed: 0,
             unseen: false,
-            hub: None,
-            progress: None,
+            remote: None,
         }
     }
 }
@@ -117,7 +113,7 @@ fn bring_to(data: &mut ImageDataset, (height, width): (usize, usize)) {
 
 /// Why a known dataset is not there.
 enum Unavailable {
-    Fetch(HubError),
+    Fetch(RemoteError),
     Read(DataError),
 }
 
@@ -134,9 +130,7 @@ impl Unavailable {
 }
 
 fn open_known(known: &Known, options: &OpenOptions<'_>) -> Result<ImageDataset, Unavailable> {
-    let folder = known
-        .fetch(options.hub, options.progress)
-        .map_err(Unavailable::Fetch)?;
+    let folder = known.fetch(options.remote).map_err(Unavailable::Fetch)?;
     known.read(&folder, options).map_err(Unavailable::Read)
 }
 
@@ -149,7 +143,7 @@ fn open_default(name: &str, options: &OpenOptions<'_>) -> Result<ImageDataset, D
         });
     };
     match open_known(known, options) {
-        Err(Unavailable::Fetch(error)) if error.is_unreachable() => {
+        Err(Unavailable::Fetch(error)) if error.unreachable => {
             let mut data = open_sample(options)?;
             data.source.notify(format!(
                 "the embedded sample of Fashion-MNIST stands in for `{name}`, because {error}"

@@ -3,9 +3,25 @@
 use std::path::{Path, PathBuf};
 
 use super::{DataError, ImageDataset, OpenOptions, classes, parquet, store::Store};
-use crate::hub::{
-    self, HubError, Overrides, Progress, RepoKind, Request, Revision, Settings, Silent,
-};
+
+/// Where the datasets lie that have a name.
+pub trait Remote {
+    /// The folder with the files of the repository `repo` whose paths match one of `patterns`; fetched where it must be.
+    ///
+    /// # Errors
+    /// When they cannot be had.
+    fn fetch(&self, repo: &str, patterns: &[&str]) -> Result<PathBuf, RemoteError>;
+}
+
+/// Why a dataset was not fetched.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct RemoteError {
+    /// The reason, and what to do.
+    pub reason: String,
+    /// Whether there was nobody to ask, so that something else may stand in.
+    pub unreachable: bool,
+}
 
 /// A dataset that has a name of its own.
 #[derive(Debug)]
@@ -52,31 +68,14 @@ pub(crate) fn find(name: &str) -> Option<&'static Known> {
 
 impl Known {
     /// The folder that holds the dataset's parquet files, in the cache; fetched from the Hub where it must be.
-    pub(crate) fn fetch(
-        &self,
-        settings: Option<&Settings>,
-        progress: Option<&dyn Progress>,
-    ) -> Result<PathBuf, HubError> {
-        let resolved;
-        let settings = match settings {
-            Some(settings) => settings,
-            None => {
-                resolved = Settings::resolve(&Overrides::default())?;
-                &resolved
-            }
-        };
+    pub(crate) fn fetch(&self, remote: Option<&dyn Remote>) -> Result<PathBuf, RemoteError> {
+        let remote = remote.ok_or_else(|| RemoteError {
+            reason: "nobody was named to fetch it from".into(),
+            unreachable: true,
+        })?;
         let patterns = ["train", "test"].map(|part| format!("{}/{part}-*.parquet", self.folder));
-        let snapshot = hub::download(
-            &Request {
-                repo: &self.repo.parse()?,
-                kind: RepoKind::Dataset,
-                revision: &Revision::main(),
-                patterns: &patterns.each_ref().map(String::as_str),
-            },
-            settings,
-            progress.unwrap_or(&Silent),
-        )?;
-        Ok(snapshot.dir.join(self.folder))
+        let fetched = remote.fetch(self.repo, &patterns.each_ref().map(String::as_str))?;
+        Ok(fetched.join(self.folder))
     }
 
     /// The dataset in this folder.

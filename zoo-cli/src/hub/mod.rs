@@ -5,6 +5,7 @@
 //! checked. Without the feature `hub` everything here still compiles, and whatever would talk to
 //! a server answers with [`HubError::Absent`].
 
+mod datasets;
 mod error;
 mod export;
 mod progress;
@@ -30,6 +31,7 @@ use std::path::PathBuf;
 
 #[cfg(not(feature = "hub"))]
 pub use absent::{download, upload};
+pub use datasets::Datasets;
 #[cfg(feature = "hub")]
 pub use download::download;
 pub use error::HubError;
