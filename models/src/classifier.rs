@@ -2,37 +2,8 @@
 //! attention layer, and a linear head on the mean over all pixels. [`Normalization::Shift`], a whitening stem and
 //! [`Head::Max`] together make it the network that learns in few epochs (Keller Jordan's airbench94, arXiv 2404.00498).
 //!
-//! # Where the mixture stands
-//!
-//! Found on 5,000 held-out training images of CIFAR-10 (a JPEG copy), `zoo train MODEL --data cifar10-jpeg --seed 10
-//! --epochs 4 --threads 1 --set validation.fraction=0.1`, with about 540,000 parameters where nothing else is said; M is
-//! `model.mixer.function.gmnm.components`, the place `model.mixer.placement`:
-//!
-//! | mixer | widths | M or hidden | accuracy in percent | loss |
-//! |---|---|---|---:|---:|
-//! | mixture, residual per pixel (the default) | 32, 80, 160 | 32, 80, 160 | 80.34 | 0.6263 |
-//! | mixture, residual per pixel, its input not normalised | 32, 80, 160 | 32, 80, 160 | 80.08 | 0.6363 |
-//! | mixture, residual per pixel, `optimizer.mixture_rate=3` | 32, 80, 160 | 32, 80, 160 | 80.30 | 0.6423 |
-//! | mixture, gate per pixel | 32, 80, 160 | 32, 80, 160 | 80.04 | 0.6158 |
-//! | mixture, gate per pixel, two projections (571,386 parameters) | 32, 80, 160 | 32, 80, 160 | 80.10 | 0.6161 |
-//! | mixture, gate per pixel, `optimizer.mixture_rate=3` | 32, 80, 160 | 32, 80, 160 | 80.38 | 0.6236 |
-//! | mixture, gate per pixel | 36, 88, 176 | 8, 8, 8 | 80.48 | 0.6199 |
-//! | mixture, gate on pooled channels | 32, 80, 160 | 32, 80, 160 | 80.58 | 0.6191 |
-//! | mixture, gate on pooled channels | 36, 86, 174 | 32, 32, 32 | 80.18 | 0.6249 |
-//! | mixture, gate on pooled channels | 36, 88, 176 | 8, 8, 8 | 80.98 | 0.6146 |
-//! | mixture, gate on pooled channels, `optimizer.mixture_rate=3` | 36, 88, 176 | 8, 8, 8 | 80.54 | 0.6291 |
-//! | mixture in the place of the last activation | 32, 80, 160 | 32, 80, 160 | 77.84 | 0.6854 |
-//! | none: `.plain` | 36, 89, 178 | | 80.24 | 0.6321 |
-//! | perceptron, residual per pixel: `.mlp` | 32, 80, 160 | 48, 120, 240 | 80.24 | 0.6165 |
-//! | perceptron, gate per pixel | 32, 80, 160 | 48, 120, 240 | 80.78 | 0.6093 |
-//! | perceptron, gate on pooled channels | 36, 88, 176 | 12, 12, 12 | 80.42 | 0.6171 |
-//!
-//! One accuracy has a standard error of 0.56 points, but the runs share images and order. The best mixture, a gate of
-//! eight components on pooled channels, which leaves the parameters to the convolutions, was repeated beside `.plain`:
-//! 81.00 and 80.34 under seed 11, 80.64 and 79.94 under seed 12. After all eight epochs that lead is gone (README), and
-//! widths that no vector divides take 1.8 times the default's time. So the default stays the residual, the simplest.
-//! Half the initial scale of the projections, twice that of the centers, and a batch norm after the mixture (changes of
-//! the source) did not help a gate per pixel. R is 1, where the aggregations `Norm` and `Sum` are the same function.
+//! The mixture stands where trials on held-out images put it: RESULTS.md, "Trials behind the defaults". R is 1, where the
+//! aggregations `Norm` and `Sum` are the same function.
 //!
 //! With output weights at their usual initial scale a gate learns more slowly, so all mixers start at a tenth.
 

@@ -15,65 +15,7 @@
 //! | `seasonal.*`, `trend.*` | `[horizon, look_back]`, `[horizon]`: DLinear |
 //! | `output.*` | `[horizon·channels, hidden]`, `[horizon·channels]`: the plain LSTM, beside its `lstm.*_l0` |
 //!
-//! The defaults come from trials of one seed each, judged by the absolute error of ETTh1's validation part at look-back
-//! 720, horizons 96 and 720 (segments of 48, 8 epochs of 2,000 windows, batches of 32):
-//!
-//! | hidden | dropout | learning rate | what else | 96 | 720 |
-//! |---:|---:|---:|---|---:|---:|
-//! | 64 | 0 | 0.001 | | 0.5452 | 0.8251 |
-//! | 64 | 0 | 0.001 | divided by the standard deviation | 0.5795 | 0.8202 |
-//! | 64 | 0.5 | 0.002 | | 0.5427 | 0.8325 |
-//! | 128 | 0.5 | 0.001 | | 0.5385 | 0.8254 |
-//! | 128 | 0.5 | 0.002 | | 0.5330 | 0.8248 |
-//! | 128 | 0.3 | 0.002 | | 0.5293 | 0.8226 |
-//! | 128 | 0.3 | 0.002 | linear head | 0.5294 | 0.8198 |
-//! | 128 | 0.3 | 0.002 | segments of 24 | 0.5292 | 0.8234 |
-//! | 128 | 0.3 | 0.002 | weight decay 0.5 | 0.5315 | 0.8227 |
-//! | 128 | 0.3 | 0.002 | the mean taken, not the last value | 0.5672 | 0.8198 |
-//! | 256 | 0.5 | 0.001 | | 0.5298 | |
-//! | 128 | 0.3 | 0.004 | an average of the weights | 0.5278 | 0.8156 |
-//! | 128 | 0.3 | 0.008 | an average of the weights | 0.5281 | 0.8203 |
-//!
-//! The default, the row of 0.5278 with dropout 0.1, is level with 0.3 on ETTh1 and better on the two other series that
-//! were tried: the same error, seeds 10 to 12 on ETTh1 and 10 on the others (hourly electricity load, Beijing's
-//! temperature).
-//!
-//! | dropout | ETTh1, 96 | ETTh1, 192 | load, 96 | temperature, 96 |
-//! |---:|---:|---:|---:|---:|
-//! | 0 | | | 0.0910 | 0.1878 |
-//! | 0.1 | 0.5265 | 0.6333 | 0.0908 | 0.1882 |
-//! | 0.3 | 0.5278 | 0.6326 | 0.1109 | 0.1901 |
-//!
-//! The mixture and a linear head are level there, and in the README's table of three seeds.
-//!
-//! Further trials under seed 10 begin from the defaults (`zoo train series-forecaster --data ETTh1.csv --seed 10
-//! --threads 1 --set model.horizon=H`), the absolute error of the validation part again:
-//!
-//! | what differs | 96 | 192 | 720 |
-//! |---|---:|---:|---:|
-//! | nothing | 0.5275 | 0.6318 | 0.8199 |
-//! | 16 epochs, patience 8 | 0.5250 | | |
-//! | 16 epochs in batches of 64 | 0.5266 | | |
-//! | 256 hidden values, dropout 0.3 | 0.5254 | 0.6311 | 0.8199 |
-//! | 256 hidden values, dropout 0.3, 16 epochs, patience 8 | 0.5268 | 0.6309 | |
-//! | 256 hidden values, dropout 0.3, 6 epochs of 4,000 windows | 0.5247 | | |
-//! | 256 hidden values, dropout 0.3, batches of 64 | 0.5263 | | |
-//! | 256 hidden values, dropout 0.3, segments of 24 | 0.5250 | | |
-//! | 256 hidden values, dropout 0.3, learning rate 0.002 | 0.5258 | | |
-//! | 256 hidden values, learning rate 0.002 | 0.5258 | | |
-//! | 256 hidden values, dropout 0.5 | 0.5263 | | |
-//! | 512 hidden values, dropout 0.5, learning rate 0.002 | 0.5231 | | |
-//! | segments of 24 | 0.5266 | | |
-//! | segments of 12 | 0.5315 | | |
-//! | look-back 480 | 0.5275 | | |
-//! | look-back 1008 | 0.5297 | | |
-//! | look-back 1440 | 0.5335 | | |
-//! | squared error as the loss | 0.5400 | | |
-//! | dropout 0.3, learning rate 0.008 | 0.5272 | | |
-//! | weight decay 0.1 | 0.5278 | | |
-//!
-//! Larger networks and longer training bring up to a hundredth of it at 96 and nothing at 192 and 720, at two to
-//! eighteen times the time, so the defaults stay small.
+//! The defaults come from trials that the validation part of ETTh1 judged: RESULTS.md, "Trials behind the defaults".
 
 use candle_core::{D, Module, Result, Tensor};
 use candle_nn::{Init, VarBuilder};

@@ -1,18 +1,8 @@
 //! The image generator of the paper's Figure 4: an encoder to a latent vector, a decoder of transposed convolutions
 //! whose output is multiplied element by element by 1 + G(latent), G a Gaussian mixture, and an output convolution.
 //!
-//! What the mixture brings was tried on 5,000 held-out training images of CIFAR-10 (a JPEG copy), `zoo train MODEL
-//! --data cifar10-jpeg --seed 10 --epochs 4 --set validation.fraction=0.1`, one run each:
-//!
-//! | widths | mixture | mean squared error |
-//! |---|---|---:|
-//! | 44, 88, 176 | 8 components (the default) | 4.74e-3 |
-//! | 44, 88, 176 | 32 components | 4.73e-3 |
-//! | 48, 96, 192 | none (`.plain`) | 4.70e-3 |
-//! | 46, 92, 182 | none | 4.70e-3 |
-//!
-//! Four times the components change nothing, so that the parameters are better spent on the convolutions: the mixture has
-//! few.
+//! The mixture has few components: more of them changed nothing on held-out images (RESULTS.md, "Trials behind the
+//! defaults").
 
 use candle_core::{DType, Module, Result, Tensor};
 use candle_nn::VarBuilder;

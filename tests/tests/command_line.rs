@@ -64,7 +64,11 @@ fn every_shell_gets_completions_of_every_command() {
             "{shell}"
         );
     }
-    zoo.zoo(&["completions", "tcsh"]).refused(&["tcsh", "bash"]);
+    let refusal = zoo.zoo(&["completions", "tcsh"]).expect(2).stderr;
+    assert!(
+        refusal.contains("tcsh") && refusal.contains("bash"),
+        "{refusal}"
+    );
 }
 
 /// A script that the shell can read, and that offers what it should.

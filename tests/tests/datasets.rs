@@ -84,7 +84,7 @@ fn settings(endpoint: String, home: &TempDir) -> Settings {
 
 fn open(spec: Option<&str>, settings: &Settings) -> Result<ImageDataset, DataError> {
     let options = OpenOptions {
-        hub: Some(settings),
+        remote: Some(settings),
         ..OpenOptions::default()
     };
     open_images(spec, "mnist", &options)

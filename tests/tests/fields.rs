@@ -242,7 +242,7 @@ fn an_interrupted_comparison_goes_on_within_the_run_that_it_was_in() {
     for part in [
         "## ripple",
         "| surface-fitter.kan |",
-        "test_rmse",
+        "test rmse",
         "starts in turn of the shapes",
     ] {
         assert!(table.contains(part), "`{part}`: {table}");

@@ -180,7 +180,7 @@ fn forecasts_are_written_with_dates_and_drawn_with_the_truth() {
         assert!((5.0..15.0).contains(&value), "{row}");
     }
     let drawn = fs::read_to_string(zoo.path("f.svg")).unwrap();
-    for part in ["past", "forecast", "truth", "power"] {
+    for part in ["past", "forecast", "truth", "power", "Feb 28"] {
         assert!(drawn.contains(part), "{part}");
     }
     assert!(!drawn.contains("heat"));

@@ -130,6 +130,35 @@ fn the_model_is_an_input() {
 }
 
 #[test]
+fn a_run_does_not_take_the_place_of_its_data() {
+    let (_root, zoo) = workspace();
+    fs::create_dir(zoo.path("d")).unwrap();
+    // A name that a run uses too.
+    fs::rename(zoo.path("in.csv"), zoo.path("d/metrics.csv")).unwrap();
+    let series = fs::read(zoo.path("d/metrics.csv")).unwrap();
+    fs::write(zoo.path("d/recipe.toml"), "epochs = 1\n").unwrap();
+    for (model, flag, input) in [
+        (FORECASTER, "--data", "d/metrics.csv"),
+        ("cifar-classifier", "--data", "d"),
+        (FORECASTER, "--recipe", "d/recipe.toml"),
+    ] {
+        let args = [
+            "train",
+            model,
+            flag,
+            input,
+            "--out",
+            "d/../d",
+            "--overwrite",
+        ];
+        zoo.zoo(&args)
+            .refused(&["`--out d/../d` holds the input", input]);
+    }
+    assert_eq!(fs::read(zoo.path("d/metrics.csv")).unwrap(), series);
+    assert_eq!(fs::read_dir(zoo.path("d")).unwrap().count(), 2);
+}
+
+#[test]
 fn two_outputs_are_two_files() {
     let (_root, zoo) = workspace();
     fs::write(zoo.path("old"), "old").unwrap();
@@ -171,7 +200,6 @@ fn what_cannot_be_a_file_is_named_before_any_work() {
         ("photos/", "`--out photos/` is a directory"),
         ("new/", "`--out new/` is a directory"),
         ("..", "`--out ..` is a directory"),
-        ("", "is a directory"),
         ("new/x", "the directory of `--out new/x` does not exist"),
         ("in.csv/x", "in.csv/x"),
     ] {
@@ -181,6 +209,14 @@ fn what_cannot_be_a_file_is_named_before_any_work() {
         zoo.zoo(&["generate", "none", "a.png", "--out", out])
             .refused(&[part]);
     }
+    let nothing = zoo
+        .zoo(&["forecast", "none", "in.csv", "--out", ""])
+        .expect(2);
+    assert!(
+        nothing.stderr.contains("a value is required for '--out"),
+        "{}",
+        nothing.stderr
+    );
     assert!(!zoo.path("new").exists());
 }
 

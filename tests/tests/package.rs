@@ -1,7 +1,9 @@
 //! What of a model's directory goes out to others.
 
 use std::fs;
+use std::path::Path;
 
+use end_to_end::model::write_small;
 use end_to_end::zoo::{Ran, TINY, Workspace};
 
 /// The files that an upload of `dir` would send.
@@ -83,4 +85,53 @@ fn nothing_of_the_model_before_is_sent() {
         !files.contains(&"preprocessor_config.json".into()),
         "{files:?}"
     );
+}
+
+#[test]
+fn a_record_of_another_network_is_told() {
+    let root = tempfile::tempdir().unwrap();
+    let zoo = Workspace::new(root.path());
+    write_small(&zoo, "d");
+    zoo.zoo(&["verify", "d"]).expect(0);
+    let weights = Path::new(env!("CARGO_MANIFEST_DIR")).join("../weights");
+    let other = weights.join("poisson-solver/training.json");
+    fs::copy(other, zoo.path("d/training.json")).unwrap();
+    let ran = zoo.zoo(&["verify", "d"]).expect(1);
+    assert!(
+        ran.stdout.contains("the record of another network"),
+        "{}",
+        ran.stdout
+    );
+    let upload = ["upload", "d", "me/tiny", "--dry-run"];
+    zoo.zoo(&upload).refused(&["d/training.json", "delete it"]);
+    // What the sentence advises works.
+    fs::remove_file(zoo.path("d/training.json")).unwrap();
+    zoo.zoo(&upload).expect(0);
+
+    // A file of that name that is none of ours keeps nobody from measuring.
+    fs::write(zoo.path("d/training.json"), "{\"lr\": 0.1}").unwrap();
+    let ran = zoo.zoo(&["eval", "d"]).expect(0);
+    assert!(
+        ran.stderr.contains("is not a training record"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn a_license_is_not_given_in_vain() {
+    let root = tempfile::tempdir().unwrap();
+    let zoo = Workspace::new(root.path());
+    write_small(&zoo, "d");
+    let upload =
+        |license: &str| zoo.zoo(&["upload", "d", "me/tiny", "--dry-run", "--license", license]);
+    upload("apache-2.0").expect(0);
+    let card = fs::read_to_string(zoo.path("d/README.md")).unwrap();
+    let own = card
+        .lines()
+        .filter(|line| !line.contains("written by zoo"))
+        .collect::<Vec<_>>();
+    fs::write(zoo.path("d/README.md"), own.join("\n")).unwrap();
+    upload("apache-2.0").refused(&["d/README.md", "--license"]);
+    upload("mit").expect(0);
 }

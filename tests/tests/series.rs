@@ -616,7 +616,28 @@ fn a_forecaster_reads_other_files_than_the_one_it_learned_from() {
     .unwrap();
     assert_eq!(zoo.zoo(&["forecast", "run", "d.csv"]).expect(0).stdout, own);
     let asked = zoo.zoo(&["forecast", "run", "d.csv", "--set", "series.dates=dmy"]);
-    asked.refused(&["line 2", "series.dates=dmy"]);
+    asked.refused(&["2808 rows are missing in 4 gaps", "line 26"]);
     zoo.zoo(&["eval", "run", "--set", "series.loss=squared"])
         .refused(&["series.dates"]);
+}
+
+#[test]
+fn a_wrong_kind_of_model_names_the_right_command() {
+    let root = tempfile::tempdir().unwrap();
+    let zoo = Workspace::new(root.path());
+    fs::write(zoo.path("plain.csv"), plain()).unwrap();
+    train(&zoo, "plain.csv", &[]).expect(0);
+    for command in ["infer", "generate"] {
+        let ran = zoo.zoo(&[command, "run", "x.jpg"]);
+        ran.refused(&["`run`", "`zoo forecast run series.csv`"]);
+    }
+    for (model, right) in [
+        ("cifar-classifier", "`zoo infer cifar-classifier photo.jpg`"),
+        (
+            "image-generator",
+            "`zoo generate image-generator photo.jpg`",
+        ),
+    ] {
+        zoo.zoo(&["forecast", model, "plain.csv"]).refused(&[right]);
+    }
 }

@@ -21,10 +21,10 @@ use models::model_dir::{self, Storage};
 use models::write::replace_file;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
+use zoo::layout::{CARD, EXAMPLES, TRAINING};
 use zoo::package::{card, examples};
 use zoo::train::RunDir;
 use zoo::train::record::TrainingRecord;
-use zoo::train::run_dir::{CARD, TRAINING};
 
 /// Ships a trained run.
 #[derive(Parser)]
@@ -70,7 +70,7 @@ fn main() -> Result<()> {
     for (name, bytes) in [
         (TRAINING, json.into_bytes()),
         (CARD, text.into_bytes()),
-        (examples::FILE, examples::make(&model)?),
+        (EXAMPLES, examples::make(&model)?),
     ] {
         replace_file(&temporary.join(name), &bytes)?;
     }

@@ -127,27 +127,34 @@ impl DeviceChoice {
     /// # Errors
     /// When the program was not built for it, or it cannot be used. [`DeviceChoice::Auto`] always opens one.
     pub fn open(self) -> Result<Opened, DeviceError> {
+        self.check_built()?;
         match self {
             Self::Cpu => Ok(Opened::cpu(None)),
-            Self::Cuda(number) if cfg!(feature = "cuda") => {
-                self.computing(CHECK_CUDA, || cuda(number))
-            }
-            Self::Metal if cfg!(feature = "metal") => {
+            Self::Cuda(number) => self.computing(CHECK_CUDA, || cuda(number)),
+            Self::Metal => {
                 // candle takes the first of a list that may be empty.
                 let open = || std::panic::catch_unwind(|| Device::new_metal(0));
                 let none = |_| candle_core::bail!("there is none");
                 self.computing(CHECK_METAL, || open().unwrap_or_else(none))
             }
-            Self::Cuda(_) => Err(DeviceError::NotBuilt {
-                choice: self,
-                feature: "cuda",
-            }),
-            Self::Metal => Err(DeviceError::NotBuilt {
-                choice: self,
-                feature: "metal",
-            }),
             Self::Auto => Ok(fastest()),
         }
+    }
+
+    /// Checks that the program was built for the device, without opening it.
+    ///
+    /// # Errors
+    /// When it was not.
+    pub fn check_built(self) -> Result<(), DeviceError> {
+        let feature = match self {
+            Self::Cuda(_) if !cfg!(feature = "cuda") => "cuda",
+            Self::Metal if !cfg!(feature = "metal") => "metal",
+            _ => return Ok(()),
+        };
+        Err(DeviceError::NotBuilt {
+            choice: self,
+            feature,
+        })
     }
 
     /// Whether this asks for another device than the CPU.

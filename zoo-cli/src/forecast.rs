@@ -9,7 +9,7 @@ use models::ModelDir;
 
 use crate::data::series::{Moment, Series, describe};
 use crate::families::forecasting::{format, load, settings};
-use crate::plot::{Figure, LineChart, Style};
+use crate::plot::{Figure, LineChart, Scale, Style};
 use crate::train::metrics::csv_field;
 
 /// Steps of the past that a plot shows, as a multiple of the horizon, and at least so many.
@@ -24,7 +24,9 @@ pub struct Forecast {
     pub dates: Vec<Moment>,
     /// For each column its forecast values, in the units of the series.
     pub values: Vec<Vec<f64>>,
-    /// For each column the values before the forecast, the last one last.
+    /// The dates before the forecast, the last one last.
+    pub past: Vec<Moment>,
+    /// For each column the values at these dates.
     pub history: Vec<Vec<f64>>,
     /// For each column the values of the series at the forecast steps, as far as it has them; NaN where one was filled in.
     pub truth: Vec<Vec<f64>>,
@@ -76,13 +78,13 @@ pub fn forecast(
     let column = |rows: std::ops::Range<usize>, c: usize| -> Vec<f64> {
         rows.map(|row| series.values[row * channels + c]).collect()
     };
+    let dates = |rows: std::ops::Range<usize>| rows.map(|row| series.date(row)).collect();
     let (times, least) = SHOWN;
     let shown = known.min((times * config.horizon).max(least));
     Ok(Forecast {
         columns: chosen.iter().map(|&c| format.columns[c].clone()).collect(),
-        dates: (0..config.horizon)
-            .map(|i| series.date(known + i))
-            .collect(),
+        dates: dates(known..known + config.horizon),
+        past: dates(known - shown..known),
         values: chosen
             .iter()
             .map(|&c| {
@@ -168,28 +170,34 @@ impl Forecast {
     pub fn svg(&self, title: &str) -> String {
         let mut figure =
             Figure::new(title, if self.columns.len() > 3 { 2 } else { 1 }).panel_size(620.0, 260.0);
-        let start = self
-            .dates
-            .first()
-            .map(ToString::to_string)
-            .unwrap_or_default();
+        let start = self.dates.first();
+        let label = match start {
+            Some(start) => format!("steps of {}, the forecast from {start}", self.step),
+            None => format!("steps of {}", self.step),
+        };
+        let scale = match start {
+            Some(Moment::Date(..)) => Scale::Dates,
+            _ => Scale::Linear,
+        };
+        let points = |dates: &[Moment], values: &[f64]| -> Vec<(f64, f64)> {
+            let pairs = dates.iter().zip(values);
+            let known = pairs.filter(|(_, value)| !value.is_nan());
+            known
+                .map(|(date, &value)| (date.position(), value))
+                .collect()
+        };
         for (c, name) in self.columns.iter().enumerate() {
-            let history = &self.history[c];
-            let at = |i: usize| i as f64;
-            let past = history.iter().enumerate();
-            let past = past.map(|(i, &v)| (at(i) - at(history.len() - 1), v));
+            let past = points(&self.past, &self.history[c]);
             // The lines of the future begin at the last known value.
-            let future = |values: &[f64]| -> Vec<(f64, f64)> {
-                let first = history.last().map(|&v| (0.0, v));
-                let rest = values.iter().enumerate().map(|(i, &v)| (at(i + 1), v));
-                first
-                    .into_iter()
-                    .chain(rest.filter(|(_, v)| !v.is_nan()))
-                    .collect()
+            let future = |values: &[f64]| {
+                let mut line: Vec<_> = past.last().copied().into_iter().collect();
+                line.extend(points(&self.dates, values));
+                line
             };
             let mut chart = LineChart::new(name)
-                .x_label(format!("steps of {} ({start} is step 1)", self.step))
-                .line("past", past.collect());
+                .x_label(&label)
+                .x_scale(scale)
+                .line("past", past.clone());
             chart = chart.line("forecast", future(&self.values[c]));
             if !self.truth[c].is_empty() {
                 chart = chart.series("truth", future(&self.truth[c]), Style::Dashed);

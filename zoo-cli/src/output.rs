@@ -47,6 +47,20 @@ pub enum OutputError {
         /// The input.
         input: PathBuf,
     },
+    /// The command would write into the directory that it reads from.
+    #[error(
+        "`{flag} {}` holds the input `{}`, which must not be written over; choose another directory",
+        dir.display(),
+        input.display()
+    )]
+    Holds {
+        /// The flag that names the directory.
+        flag: &'static str,
+        /// The directory.
+        dir: PathBuf,
+        /// The input.
+        input: PathBuf,
+    },
     /// Two outputs are one file.
     #[error(
         "{first} and {second} are the same file `{}`; choose another for one of them",
@@ -228,6 +242,25 @@ impl Output {
             path: self.path.clone(),
             source,
         }
+    }
+}
+
+/// Refuses to write files into `dir`, the directory of `flag`, where they could take the place of `input`: it is the
+/// directory itself, or a file in it.
+///
+/// # Errors
+/// [`OutputError::Holds`].
+pub fn keep_beside(flag: &'static str, dir: &Path, input: &Path) -> Result<(), OutputError> {
+    let (Ok(real), Ok(place)) = (input.canonicalize(), dir.canonicalize()) else {
+        return Ok(());
+    };
+    match real == place || (real.is_file() && real.parent() == Some(&place)) {
+        false => Ok(()),
+        true => Err(OutputError::Holds {
+            flag,
+            dir: dir.to_path_buf(),
+            input: input.to_path_buf(),
+        }),
     }
 }
 

@@ -99,7 +99,7 @@ mod tests {
             assert_eq!(resolved.model.model, name);
             assert!(registry::find(name).is_ok());
             let files = ModelFiles::embedded(name).unwrap();
-            assert!(files.record().unwrap().is_some());
+            assert!(files.record_of(&resolved.model).unwrap().is_some());
         }
     }
 

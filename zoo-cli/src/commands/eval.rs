@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use models::registry;
 
-use super::{Outcome, assignments, device_for, hub_settings, trained_on, warn_about_data};
+use super::{
+    Outcome, assignments, device_for, hub_settings, trained_on, training_record, warn_about_data,
+};
 use crate::cli::EvalArgs;
 use crate::data::{OpenOptions, is_dataset_name};
 use crate::families;
@@ -22,9 +24,11 @@ use crate::train::session::Summary;
 pub(super) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<Outcome> {
     let settings = hub_settings(&args.hub)?;
     let transfer = Transfer::new(printer, "downloading");
+    let hub = settings.datasets(&transfer);
     let files = locate(&args.model, ESSENTIAL, &settings, &transfer)?;
     let (model, dir) = (files.load()?, files.dir());
-    let (record, family) = (files.record()?, families::of(&model.config));
+    let record = training_record(&files, printer);
+    let family = families::of(&model.config);
     let opened = device_for(family, &args.device, printer)?;
     if let (Some(record), None) = (&record, &args.data) {
         record.data.can_come_again()?;
@@ -39,8 +43,7 @@ pub(super) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<Outcome>
     let recipe = amend(family, &model.config, &recipe, &assignments(&args.reading))?;
     let options = OpenOptions {
         preprocessor: model.preprocessor.clone(),
-        hub: Some(&settings),
-        progress: Some(&transfer),
+        remote: Some(&hub),
         unseen: is_unseen(args.data.as_deref(), trained_on),
         ..OpenOptions::default()
     };

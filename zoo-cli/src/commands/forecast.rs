@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
-use anyhow::Context;
-
-use super::{Outcome, assignments, hub_settings, keep_model, open_device, warn_about_data};
+use super::{
+    Outcome, assignments, hub_settings, keep_model, open_device, training_record, warn_about_data,
+};
 use crate::cli::ForecastArgs;
+use crate::data::public_name;
 use crate::data::series::{Missing, Series};
 use crate::families;
-use crate::families::forecasting::{SeriesRecipe, settings};
+use crate::families::forecasting::SeriesRecipe;
 use crate::forecast::forecast;
 use crate::output::Output;
 use crate::report::{Printer, Transfer};
@@ -39,9 +40,9 @@ pub(super) fn run(args: &ForecastArgs, printer: &Printer) -> anyhow::Result<Outc
         keep_model(output, &files)?;
     }
     let model = files.load()?;
-    settings(&model.config).with_context(|| format!("cannot forecast with `{}`", args.model))?;
+    families::expect("forecast", &args.model, &model.config)?;
     let family = families::of(&model.config);
-    let recipe = match files.record()? {
+    let recipe = match training_record(&files, printer) {
         Some(record) => record.recipe,
         None => family.schema().default_recipe()?,
     };
@@ -63,7 +64,7 @@ pub(super) fn run(args: &ForecastArgs, printer: &Printer) -> anyhow::Result<Outc
     warn_about_data(printer, series.source.notice.as_deref(), &[]);
     let forecast = forecast(&model, &series, args.back, &args.column, &opened.device)?;
     if let Some(plot) = plot {
-        let title = format!("{} on {}", model.model, series.source.name);
+        let title = format!("{} on {}", model.model, public_name(&series.source.name));
         plot.write(forecast.svg(&title).as_bytes(), printer)?;
         printer.info(&format!("drawn into `{}`", plot.path().display()));
     }

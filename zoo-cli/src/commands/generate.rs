@@ -6,7 +6,9 @@ use anyhow::bail;
 use models::{ModelDir, registry};
 use serde_json::json;
 
-use super::{Outcome, hub_settings, keep_model, open_device, trained_on, warn_about_data};
+use super::{
+    Outcome, hub_settings, keep_model, open_device, trained_on, training_record, warn_about_data,
+};
 use crate::cli::{GenerateArgs, SummaryFormat};
 use crate::data::decode::preprocess;
 use crate::data::{OpenOptions, open_images};
@@ -41,9 +43,10 @@ pub(super) fn run(args: &GenerateArgs, printer: &Printer) -> anyhow::Result<Outc
     let files = locate(&args.model, ESSENTIAL, &settings, &transfer)?;
     keep_model(&sheet, &files)?;
     let model = files.load()?;
+    families::expect("generate", &args.model, &model.config)?;
     let painter = Painter::new(&model, &opened.device)?;
     let (originals, failed) = if args.paths.is_empty() {
-        let record = files.record()?;
+        let record = training_record(&files, printer);
         let spec = args.data.as_deref();
         let trained_on = trained_on(&args.model, families::of(&model.config), record.as_ref())?;
         let spec = spec.or(trained_on.as_deref());
@@ -101,10 +104,10 @@ fn from_dataset(
     printer: &Printer,
 ) -> anyhow::Result<(Vec<Vec<u8>>, bool)> {
     let transfer = Transfer::new(printer, "downloading");
+    let hub = settings.datasets(&transfer);
     let options = OpenOptions {
         preprocessor: model.preprocessor.clone(),
-        hub: Some(settings),
-        progress: Some(&transfer),
+        remote: Some(&hub),
         ..OpenOptions::default()
     };
     let default = registry::find(&model.model).map_or("cifar10", |entry| entry.default_data);

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{Outcome, hub_settings, open_device};
 use crate::cli::{InferArgs, RowFormat};
+use crate::families;
 use crate::infer::{Labelled, Labeller, inputs};
 use crate::report::{Printer, Transfer, peak_memory_mib, thousands};
 use crate::resolve::resolve;
@@ -21,6 +22,7 @@ pub(super) fn run(args: &InferArgs, printer: &Printer) -> anyhow::Result<Outcome
     let settings = hub_settings(&args.hub)?;
     let transfer = Transfer::new(printer, "downloading");
     let resolved = resolve(&args.model, &settings, &transfer)?;
+    families::expect("infer", &args.model, &resolved.model.config)?;
     let labeller = Labeller::new(&resolved.model, &opened.device)?;
     let started = Instant::now();
     let progress = printer.progress("images", 0, "images");

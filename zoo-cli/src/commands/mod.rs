@@ -24,11 +24,11 @@ use crate::cli::{Cli, Command, DeviceArgs, HubArgs, ReadingArgs};
 use crate::data::SkippedFile;
 use crate::device::{DeviceChoice, DeviceError, Opened};
 use crate::hub::{HubError, Overrides, Settings, Token};
+use crate::layout::TRAINING;
 use crate::output::{Output, OutputError};
 use crate::package::ModelFiles;
 use crate::report::Printer;
 use crate::train::record::TrainingRecord;
-use crate::train::run_dir::TRAINING;
 use crate::train::{RunDir, Trainable};
 
 /// How a command that could be carried out ended.
@@ -56,9 +56,11 @@ impl Outcome {
 /// Whether an error only says that the reader of stdout has gone, as after `zoo … | head`.
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
-        cause
-            .downcast_ref::<std::io::Error>()
-            .is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+        let io = match cause.downcast_ref() {
+            Some(OutputError::Stdout(error)) => Some(error),
+            _ => cause.downcast_ref::<std::io::Error>(),
+        };
+        io.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
     })
 }
 
@@ -104,6 +106,15 @@ fn keep_model(output: &Output, files: &ModelFiles) -> Result<(), OutputError> {
         .into_iter()
         .flat_map(|dir| read.map(|name| dir.join(name)));
     read.try_for_each(|file| output.keep(&file))
+}
+
+/// The record of a model's training, for what it says of data and recipe. One that cannot be read does not keep the
+/// model from its work, but the user learns of it.
+fn training_record(files: &ModelFiles, printer: &Printer) -> Option<TrainingRecord> {
+    files.record().unwrap_or_else(|error| {
+        printer.warn(&error.to_string());
+        None
+    })
 }
 
 /// The device for a network of `family`, which may leave alone the one that the flag asks for.

@@ -1,5 +1,7 @@
 //! `zoo train`.
 
+use std::path::Path;
+
 use anyhow::bail;
 use models::registry;
 
@@ -8,6 +10,7 @@ use crate::cli::TrainArgs;
 use crate::data::OpenOptions;
 use crate::device::Opened;
 use crate::families;
+use crate::output::keep_beside;
 use crate::package;
 use crate::report::{Printer, TrainingReport, Transfer, summary, thousands};
 use crate::train::recipe::Overrides;
@@ -76,12 +79,13 @@ pub(super) fn run(args: &TrainArgs, printer: &Printer) -> anyhow::Result<Outcome
 fn open(args: &TrainArgs, printer: &Printer) -> anyhow::Result<(Session, Opened)> {
     let transfer = Transfer::new(printer, "downloading");
     let settings = hub_settings(&args.hub)?;
+    let hub = settings.datasets(&transfer);
     let options = OpenOptions {
-        hub: Some(&settings),
-        progress: Some(&transfer),
+        remote: Some(&hub),
         ..OpenOptions::default()
     };
     if let Some(dir) = &args.resume {
+        args.device.device.check_built()?;
         let (model, data) = (args.model.as_deref(), args.data.as_deref());
         let session = Session::resume(dir.clone(), model, data, &options, families::trainable)?;
         let opened = device_for(session.family(), &args.device, printer)?;
@@ -92,6 +96,12 @@ fn open(args: &TrainArgs, printer: &Printer) -> anyhow::Result<(Session, Opened)
     let opened = device_for(family, &args.device, printer)?;
     if family.in_f64() && args.precision.is_some() {
         bail!("`{model}` is trained in f64; leave `--precision` out");
+    }
+    if let Some(dir) = &args.out {
+        let inputs = args.data.as_ref().map(Path::new).into_iter();
+        for input in inputs.chain(args.recipe.as_deref()) {
+            keep_beside("--out", dir, input)?;
+        }
     }
     let output = match &args.out {
         None => Output::Numbered,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{Case, Results, run_dir};
-use crate::train::run_dir::METRICS_CSV;
+use crate::layout::METRICS_CSV;
 
 /// A measure over the course of training.
 #[derive(Debug, Default)]

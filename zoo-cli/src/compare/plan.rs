@@ -161,7 +161,7 @@ impl Plan {
 
     fn options(&self) -> OpenOptions<'_> {
         OpenOptions {
-            hub: Some(&self.hub),
+            remote: Some(&self.hub),
             ..OpenOptions::default()
         }
     }

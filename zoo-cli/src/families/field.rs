@@ -13,6 +13,7 @@ use models::{ModelConfig, ModelDir};
 use self::problem::Plane;
 use super::{Course, Family, Forward};
 use crate::field::{FieldRecipe, Problem as Known};
+use crate::layout::PICTURE;
 use crate::train::recipe::{self, Recipe, RecipeError, Schema, require};
 use crate::train::record::TrainingRecord;
 use crate::train::{Contrast, Digits, Measure, Measures, Problem, Section, Trainable, Wanted};
@@ -195,6 +196,10 @@ impl Family for Fields {
             measure: *measure,
         };
         shown.iter().map(course).collect()
+    }
+
+    fn drawings(&self) -> &'static [&'static str] {
+        &[PICTURE]
     }
 
     fn example_shape(&self, _: &ModelDir) -> anyhow::Result<Vec<usize>> {

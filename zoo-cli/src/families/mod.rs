@@ -8,6 +8,7 @@ pub mod forecasting;
 mod image_parts;
 pub mod reconstruction;
 
+use anyhow::bail;
 use candle_core::Tensor;
 use candle_nn::VarBuilder;
 use models::{ModelConfig, ModelDir};
@@ -30,6 +31,11 @@ pub trait Family: Trainable {
     fn about(&self, record: &TrainingRecord) -> Option<String> {
         let _ = record;
         None
+    }
+
+    /// The files that its training writes beside those of every family.
+    fn drawings(&self) -> &'static [&'static str] {
+        &[]
     }
 
     /// The shape of a batch of two inputs.
@@ -104,4 +110,16 @@ pub fn of(config: &ModelConfig) -> &'static dyn Family {
 /// The family of a network, for the session that trains it.
 pub fn trainable(config: &ModelConfig) -> &'static dyn Trainable {
     of(config)
+}
+
+/// That `zoo COMMAND` uses networks such as `config`, that of the model called `name`.
+///
+/// # Errors
+/// When another command does; it is named.
+pub fn expect(command: &str, name: &str, config: &ModelConfig) -> anyhow::Result<()> {
+    let usage = of(config).usage(name);
+    if usage.split(' ').next() != Some(command) {
+        bail!("`zoo {command}` has no use for `{name}`; it is used with `zoo {usage}`");
+    }
+    Ok(())
 }

@@ -10,8 +10,8 @@ use models::registry::{self, Entry};
 
 use super::{ModelFiles, PackageError};
 use crate::families;
+use crate::layout::CARD;
 use crate::train::record::TrainingRecord;
-use crate::train::run_dir::CARD;
 
 /// A card with this line is written anew on upload; a card without it is its owner's.
 pub const GENERATED: &str =

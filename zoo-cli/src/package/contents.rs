@@ -5,15 +5,13 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 
-use models::{ModelConfig, ModelDir, model_dir};
+use models::{ModelDir, model_dir};
 use sha2::{Digest, Sha256};
 
 use super::card;
 use super::{ModelFiles, PackageError, examples, sums};
-use crate::train::run_dir::{CARD, CURVES, METRICS_CSV, METRICS_JSONL, PICTURE, TRAINING};
-
-/// The network in Python.
-const PYTHON: &str = "modeling_gmnm.py";
+use crate::families;
+use crate::layout::{CARD, CURVES, EXAMPLES, METRICS_CSV, METRICS_JSONL, PYTHON, SUMS, TRAINING};
 
 /// A model that passed all checks, ready to go.
 #[derive(Debug)]
@@ -60,29 +58,37 @@ impl Contents {
         license: Option<&str>,
     ) -> Result<Self, PackageError> {
         let model = source.load()?;
+        let record = source.record_of(&model)?;
         let mut files = Vec::new();
         for name in owned(&model) {
             files.extend(PackedFile::found(source, name)?);
         }
+        let present = card::license(source);
         let text = match card::owned(source)? {
+            Some(_) if license.is_some() && license != present.as_deref() => {
+                return Err(PackageError::BadFile {
+                    path: source.path(CARD),
+                    problem: "is your own and names another license; change it there, or leave `--license` out"
+                        .to_owned(),
+                });
+            }
             Some(text) => text,
             None => {
-                let present = card::license(source);
                 let license = license.or(present.as_deref());
                 let license = license.unwrap_or(card::NO_LICENSE);
-                card::render(&model, source.record()?.as_ref(), license, Some(repo))
+                card::render(&model, record.as_ref(), license, Some(repo))
             }
         };
         files.push(PackedFile::made(CARD, text.into_bytes()));
         files.push(PackedFile::made(PYTHON, models::PYTHON_SOURCE.into()));
         let bytes = stored_examples(source, &model)?;
-        files.push(PackedFile::made(examples::FILE, bytes));
+        files.push(PackedFile::made(EXAMPLES, bytes));
         files.sort_by(|a, b| a.name.cmp(&b.name));
         let lines = files
             .iter()
             .map(|file| (file.name.as_str(), file.sha256.as_str()));
         let list = sums::render(lines).into_bytes();
-        files.push(PackedFile::made(sums::FILE, list));
+        files.push(PackedFile::made(SUMS, list));
         let mut left_out = source.names()?;
         left_out.retain(|name| files.iter().all(|file| file.name != *name));
         Ok(Self { files, left_out })
@@ -119,15 +125,13 @@ fn owned(model: &ModelDir) -> Vec<&'static str> {
     if model.preprocessor.is_some() {
         names.push(model_dir::PREPROCESSOR);
     }
-    if let ModelConfig::Surface(_) | ModelConfig::Poisson(_) = model.config {
-        names.push(PICTURE);
-    }
+    names.extend(families::of(&model.config).drawings());
     names
 }
 
 /// The stored examples, which must be those of this network, or new ones.
 fn stored_examples(source: &ModelFiles, model: &ModelDir) -> Result<Vec<u8>, PackageError> {
-    let Some(bytes) = source.read(examples::FILE)? else {
+    let Some(bytes) = source.read(EXAMPLES)? else {
         return examples::make(model).map_err(|error| PackageError::BadFile {
             path: source.path(""),
             problem: format!("holds a network that can't be computed ({error})"),
@@ -136,7 +140,7 @@ fn stored_examples(source: &ModelFiles, model: &ModelDir) -> Result<Vec<u8>, Pac
     match examples::check(model, &bytes) {
         Ok(_) => Ok(bytes),
         Err(problem) => Err(PackageError::BadFile {
-            path: source.path(examples::FILE),
+            path: source.path(EXAMPLES),
             problem: format!("{problem}; delete it to have it made anew"),
         }),
     }

@@ -10,9 +10,6 @@ use safetensors::{Dtype, SafeTensors};
 
 use crate::families;
 
-/// The file of a model directory.
-pub const FILE: &str = "examples.safetensors";
-
 /// Between two machines the sums of a network come in different orders: outputs may differ by this
 /// much, as a part of the largest.
 const TOLERANCE: f64 = 1e-4;

@@ -7,8 +7,8 @@ use models::{ModelDir, model_dir};
 use sha2::{Digest, Sha256};
 
 use super::{PackageError, sums};
+use crate::layout::TRAINING;
 use crate::train::record::TrainingRecord;
-use crate::train::run_dir::TRAINING;
 
 /// A text of a model directory is never longer, in bytes.
 const MAX_TEXT: u64 = 64 << 20;
@@ -95,6 +95,25 @@ impl ModelFiles {
             path: self.path(TRAINING),
         })?;
         Ok(Some(record))
+    }
+
+    /// The record of the training of `model`, the network of these files.
+    ///
+    /// # Errors
+    /// Those of [`ModelFiles::record`], and [`PackageError::BadFile`] when it is that of another network: nothing that
+    /// it says is true of this one.
+    pub fn record_of(&self, model: &ModelDir) -> Result<Option<TrainingRecord>, PackageError> {
+        let record = self.record()?;
+        let is_own =
+            |record: &TrainingRecord| record.model == model.model && record.config == model.config;
+        match record {
+            Some(record) if !is_own(&record) => Err(PackageError::BadFile {
+                path: self.path(TRAINING),
+                problem: "is the record of another network; restore its own, or delete it"
+                    .to_owned(),
+            }),
+            record => Ok(record),
+        }
     }
 
     /// The network with its parameters. Embedded files are held against the manifest first.

@@ -7,9 +7,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::PackageError;
-
-/// The name of the list.
-pub(super) const FILE: &str = "SHA256SUMS";
+use crate::layout::SUMS;
 
 /// The digits of the SHA-256 of a file.
 pub(super) fn sha256_of_file(path: &Path) -> io::Result<String> {
@@ -56,7 +54,7 @@ pub(super) fn render<'a>(files: impl Iterator<Item = (&'a str, &'a str)>) -> Str
 ///
 /// [`PackageError::Read`] when a file can't be read.
 pub(super) fn check(dir: &Path) -> Result<Option<Vec<String>>, PackageError> {
-    let path = dir.join(FILE);
+    let path = dir.join(SUMS);
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -72,16 +70,16 @@ pub(super) fn check(dir: &Path) -> Result<Option<Vec<String>>, PackageError> {
         });
         let Some((digits, name)) = parsed else {
             problems.push(format!(
-                "line {} of `{FILE}` is not `HASH  NAME`",
+                "line {} of `{SUMS}` is not `HASH  NAME`",
                 number + 1
             ));
             continue;
         };
         let file = dir.join(name);
         if !file.is_file() {
-            problems.push(format!("`{name}` is in `{FILE}`, but not in the directory"));
+            problems.push(format!("`{name}` is in `{SUMS}`, but not in the directory"));
         } else if sha256_of_file(&file).map_err(PackageError::read(&file))? != digits {
-            problems.push(format!("`{name}` is not what `{FILE}` says it is"));
+            problems.push(format!("`{name}` is not what `{SUMS}` says it is"));
         }
     }
     Ok(Some(problems))

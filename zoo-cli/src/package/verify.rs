@@ -1,7 +1,7 @@
 //! Whether the files of a model are what they claim to be.
 
 use super::{ModelFiles, PackageError, card, examples};
-use crate::train::run_dir::CARD;
+use crate::layout::{CARD, EXAMPLES, TRAINING};
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub enum CheckOutcome {
 use CheckOutcome::{Failed, Passed, Skipped};
 
 /// Checks the hashes in `SHA256SUMS` (or, of a pretrained model, in the manifest), the configuration and weights, the
-/// model card, and the stored examples, in this order. Nothing in a directory changes.
+/// record of the training, the model card, and the stored examples, in this order. Nothing in a directory changes.
 ///
 /// # Errors
 ///
@@ -51,6 +51,15 @@ pub fn verify(files: &ModelFiles) -> Result<Vec<Check>, PackageError> {
         )),
         Err(error) => Failed(error.to_string()),
     };
+    let record = match &model {
+        Ok(model) => files.record_of(model),
+        Err(_) => files.record(),
+    };
+    let record = match record {
+        Ok(Some(record)) => Passed(format!("it learned `{}`", record.data.name)),
+        Ok(None) => Skipped(format!("there is no `{TRAINING}`")),
+        Err(error) => Failed(error.to_string()),
+    };
     let failed =
         |name: &str, problem: &str| Failed(format!("`{}` {problem}", files.path(name).display()));
     let front = match files.read(CARD) {
@@ -61,20 +70,21 @@ pub fn verify(files: &ModelFiles) -> Result<Vec<Check>, PackageError> {
         Ok(None) => Skipped(format!("there is no `{CARD}`")),
         Err(error) => Failed(error.to_string()),
     };
-    let outputs = match (files.read(examples::FILE), &model) {
-        (Ok(None), _) => Skipped(format!("there is no `{}`", examples::FILE)),
+    let outputs = match (files.read(EXAMPLES), &model) {
+        (Ok(None), _) => Skipped(format!("there is no `{}`", EXAMPLES)),
         (Err(error), _) => Failed(error.to_string()),
         (_, Err(_)) => Skipped("the network can't be loaded".to_owned()),
         (Ok(Some(bytes)), Ok(model)) => match examples::check(model, &bytes) {
             Ok(difference) => Passed(format!(
                 "the outputs are the stored ones (relative difference {difference:.1e})"
             )),
-            Err(problem) => failed(examples::FILE, &problem),
+            Err(problem) => failed(EXAMPLES, &problem),
         },
     };
     Ok(vec![
         check("hashes", hashes),
         check("model", loaded),
+        check("record", record),
         check("card", front),
         check("examples", outputs),
     ])

@@ -1,5 +1,7 @@
 //! Axes: from data to pixels, and where the ticks stand.
 
+use super::dates;
+
 /// How an axis maps numbers to lengths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Scale {
@@ -8,6 +10,8 @@ pub enum Scale {
     Linear,
     /// Equal ratios are equal lengths; numbers that are not positive are gaps.
     Log,
+    /// Linear, the numbers being seconds since 1970-01-01 00:00:00 and shown as dates.
+    Dates,
 }
 
 /// One axis over a range of data, mapped onto pixels.
@@ -36,7 +40,7 @@ impl Axis {
         (from, to): (f64, f64),
     ) -> Self {
         let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
-        for v in values.filter(|v| v.is_finite() && (scale == Scale::Linear || *v > 0.0)) {
+        for v in values.filter(|v| v.is_finite() && (scale != Scale::Log || *v > 0.0)) {
             let v = if scale == Scale::Log { v.log10() } else { v };
             low = low.min(v);
             high = high.max(v);
@@ -53,6 +57,7 @@ impl Axis {
         if span <= smallest {
             let room = match scale {
                 Scale::Linear if low != 0.0 => 0.1 * low.abs(),
+                Scale::Dates => 1.0,
                 _ => 0.5,
             };
             (low, high) = (low - room, high + room);
@@ -71,7 +76,7 @@ impl Axis {
     /// The pixel of `value`, where the value can be shown.
     pub(super) fn pixel(&self, value: f64) -> Option<f64> {
         let v = match self.scale {
-            Scale::Linear => value,
+            Scale::Linear | Scale::Dates => value,
             Scale::Log if value > 0.0 => value.log10(),
             Scale::Log => return None,
         };
@@ -84,6 +89,7 @@ impl Axis {
         match self.scale {
             Scale::Linear => linear_ticks(self.low, self.high, most),
             Scale::Log => log_ticks(self.low, self.high, most),
+            Scale::Dates => dates::ticks(self.low, self.high, most),
         }
     }
 }

@@ -17,6 +17,7 @@
 
 mod axis;
 mod color;
+mod dates;
 mod figure;
 mod heat_map;
 mod line_chart;

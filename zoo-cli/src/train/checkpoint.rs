@@ -13,8 +13,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::metrics::Row;
-use super::run_dir::CHECKPOINTS;
 use super::{RunDir, TrainError};
+use crate::layout::CHECKPOINTS;
 
 const STATE: &str = "state.toml";
 const PREFIX: &str = "step-";

@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 
 use super::measure::Measure;
 use super::record::DataRecord;
-use super::run_dir::{METRICS_CSV, METRICS_JSONL};
 use super::{RunDir, TrainError};
+use crate::layout::{METRICS_CSV, METRICS_JSONL};
 
 /// One epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::recipe::Recipe;
-use super::run_dir::TRAINING;
 use super::{RunDir, TrainError};
+use crate::layout::TRAINING;
 
 /// What stands for data that came through a pipe.
 pub const STREAM: &str = "-";

@@ -3,27 +3,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use models::model_dir;
 use models::write::replace_file;
 
 use super::TrainError;
-
-/// The table of metrics, one row an epoch.
-pub const METRICS_CSV: &str = "metrics.csv";
-/// The metrics as JSON, one object an epoch.
-pub const METRICS_JSONL: &str = "metrics.jsonl";
-/// The learning curves.
-pub const CURVES: &str = "curves.svg";
-/// A picture of what was learned, where a family draws one.
-pub const PICTURE: &str = "picture.svg";
-/// The run's settings, so that it can be repeated and resumed.
-pub const TRAINING: &str = "training.json";
-/// Where the data lay on this machine, when that was a path: it is for resuming here, and never leaves with the model.
-pub const DATA_PATH: &str = "data-path.txt";
-/// The model card.
-pub const CARD: &str = "README.md";
-/// The saved states of an unfinished run.
-pub const CHECKPOINTS: &str = "checkpoints";
+use crate::layout::{CHECKPOINTS, DATA_PATH, OF_ONE_MODEL};
 
 /// What happens to a directory that is not empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -160,18 +143,7 @@ impl RunDir {
         if checkpoints.is_dir() {
             fs::remove_dir_all(&checkpoints).map_err(TrainError::io("remove", &checkpoints))?;
         }
-        for name in [
-            METRICS_CSV,
-            METRICS_JSONL,
-            CURVES,
-            PICTURE,
-            TRAINING,
-            DATA_PATH,
-            CARD,
-            model_dir::CONFIG,
-            model_dir::WEIGHTS,
-            model_dir::PREPROCESSOR,
-        ] {
+        for name in OF_ONE_MODEL {
             let path = self.join(name);
             match fs::remove_file(&path) {
                 Ok(()) => {}
@@ -186,6 +158,7 @@ impl RunDir {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layout::TRAINING;
 
     #[test]
     fn a_used_directory_is_refused_and_overwriting_leaves_foreign_files() {

@@ -13,10 +13,11 @@ use super::measure::{Measure, Measures};
 use super::problem::{Ended, Finished, Problem, Trainable, Wanted};
 use super::recipe::{self, Overrides};
 use super::record::{DataRecord, ResultRecord, STREAM, TrainingRecord};
-use super::run_dir::{DATA_PATH, IfExists};
+use super::run_dir::IfExists;
 use super::{Run, RunDir, Watch};
 use crate::data::series::is_stream;
 use crate::data::{OpenOptions, SkippedFile, public_name};
+use crate::layout::DATA_PATH;
 
 /// The family of a network.
 pub type FamilyOf = fn(&ModelConfig) -> &'static dyn Trainable;

@@ -12,10 +12,11 @@ use models::ModelDir;
 use super::checkpoint::{Checkpoint, Position};
 use super::metrics::{self, Row};
 use super::record::TrainingRecord;
-use super::run_dir::{CURVES, RunDir};
+use super::run_dir::RunDir;
 use super::tally::{self, Measured, Tally};
 use super::task::{BatchOf, Examples, Part, Task};
 use super::{Descent, Effort, Ended, Finished, Measures, Place, TrainError, checkpoint};
+use crate::layout::CURVES;
 
 /// Follows a run.
 pub trait Watch {

@@ -94,17 +94,17 @@ impl Table {
                 "they begin with `#`",
             ));
         }
+        let blank = rows
+            .iter()
+            .filter(|row| row.is_blank() && row.cells.len() > 1)
+            .count();
+        rows.retain(|row| !row.is_blank());
         if rows.is_empty() {
             return Err(malformed(
                 path,
                 "it is empty; give a CSV file with a header",
             ));
         }
-        let blank = rows
-            .iter()
-            .filter(|row| row.is_blank() && row.cells.len() > 1)
-            .count();
-        rows.retain(|row| !row.is_blank());
         if blank > 0 {
             left_out.push(LeftOut::new(lines(blank), "all their cells are empty"));
         }
@@ -472,6 +472,7 @@ mod tests {
         let refused = |text| read(text).err().unwrap();
         assert!(refused("").contains("`f.csv` is not usable as a series: it is empty"));
         assert!(refused("a,b\n").contains("no rows"));
+        assert!(refused(",\n,\n").contains("it is empty"));
         assert!(refused("a,b\n1,2\n\n3\n").contains("line 4 has 1 cells where the header has 2"));
         assert!(refused("a,b\n1,2\n3,\"4\n5,6\n").contains("line 3: a quote is never closed"));
     }

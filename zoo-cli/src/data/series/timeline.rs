@@ -187,7 +187,8 @@ fn after(start: DateTime, step: Step, anchor: Anchor, count: usize) -> DateTime 
         Step::Seconds(step) => seconds(step),
         Step::Nanoseconds(step) => {
             let nanos = i128::from(step) * count as i128;
-            start.saturating_add(SignedDuration::from_nanos_i128(nanos))
+            let since = SignedDuration::try_from_nanos_i128(nanos);
+            start.saturating_add(since.unwrap_or(SignedDuration::MAX))
         }
         Step::Months(step) => {
             let months = i64::from(step).saturating_mul(count as i64);

@@ -13,8 +13,8 @@ use super::{figures, settings, shapes};
 use crate::data::Source;
 use crate::field::minimize::Condition;
 use crate::field::{FieldRecipe, Fit, Problem as Known, State, Training};
+use crate::layout::{CURVES, METRICS_CSV, PICTURE};
 use crate::train::checkpoint::Checkpoint;
-use crate::train::run_dir::{CURVES, METRICS_CSV, PICTURE};
 use crate::train::{Effort, Ended, Finished, Place, Problem, Run, RunDir, TrainError, Watch};
 
 /// A surface or an equation at the points that a network learns it from.

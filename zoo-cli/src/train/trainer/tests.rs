@@ -2,9 +2,10 @@ use candle_core::{Result, Tensor};
 use candle_nn::{Init, VarBuilder};
 
 use super::super::record::DataRecord;
-use super::super::run_dir::{IfExists, METRICS_CSV};
+use super::super::run_dir::IfExists;
 use super::super::{Batches, Contrast, Digits, Loss, Measure, Recipe, Section, Sums};
 use super::*;
+use crate::layout::METRICS_CSV;
 
 const MEASURES: Measures = Measures {
     all: &[Measure::lower(

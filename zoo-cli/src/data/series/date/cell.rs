@@ -72,6 +72,7 @@ impl<'a> Cell<'a> {
     /// `20160701T0000`; of two with ` - ` between them the first. `None` where the text is none of these, or no such day exists. A text that could be a plain number is none.
     pub(super) fn parse(text: &'a str) -> Option<Self> {
         let text = match text.split_once(" - ") {
+            Some((_, to)) if to.contains(" - ") => return None,
             Some((from, to)) => Self::parse(to).map(|_| from)?.trim(),
             None => text.trim(),
         };
@@ -565,6 +566,7 @@ mod tests {
             "Mayor 1, 2024",
             "1-2.2024",
             "2024-01-01T00:00:00.0000000001",
+            "2024-01-01 - 2024-01-02 - 2024-01-03",
         ] {
             assert_eq!(Cell::parse(wrong), None, "{wrong}");
         }

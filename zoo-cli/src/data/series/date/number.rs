@@ -61,7 +61,8 @@ impl Meaning {
             Self::Digits(count) => digits(whole(text), count),
             Self::Epoch(a_second) => {
                 let per_unit = 1_000_000_000 / a_second;
-                let since = SignedDuration::from_nanos_i128(scaled(text, per_unit.into())?);
+                let nanos = scaled(text, per_unit.into())?;
+                let since = SignedDuration::try_from_nanos_i128(nanos)?;
                 date(1970, 1, 1).at(0, 0, 0, 0).checked_add(since).ok()
             }
             Self::Excel => {
@@ -204,6 +205,9 @@ mod tests {
         ] {
             assert_eq!(read(&texts, DateReading::Auto), None, "{texts:?}");
         }
+        let far = ["9999999999999999999", "9999999999999999998"];
+        assert_eq!(read(&far, DateReading::Auto), None);
+        assert_eq!(read(&far, DateReading::Seconds), None);
         let asked = |text, reading| read(&[text], reading).unwrap().1;
         assert_eq!(asked("3600", DateReading::Seconds), "1970-01-01T01:00:00");
         assert_eq!(

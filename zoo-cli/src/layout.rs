@@ -1,0 +1,43 @@
+//! The names of the files in a model's directory, beside those of the network itself ([`models::model_dir`]).
+
+use models::model_dir::{CONFIG, PREPROCESSOR, WEIGHTS};
+
+/// The table of metrics, one row an epoch.
+pub const METRICS_CSV: &str = "metrics.csv";
+/// The metrics as JSON, one object an epoch.
+pub const METRICS_JSONL: &str = "metrics.jsonl";
+/// The learning curves.
+pub const CURVES: &str = "curves.svg";
+/// A picture of what was learned, where a family draws one.
+pub const PICTURE: &str = "picture.svg";
+/// The run's settings, so that it can be repeated and resumed.
+pub const TRAINING: &str = "training.json";
+/// Where the data lay on this machine, when that was a path: it is for resuming here, and never leaves with the model.
+pub const DATA_PATH: &str = "data-path.txt";
+/// The saved states of an unfinished run.
+pub const CHECKPOINTS: &str = "checkpoints";
+/// The model card.
+pub const CARD: &str = "README.md";
+/// Example inputs with the network's outputs.
+pub const EXAMPLES: &str = "examples.safetensors";
+/// The network in Python.
+pub const PYTHON: &str = "modeling_gmnm.py";
+/// The hash of every file.
+pub const SUMS: &str = "SHA256SUMS";
+
+/// The files that are of one model and would be wrong beside another.
+pub const OF_ONE_MODEL: [&str; 13] = [
+    CONFIG,
+    WEIGHTS,
+    PREPROCESSOR,
+    METRICS_CSV,
+    METRICS_JSONL,
+    CURVES,
+    PICTURE,
+    TRAINING,
+    DATA_PATH,
+    CARD,
+    EXAMPLES,
+    PYTHON,
+    SUMS,
+];
