@@ -27,7 +27,11 @@ pub(super) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<Outcome>
     let hub = settings.datasets(&transfer);
     let files = locate(&args.model, ESSENTIAL, &settings, &transfer)?;
     let (model, dir) = (files.load()?, files.dir());
-    let record = training_record(&files, printer);
+    let record = match args.data {
+        Some(_) => training_record(&files, printer),
+        // Only the record tells which data to measure on.
+        None => files.record()?,
+    };
     let family = families::of(&model.config);
     let opened = device_for(family, &args.device, printer)?;
     if let (Some(record), None) = (&record, &args.data) {
