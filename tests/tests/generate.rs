@@ -240,7 +240,8 @@ fn wrong_requests_draw_nothing() {
         &["`mine.png`", "--overwrite"],
     );
     assert_eq!(fs::read(zoo.path("mine.png")).unwrap(), b"mine");
-    zoo.zoo(&["infer", "run", "a.png"]).refused(&["classifier"]);
+    zoo.zoo(&["infer", "run", "a.png"])
+        .refused(&["`zoo generate run photo.jpg`"]);
     let args = [
         "train",
         "cifar-classifier.plain",

@@ -265,7 +265,7 @@ fn dates() -> Vec<Refused> {
             lines("date,a,b", 12, |row| format!("{:02}/01/2024,{},{}", row + 1, a(row), b(row))),
         )
         // Few enough rows for both readings to be even.
-        .with(&["--set", "model.look_back=4"])
+        .with(&["--set", "model.look_back=4", "--set", "model.horizon=1"])
         .says(&["day, month, year or as month, day, year (line 3: 2024-01-02 or 2024-02-01)"])
         .flags(&["--set", "series.dates=dmy"], 12, 2)
         .flags(&["--set", "series.dates=mdy"], 12, 2),

@@ -35,7 +35,7 @@ pub struct Painted {
     /// originals) to the next in equal steps of the latent vector.
     pub png: Vec<u8>,
     /// Means over the originals of mean squared error, PSNR and SSIM, in the order of
-    /// [`reconstruction::MEASURES`]; none without originals.
+    /// the family of generators; none without originals.
     pub quality: Option<[f64; 3]>,
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// What becomes of a missing value: an empty cell, one of [`TOKENS`], or a row that a gap in the dates lacks.
+/// What becomes of a missing value: an empty cell, one of the words for it, or a row that a gap in the dates lacks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Missing {
