@@ -259,7 +259,7 @@ fn wrong_requests_draw_nothing() {
         "batch_size=8",
     ];
     zoo.zoo(&[args, tiny].concat()).expect(0);
-    refused(&["labels", "a.png"], &["no image generator"]);
+    refused(&["labels", "a.png"], &["`zoo infer labels photo.jpg`"]);
     // Weights that no longer fit the configuration.
     let config = fs::read_to_string(zoo.path("run/config.json")).unwrap();
     let wrong = config.replace("\"latent\": 6", "\"latent\": 7");
