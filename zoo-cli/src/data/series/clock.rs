@@ -140,6 +140,7 @@ pub(super) fn order(
     column: &Column,
     rows: &[usize],
     step: StepReading,
+    doubt: &str,
     alike: impl Fn(usize, usize) -> bool,
 ) -> Result<Ordered, DataError> {
     let mut readings = Vec::with_capacity(column.readings.len());
@@ -149,7 +150,7 @@ pub(super) fn order(
     }
     let several = readings.len() > 1;
     let reading = choose(path, lines, readings)?;
-    check(path, lines, &reading, alike)?;
+    check(path, lines, &reading, doubt, alike)?;
     let Some(grid) = reading.grid else {
         return Err(one_row(path));
     };
@@ -307,6 +308,7 @@ fn check(
     path: &Path,
     lines: &[u64],
     reading: &Reading,
+    doubt: &str,
     alike: impl Fn(usize, usize) -> bool,
 ) -> Result<(), DataError> {
     let line = |at: usize| lines[reading.rows[at]];
@@ -320,7 +322,7 @@ fn check(
             path,
             if reading.dates[a] > reading.dates[b] {
                 format!(
-                    "line {} ({}) is earlier than line {}; sort the rows by date",
+                    "line {} ({}) is earlier than line {}; sort the rows by date{doubt}",
                     line(b),
                     date(b),
                     line(a)
@@ -365,5 +367,5 @@ fn check(
         ),
         None => return Ok(()),
     };
-    Err(malformed(path, problem))
+    Err(malformed(path, problem + doubt))
 }

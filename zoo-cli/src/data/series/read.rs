@@ -32,6 +32,8 @@ pub(super) struct Reading {
     first_missing: Option<(u64, usize)>,
     /// The first row after a gap: its line, its place, and that of the row before it.
     first_gap: Option<(u64, usize, usize)>,
+    /// What else may be wrong where most rows are missing.
+    doubt: String,
     /// Why the file cannot be used as it is.
     problem: Option<DataError>,
 }
@@ -177,6 +179,7 @@ impl Reading {
                 let line = table.rows[ordered.rows[at + 1]].line;
                 (line, ordered.places[at + 1], ordered.places[at])
             }),
+            doubt: options.dates.doubt(),
             problem,
         }
     }
@@ -197,8 +200,11 @@ impl Reading {
             let said = self.missing_in_words(total);
             if rule == Missing::Refuse {
                 let spaced = match 2 * self.inventory.gaps.rows > self.inventory.rows {
-                    true => ", or take the rows as evenly spaced with `--set series.step=rows`",
-                    false => "",
+                    true => format!(
+                        ", or take the rows as evenly spaced with `--set series.step=rows`{}",
+                        self.doubt
+                    ),
+                    false => String::new(),
                 };
                 return Err(malformed(
                     Path::new(&self.name),
@@ -326,7 +332,8 @@ fn rows(
         None => Ordered::as_they_stand(path, chosen),
         Some(column) => {
             let alike = |a: usize, b: usize| table.rows[a].is_like(&table.rows[b]);
-            clock::order(path, &lines, column, chosen, options.step, alike)
+            let doubt = options.dates.doubt();
+            clock::order(path, &lines, column, chosen, options.step, &doubt, alike)
         }
     };
     let (ordered, problem) = match (ordered, problem) {

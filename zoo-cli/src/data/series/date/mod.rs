@@ -32,6 +32,22 @@ pub enum DateReading {
     None,
 }
 
+impl DateReading {
+    /// What to do where dates of an order that was asked for make no even series: a part of a sentence, empty where none
+    /// was.
+    pub(super) fn doubt(self) -> String {
+        let order = match self {
+            Self::Dmy => "dmy",
+            Self::Mdy => "mdy",
+            Self::Ymd => "ymd",
+            Self::Auto | Self::Seconds | Self::Milliseconds | Self::Excel | Self::None => {
+                return String::new();
+            }
+        };
+        format!(", or, if the dates are written in another order, leave out `series.dates={order}`")
+    }
+}
+
 /// Whether a text is a date; one that is a plain number is not.
 pub(super) fn is_date(text: &str) -> bool {
     cell::Cell::parse(text).is_some()

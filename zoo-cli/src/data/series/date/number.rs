@@ -205,7 +205,16 @@ mod tests {
         ] {
             assert_eq!(read(&texts, DateReading::Auto), None, "{texts:?}");
         }
-        let far = ["9999999999999999999", "9999999999999999998"];
+        // Of nanoseconds the first are the year 2286, of seconds beyond every calendar; the last are beyond it either way.
+        let late = ["9999999999999999999", "9999999999999999998"];
+        let (words, first) = read(&late, DateReading::Auto).unwrap();
+        assert_eq!(words, "nanoseconds since 1970");
+        assert!(first.starts_with("2286-11-20T17:46:39.99"), "{first}");
+        assert_eq!(read(&late, DateReading::Seconds), None);
+        let far = [
+            "99999999999999999999999999999",
+            "99999999999999999999999999998",
+        ];
         assert_eq!(read(&far, DateReading::Auto), None);
         assert_eq!(read(&far, DateReading::Seconds), None);
         let asked = |text, reading| read(&[text], reading).unwrap().1;
