@@ -103,14 +103,17 @@ fn a_record_of_another_network_is_told() {
         ran.stdout
     );
     let upload = ["upload", "d", "me/tiny", "--dry-run"];
-    zoo.zoo(&upload).refused(&["d/training.json", "delete it"]);
+    zoo.zoo(&upload)
+        .refused(&["d/training.json", "move it away"]);
     // What the sentence advises works.
-    fs::remove_file(zoo.path("d/training.json")).unwrap();
+    fs::rename(zoo.path("d/training.json"), zoo.path("elsewhere.json")).unwrap();
     zoo.zoo(&upload).expect(0);
 
     // A file of that name that is none of ours keeps nobody from measuring.
     fs::write(zoo.path("d/training.json"), "{\"lr\": 0.1}").unwrap();
-    let ran = zoo.zoo(&["eval", "d"]).expect(0);
+    zoo.zoo(&["eval", "d"])
+        .refused(&["is not a training record", "name the data with `--data`"]);
+    let ran = zoo.zoo(&["eval", "d", "--data", "sample"]).expect(0);
     assert!(
         ran.stderr.contains("is not a training record"),
         "{}",

@@ -23,7 +23,7 @@ const RATE: f64 = 0.005;
 const MEAN: [f32; 3] = [0.2; 3];
 const STD: [f32; 3] = [0.3; 3];
 
-/// Trains for `epochs` passes over the first `examples` images, writes the model to `dir`, and gives its accuracy on the
+/// Trains for `epochs` passes over `examples` images (1 to 6,000), writes the model to `dir`, and gives its accuracy on the
 /// test images.
 fn train(dir: &Path, examples: usize, epochs: usize) -> anyhow::Result<f64> {
     let device = Device::Cpu;
@@ -48,8 +48,10 @@ fn train(dir: &Path, examples: usize, epochs: usize) -> anyhow::Result<f64> {
         drop_last: true,
         augmentation: Augmentation::default(),
     };
-    let first = (0..examples).collect();
-    let loader = Loader::new(Arc::new(data.train), Some(first), options)?;
+    // The images lie there class after class: these are of all classes.
+    let count = data.train.len();
+    let spread = (0..examples).map(|i| i * count / examples).collect();
+    let loader = Loader::new(Arc::new(data.train), Some(spread), options)?;
     let variables = parameters.trainable().into_iter().map(|(_, var)| var);
     let mut optimizer = AdamW::new(variables.collect(), ParamsAdamW::default())?;
     let steps = epochs * loader.steps();

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
+use anyhow::anyhow;
 use models::registry;
 
 use super::{
@@ -30,7 +31,9 @@ pub(super) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<Outcome>
     let record = match args.data {
         Some(_) => training_record(&files, printer),
         // Only the record tells which data to measure on.
-        None => files.record()?,
+        None => files
+            .record()
+            .map_err(|error| anyhow!("{error}, or name the data with `--data`"))?,
     };
     let family = families::of(&model.config);
     let opened = device_for(family, &args.device, printer)?;

@@ -91,7 +91,7 @@ impl ModelFiles {
             return Ok(None);
         };
         let record = TrainingRecord::parse(&text).map_err(|error| PackageError::BadFile {
-            problem: format!("is not a training record ({error}); restore or delete it"),
+            problem: format!("is not a training record ({error}); restore it or move it away"),
             path: self.path(TRAINING),
         })?;
         Ok(Some(record))
@@ -109,7 +109,7 @@ impl ModelFiles {
         match record {
             Some(record) if !is_own(&record) => Err(PackageError::BadFile {
                 path: self.path(TRAINING),
-                problem: "is the record of another network; restore its own, or delete it"
+                problem: "is the record of another network; restore its own, or move it away"
                     .to_owned(),
             }),
             record => Ok(record),
