@@ -113,7 +113,7 @@ fn a_record_of_another_network_is_told() {
     fs::write(zoo.path("d/training.json"), "{\"lr\": 0.1}").unwrap();
     zoo.zoo(&["eval", "d"])
         .refused(&["is not a training record", "name the data with `--data`"]);
-    let ran = zoo.zoo(&["eval", "d", "--data", "sample"]).expect(0);
+    let ran = zoo.zoo(&["eval", "d", "--data", "exponential"]).expect(0);
     assert!(
         ran.stderr.contains("is not a training record"),
         "{}",
