@@ -1,5 +1,6 @@
 //! Labelling images: files are read, decoded and preprocessed on all cores while the network runs.
 
+use std::fmt;
 use std::io::BufRead;
 use std::path::PathBuf;
 use std::sync::mpsc::sync_channel;
@@ -9,13 +10,12 @@ use candle_core::{DType, Device, Tensor};
 use gmnm_core::on_worker;
 use models::ModelDir;
 use models::Preprocessor;
-use models::classifier::Classifier;
 use rayon::prelude::*;
 
 use crate::data::decode::preprocess;
 use crate::data::normalise::Normaliser;
 use crate::data::walk_images;
-use crate::families::classification;
+use crate::families::{self, Forward};
 
 /// Decoded batches that wait for the network: with the one that is decoded and the one that is computed, all that is
 /// in memory.
@@ -42,9 +42,8 @@ pub struct Labelled {
 }
 
 /// A classifier with its labels and preprocessing.
-#[derive(Debug)]
 pub struct Labeller {
-    network: Classifier,
+    network: Forward,
     labels: Vec<String>,
     input: Preprocessor,
     device: Device,
@@ -87,17 +86,30 @@ pub fn inputs(paths: Vec<PathBuf>) -> impl Iterator<Item = Input> + Send {
         })
 }
 
+impl fmt::Debug for Labeller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Labeller")
+            .field("labels", &self.labels)
+            .field("input", &self.input)
+            .field("device", &self.device)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Labeller {
     /// The classifier of a model directory.
     ///
     /// # Errors
     /// When it is no classifier, or does not say how images are preprocessed.
     pub fn new(model: &ModelDir, device: &Device) -> anyhow::Result<Self> {
+        if model.config.classes().is_none() {
+            bail!("this network is no classifier, and only classifiers can be used here");
+        }
         let Some(input) = model.preprocessor.clone() else {
             bail!("the model has no `preprocessor_config.json`, which says how images are read");
         };
         Ok(Self {
-            network: classification::load(model, device)?,
+            network: families::load(model, device)?,
             labels: model.labels.clone(),
             input,
             device: device.clone(),
@@ -161,7 +173,7 @@ impl Labeller {
             }
             let shape = (good.len(), height, width, channels);
             let images = Tensor::from_vec(values, shape, &self.device)?;
-            let logits = on_worker(|| self.network.forward(&images, false))?;
+            let logits = on_worker(|| (self.network)(&images, false))?;
             // Not every device computes in f64.
             let logits = logits.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
             candle_nn::ops::softmax(&logits, 1)?.to_vec2::<f64>()?

@@ -23,7 +23,8 @@ use crate::train::{
     Task, Trainable, Wanted, Watch, evaluate, train,
 };
 
-const MEASURES: Measures = Measures {
+/// Of every network that tells the classes of images apart.
+pub(super) const MEASURES: Measures = Measures {
     all: &[
         Measure::lower("loss", Contrast::Difference, Digits::Fixed(4)),
         Measure::higher("accuracy", Digits::Fixed(4)),
@@ -223,7 +224,7 @@ fn settings(config: &ModelConfig) -> anyhow::Result<&ClassifierConfig> {
 ///
 /// # Errors
 /// When the network is another one.
-pub fn load(model: &ModelDir, device: &Device) -> anyhow::Result<Classifier> {
+fn load(model: &ModelDir, device: &Device) -> anyhow::Result<Classifier> {
     let config = settings(&model.config)?;
     let store = model.store(DType::F32, device)?;
     Ok(Classifier::new(config, store.detached().var_builder())?)
@@ -247,7 +248,7 @@ fn correct(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
 }
 
 /// The sums of what is measured over a batch with this mean loss.
-fn sums(loss: &Tensor, logits: &Tensor, labels: &Tensor) -> Result<Sums> {
+pub(super) fn sums(loss: &Tensor, logits: &Tensor, labels: &Tensor) -> Result<Sums> {
     let examples = labels.elem_count() as f64;
     let correct = correct(&logits.detach(), labels)?;
     Ok(Sums::Queued(vec![

@@ -9,7 +9,7 @@ mod image_parts;
 pub mod reconstruction;
 
 use anyhow::bail;
-use candle_core::Tensor;
+use candle_core::{DType, Device, Tensor};
 use candle_nn::VarBuilder;
 use models::{ModelConfig, ModelDir};
 
@@ -17,7 +17,7 @@ use crate::train::record::TrainingRecord;
 use crate::train::{Descent, Measure, Recipe, Trainable};
 
 /// A network: inputs, and whether it is in training, to outputs.
-pub type Forward = Box<dyn Fn(&Tensor, bool) -> candle_core::Result<Tensor> + Send>;
+pub type Forward = Box<dyn Fn(&Tensor, bool) -> candle_core::Result<Tensor> + Send + Sync>;
 
 /// A family of networks.
 pub trait Family: Trainable {
@@ -110,6 +110,15 @@ pub fn of(config: &ModelConfig) -> &'static dyn Family {
 /// The family of a network, for the session that trains it.
 pub fn trainable(config: &ModelConfig) -> &'static dyn Trainable {
     of(config)
+}
+
+/// The network of a model directory, ready to evaluate in f32.
+///
+/// # Errors
+/// When its tensors do not fit it, or cannot be brought to `device`.
+pub fn load(model: &ModelDir, device: &Device) -> anyhow::Result<Forward> {
+    let weights = model.store(DType::F32, device)?.detached();
+    of(&model.config).network(&model.config, weights.var_builder())
 }
 
 /// That `zoo COMMAND` uses networks such as `config`, that of the model called `name`.

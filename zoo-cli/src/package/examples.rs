@@ -94,10 +94,8 @@ fn tensor(file: &SafeTensors<'_>, name: &str) -> Result<Tensor, String> {
 }
 
 fn forward(model: &ModelDir, input: &Tensor) -> candle_core::Result<Tensor> {
-    let weights = model.store(DType::F32, &Device::Cpu)?.detached();
-    let family = families::of(&model.config);
-    let network = family.network(&model.config, weights.var_builder());
-    network.map_err(refused)?(input, false)
+    let network = families::load(model, &Device::Cpu).map_err(refused)?;
+    network(input, false)
 }
 
 fn refused(error: anyhow::Error) -> candle_core::Error {
