@@ -68,6 +68,18 @@ impl ModelConfig {
         }
     }
 
+    /// The architecture as `config.json` names it.
+    pub fn architecture(&self) -> String {
+        let config = serde_json::to_value(self).unwrap_or_default();
+        let name = config.get("architecture").and_then(|name| name.as_str());
+        name.unwrap_or_default().to_owned()
+    }
+
+    /// Whether [`PYTHON_SOURCE`](crate::PYTHON_SOURCE) has the network.
+    pub fn is_in_python(&self) -> bool {
+        is_in_python(&self.architecture())
+    }
+
     /// Asks `vb` for every parameter and buffer of the network.
     ///
     /// # Errors
@@ -112,6 +124,15 @@ impl ModelConfig {
     }
 }
 
+/// Whether the table `ARCHITECTURES` in Python has a line for `architecture`.
+fn is_in_python(architecture: &str) -> bool {
+    let line = format!("    \"{architecture}\": ");
+    let lines = crate::PYTHON_SOURCE.lines();
+    let table = lines.skip_while(|l| *l != "ARCHITECTURES = {");
+    let mut rows = table.take_while(|l| *l != "}");
+    rows.any(|l| l.starts_with(&line))
+}
+
 mod shapes {
     //! A parameter source that notes what a network asks for.
 
@@ -149,6 +170,28 @@ mod shapes {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .contains_key(name)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_in_python_tells_which_networks_it_has() {
+        for name in [
+            "cifar-classifier",
+            "image-generator",
+            "series-forecaster",
+            "surface-fitter",
+            "poisson-solver",
+        ] {
+            let config = crate::registry::find(name).unwrap().config();
+            assert!(config.is_in_python(), "{name}");
+        }
+        for other in ["", "class", "perceptron"] {
+            assert!(!is_in_python(other), "{other}");
         }
     }
 }

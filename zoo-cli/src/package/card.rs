@@ -85,14 +85,6 @@ pub fn render(
     card
 }
 
-/// The architecture as `config.json` names it.
-fn architecture(model: &ModelDir) -> String {
-    serde_json::to_value(&model.config)
-        .ok()
-        .and_then(|config| Some(config.get("architecture")?.as_str()?.to_owned()))
-        .unwrap_or_default()
-}
-
 /// The dataset of the Hub behind one of our names.
 fn hub_dataset(name: &str) -> Option<&'static str> {
     match name {
@@ -171,14 +163,15 @@ fn body(
     let name = &model.model;
     writeln!(card, "{GENERATED}\n\n# {name}\n")?;
     let about = registry::find(name).map_or_else(|_| "a network of the zoo".into(), Entry::about);
-    write!(card, "A {} network: {about}.", architecture(model))?;
+    write!(card, "A {} network: {about}.", model.config.architecture())?;
     if let Ok(count) = model.config.parameter_count() {
         write!(card, " It has {count} trainable parameters.")?;
     }
     writeln!(
         card,
-        " It is built on the trainable Gaussian mixture of [GMNM](https://arxiv.org/abs/2510.06660)\n\
-         and was trained with the Rust model zoo `zoo` on [candle](https://github.com/huggingface/candle).\n"
+        " It was trained with the Rust model zoo `zoo`\n\
+         of the trainable Gaussian mixture [GMNM](https://arxiv.org/abs/2510.06660) and its baselines,\n\
+         on [candle](https://github.com/huggingface/candle).\n"
     )?;
     if !model.labels.is_empty() && model.labels.len() <= 100 {
         writeln!(card, "Classes: {}.\n", model.labels.join(", "))?;
@@ -249,7 +242,14 @@ fn usage(card: &mut String, model: &ModelDir, repo: Option<&str>) -> std::fmt::R
          ```rust\n\
          let model = models::model_dir::load(std::path::Path::new(\"{dir}\"))?;\n\
          let weights = model.store(candle_core::DType::F32, &candle_core::Device::Cpu)?;\n\
-         ```\n\n\
+         ```"
+    )?;
+    if !model.config.is_in_python() {
+        return Ok(());
+    }
+    writeln!(
+        card,
+        "\n\
          In Python, with PyTorch, safetensors and the zoo's `modeling_gmnm.py`:\n\n\
          ```python\n\
          from modeling_gmnm import load\n\n\

@@ -44,7 +44,7 @@ pub enum Source {
 
 impl Contents {
     /// Checks the model as strictly as loading does, and adds what a repository needs: the model card (unless the
-    /// owner wrote one), example outputs, the network in Python, and the hash of every file.
+    /// owner wrote one), example outputs, the network in Python where that has it, and the hash of every file.
     ///
     /// The card calls the model `repo`. `license` is an identifier of the Hub for a card that is written here; without
     /// it the present card's stays.
@@ -80,7 +80,9 @@ impl Contents {
             }
         };
         files.push(PackedFile::made(CARD, text.into_bytes()));
-        files.push(PackedFile::made(PYTHON, models::PYTHON_SOURCE.into()));
+        if model.config.is_in_python() {
+            files.push(PackedFile::made(PYTHON, models::PYTHON_SOURCE.into()));
+        }
         let bytes = stored_examples(source, &model)?;
         files.push(PackedFile::made(EXAMPLES, bytes));
         files.sort_by(|a, b| a.name.cmp(&b.name));
