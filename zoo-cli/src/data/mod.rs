@@ -15,26 +15,25 @@
 
 pub mod augment;
 mod channels;
-mod cifar;
 mod classes;
 pub mod decode;
 mod error;
 mod fit;
-mod folder;
-pub mod idx;
 mod images;
 mod input;
+pub mod inventory;
 pub mod loader;
 pub mod normalise;
 mod open;
-mod parquet;
 mod parts;
+pub mod readers;
 mod remote;
 pub mod resident;
 mod resize;
 mod sample;
 pub mod series;
 pub mod split;
+mod splits;
 mod store;
 mod walk;
 

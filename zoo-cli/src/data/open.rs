@@ -5,7 +5,9 @@ use std::path::Path;
 use models::preprocessor::Preprocessor;
 
 use super::{
-    DataError, ImageDataset, Images, cifar, fit, folder, idx, parquet,
+    DataError, ImageDataset, Images, classes, fit,
+    inventory::Inventory,
+    readers,
     remote::{self, Known, Remote, RemoteError},
     sample,
     store::Store,
@@ -13,6 +15,9 @@ use super::{
 
 /// The name of the embedded sample.
 const SAMPLE: &str = "sample";
+
+/// Images of one size keep it up to this many pixels a side.
+const KEPT_SIDE: usize = 64;
 
 /// How to open a dataset.
 #[derive(Clone)]
@@ -63,7 +68,7 @@ pub fn open_images(
     default: &str,
     options: &OpenOptions<'_>,
 ) -> Result<ImageDataset, DataError> {
-    let mut data = match spec {
+    let data = match spec {
         Some(SAMPLE) => open_sample(options)?,
         Some(spec) => match remote::find(spec) {
             Some(known) => {
@@ -74,9 +79,6 @@ pub fn open_images(
         None if default == SAMPLE => open_sample(options)?,
         None => open_default(default, options)?,
     };
-    if let (Some(size), None) = (options.size, &options.preprocessor) {
-        bring_to(&mut data, size);
-    }
     Ok(data.seal())
 }
 
@@ -92,23 +94,6 @@ pub fn public_name(spec: &str) -> String {
         Some(last) if !is_dataset_name(spec) => last.to_string_lossy().into_owned(),
         _ => spec.to_string(),
     }
-}
-
-/// Brings the images of a dataset that has a size of its own to another, and tells the user.
-fn bring_to(data: &mut ImageDataset, (height, width): (usize, usize)) {
-    let own = data.train.shape();
-    if (own.height, own.width) == (height, width) {
-        return;
-    }
-    for part in [&mut data.train, &mut data.test] {
-        let to = fit::input(height, width, part.channels);
-        let images = std::mem::replace(part, Images::empty(part.shape()));
-        *part = fit::fit(images, &to);
-    }
-    data.source.notify(format!(
-        "the images of `{}` are {}×{} and are brought to {height}×{width}",
-        data.source.name, own.height, own.width
-    ));
 }
 
 /// Why a known dataset is not there.
@@ -156,39 +141,59 @@ fn open_default(name: &str, options: &OpenOptions<'_>) -> Result<ImageDataset, D
 
 fn open_sample(options: &OpenOptions<'_>) -> Result<ImageDataset, DataError> {
     let mut data = sample::load()?;
-    if let Some(to) = &options.preprocessor {
-        data.train = fit::fit(data.train, to);
-        data.test = fit::fit(data.test, to);
-    }
+    let to = input(&data.inventory, options);
+    data.inventory.input = Some([to.height, to.width, to.channels]);
+    data.train = fit::fit(data.train, &to);
+    data.test = fit::fit(data.test, &to);
     Ok(data)
 }
 
 /// Opens the dataset at a path, whatever its format.
 fn open_path(path: &Path, options: &OpenOptions<'_>) -> Result<ImageDataset, DataError> {
     let store = Store::open(path)?;
-    let wish = options.preprocessor.as_ref();
-    let input = options
-        .size
-        .map_or_else(fit::default_input, |(height, width)| {
-            fit::input(height, width, 3)
-        });
-    let parts = match cifar::read(&store)? {
-        Some(parts) => Some(parts),
-        None => match idx::read(&store, path)? {
-            Some(parts) => Some(parts),
-            None => match parquet::read(&store, path, wish)? {
-                Some(parts) => Some(parts),
-                None => folder::read(&store, path, wish.unwrap_or(&input))?,
-            },
-        },
+    open_store(&store, path, None, options)?.ok_or_else(|| DataError::UnknownFormat {
+        path: path.into(),
+        looked_for: found(&store),
+    })
+}
+
+/// The dataset in the files of `store`, or nothing where they are of no known format. `classes` are the names of its
+/// classes where it has only numbers for them.
+pub(super) fn open_store(
+    store: &Store,
+    path: &Path,
+    classes: Option<&[&str]>,
+    options: &OpenOptions<'_>,
+) -> Result<Option<ImageDataset>, DataError> {
+    let Some(survey) = readers::survey(store, path)? else {
+        return Ok(None);
     };
-    match parts {
-        Some(parts) => parts.finish(path, options),
-        None => Err(DataError::UnknownFormat {
-            path: path.into(),
-            looked_for: found(&store),
-        }),
+    let mut inventory = survey.inventory;
+    let to = input(&inventory, options);
+    inventory.input = Some([to.height, to.width, to.channels]);
+    let mut parts = (survey.load)(&to)?;
+    if let Some(names) = classes.filter(|names| parts.label_names.len() <= names.len()) {
+        parts.label_names = classes::named(names);
     }
+    parts.finish(path, inventory, &to, options).map(Some)
+}
+
+/// The input to which the images of a dataset are brought: that of the model, the size that was asked for, or, one
+/// rule for every format, the images' own size where they all have one of at most [`KEPT_SIDE`], else 32×32; in
+/// colour where any image has colour.
+fn input(inventory: &Inventory, options: &OpenOptions<'_>) -> Preprocessor {
+    if let Some(to) = &options.preprocessor {
+        return to.clone();
+    }
+    let channels = if inventory.colour > 0 { 3 } else { 1 };
+    let own = match inventory.sizes.as_slice() {
+        [size] if inventory.distinct_sizes == 1 && size.height.max(size.width) <= KEPT_SIDE => {
+            Some((size.height, size.width))
+        }
+        _ => None,
+    };
+    let (height, width) = options.size.or(own).unwrap_or((32, 32));
+    fit::input(height, width, channels)
 }
 
 /// The first files of a store, for an error.

@@ -2,8 +2,11 @@
 
 use std::path::Path;
 
+use models::preprocessor::Preprocessor;
+
 use super::{
-    DataError, ImageDataset, Images, OpenOptions, SkippedFile, Source, classes, fit, split,
+    DataError, ImageDataset, Images, OpenOptions, SkippedFile, Source, classes, fit,
+    inventory::Inventory, split,
 };
 
 /// Labels may not be larger than this.
@@ -13,6 +16,7 @@ pub(crate) const MAX_CLASSES: usize = 65_536;
 #[derive(Default)]
 pub(crate) struct Parts {
     pub(crate) train: Option<Images>,
+    pub(crate) validation: Option<Images>,
     pub(crate) test: Option<Images>,
     pub(crate) label_names: Vec<String>,
     pub(crate) skipped: Vec<SkippedFile>,
@@ -52,7 +56,8 @@ impl Parts {
     /// [`DataError::Label`] for the first that has none.
     pub(crate) fn check_labels(&self, path: &Path) -> Result<(), DataError> {
         let classes = self.label_names.len();
-        for part in [&self.train, &self.test].into_iter().flatten() {
+        let parts = [&self.train, &self.validation, &self.test];
+        for part in parts.into_iter().flatten() {
             let beyond = |&label: &u32| label as usize >= classes;
             if let Some(index) = part.labels.iter().position(beyond) {
                 return Err(DataError::Label {
@@ -66,13 +71,15 @@ impl Parts {
         Ok(())
     }
 
-    /// The dataset: at the input size that is asked for, with a held-out test part where it has none.
+    /// The dataset: brought to the input `to`, with a held-out test part where it has none.
     ///
     /// # Errors
     /// When there are fewer than two classes.
     pub(crate) fn finish(
         self,
         path: &Path,
+        inventory: Inventory,
+        to: &Preprocessor,
         options: &OpenOptions<'_>,
     ) -> Result<ImageDataset, DataError> {
         if self.label_names.len() < 2 {
@@ -93,10 +100,8 @@ impl Parts {
         self.notices
             .into_iter()
             .for_each(|notice| source.notify(notice));
-        let fit = |images: Images| match &options.preprocessor {
-            Some(to) => fit::fit(images, to),
-            None => images,
-        };
+        let fit = |images: Images| fit::fit(images, to);
+        let validation = self.validation.map(fit);
         let (train, test) = match (self.train.map(fit), self.test.map(fit)) {
             (Some(train), Some(test)) => (train, test),
             (Some(all), None) if options.unseen => {
@@ -128,9 +133,11 @@ impl Parts {
         };
         Ok(ImageDataset {
             train,
+            validation,
             test,
             label_names: self.label_names,
             source,
+            inventory,
         })
     }
 }

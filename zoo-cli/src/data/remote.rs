@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{DataError, ImageDataset, OpenOptions, classes, parquet, store::Store};
+use super::{DataError, ImageDataset, OpenOptions, classes, open, store::Store};
 
 /// Where the datasets lie that have a name.
 pub trait Remote {
@@ -85,19 +85,16 @@ impl Known {
         options: &OpenOptions<'_>,
     ) -> Result<ImageDataset, DataError> {
         let store = Store::open(folder)?;
-        let Some(mut parts) = parquet::read(&store, folder, options.preprocessor.as_ref())? else {
+        let classes = (!self.classes.is_empty()).then_some(self.classes);
+        let Some(mut data) = open::open_store(&store, folder, classes, options)? else {
             return Err(DataError::Fetch {
                 dataset: self.name.into(),
                 problem: format!(
-                    "`{}` holds no parquet files; remove it and try again",
+                    "`{}` holds no images; remove it and try again",
                     folder.display()
                 ),
             });
         };
-        if !self.classes.is_empty() && parts.label_names.len() <= self.classes.len() {
-            parts.label_names = classes::named(self.classes);
-        }
-        let mut data = parts.finish(folder, options)?;
         data.source.name = self.name.into();
         Ok(data)
     }

@@ -9,7 +9,10 @@ use std::{
 
 use models::preprocessor::Preprocessor;
 
-use super::{DataError, ImageShape, Images, SkippedFile, decode, parts::Parts, store::Store, walk};
+use super::Survey;
+use crate::data::{
+    DataError, ImageShape, Images, SkippedFile, decode, fit, parts::Parts, store::Store, walk,
+};
 
 const FORMAT: &str = "an image folder";
 
@@ -153,16 +156,20 @@ fn decode_all(
     Ok(images)
 }
 
+/// What lies in an image folder, or nothing where the store holds no images.
+pub(super) fn survey<'a>(
+    store: &'a Store,
+    path: &'a Path,
+) -> Result<Option<Survey<'a>>, DataError> {
+    Ok(read(store, path, &fit::default_input())?.map(|parts| Survey::of_parts(FORMAT, parts)))
+}
+
 /// Reads an image folder, or nothing where the store holds no images. Classes are sorted by name. Without a
 /// folder `test`, the folder `val` is the test part; beside one, `val` joins the training images.
 ///
 /// # Errors
 /// Images without class folders, a class that only the test part has, or no image that can be decoded.
-pub(crate) fn read(
-    store: &Store,
-    path: &Path,
-    to: &Preprocessor,
-) -> Result<Option<Parts>, DataError> {
+fn read(store: &Store, path: &Path, to: &Preprocessor) -> Result<Option<Parts>, DataError> {
     let malformed = |problem| DataError::Malformed {
         path: path.into(),
         format: FORMAT,

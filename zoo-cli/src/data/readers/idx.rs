@@ -5,7 +5,8 @@
 
 use std::{collections::BTreeMap, io::Read, path::Path};
 
-use super::{DataError, ImageShape, Images, classes, input, parts::Parts, store::Store};
+use super::Survey;
+use crate::data::{DataError, ImageShape, Images, classes, input, parts::Parts, store::Store};
 
 /// The most elements that are read from one file.
 const MAX_ELEMENTS: u64 = 8 << 30;
@@ -152,13 +153,21 @@ fn recognise(file: &Path) -> Option<(&str, u8)> {
         .then_some((part, kind))
 }
 
+/// What lies in the IDX files of this store, or nothing where there are none.
+pub(super) fn survey<'a>(
+    store: &'a Store,
+    path: &'a Path,
+) -> Result<Option<Survey<'a>>, DataError> {
+    Ok(read(store, path)?.map(|parts| Survey::of_parts("IDX files", parts)))
+}
+
 /// Reads `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and the two `t10k-…` (or `test-…`) files, under
 /// either spelling (`-idx3-ubyte`, `.idx3-ubyte`), plain or `.gz`; nothing where there are none. Below a path
 /// that says `fashion` the classes are those of Fashion-MNIST, otherwise they are numbered.
 ///
 /// # Errors
 /// As [`read_pair`], and when one file of a pair is absent.
-pub(crate) fn read(store: &Store, path: &Path) -> Result<Option<Parts>, DataError> {
+fn read(store: &Store, path: &Path) -> Result<Option<Parts>, DataError> {
     let files: Vec<(usize, &str, u8)> = store
         .members()
         .iter()

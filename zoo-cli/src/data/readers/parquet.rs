@@ -19,7 +19,8 @@ use ::parquet::{
 use models::preprocessor::Preprocessor;
 use rayon::prelude::*;
 
-use super::{
+use super::Survey;
+use crate::data::{
     DataError, ImageShape, Images, SkippedFile,
     decode::decode_bytes,
     fit, input,
@@ -345,16 +346,20 @@ fn read_shard(
     })
 }
 
+/// What lies in the parquet files of a folder, or nothing where there are none.
+pub(super) fn survey<'a>(
+    store: &'a Store,
+    path: &'a Path,
+) -> Result<Option<Survey<'a>>, DataError> {
+    Ok(read(store, path, None)?.map(|parts| Survey::of_parts(FORMAT, parts)))
+}
+
 /// Reads the parquet files of a folder, or nothing where there are none.
 ///
 /// # Errors
 /// A file that is not parquet, lacks the columns, or has a row without an image or a label; no row that can be
 /// decoded.
-pub(crate) fn read(
-    store: &Store,
-    path: &Path,
-    to: Option<&Preprocessor>,
-) -> Result<Option<Parts>, DataError> {
+fn read(store: &Store, path: &Path, to: Option<&Preprocessor>) -> Result<Option<Parts>, DataError> {
     let files: Vec<usize> = (0..store.members().len())
         .filter(|&member| {
             store.members()[member]

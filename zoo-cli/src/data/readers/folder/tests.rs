@@ -3,7 +3,7 @@ use std::fs;
 use image::{ImageFormat, Rgb, RgbImage};
 
 use super::{
-    super::{OpenOptions, fit, open_images},
+    crate::data::{OpenOptions, fit, open_images},
     *,
 };
 

@@ -9,7 +9,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{DataError, ImageShape, Images, classes, input, parts::Parts, store::Store};
+use super::Survey;
+use crate::data::{DataError, ImageShape, Images, classes, input, parts::Parts, store::Store};
 
 const SIDE: usize = 32;
 const PLANE: usize = SIDE * SIDE;
@@ -120,11 +121,19 @@ fn parse(
     Ok(())
 }
 
+/// What lies in the record files of this store, or nothing where there are none.
+pub(super) fn survey<'a>(
+    store: &'a Store,
+    _path: &'a Path,
+) -> Result<Option<Survey<'a>>, DataError> {
+    Ok(read(store)?.map(|parts| Survey::of_parts("CIFAR record files", parts)))
+}
+
 /// Reads the record files of this store, or nothing where there are none.
 ///
 /// # Errors
 /// A file that is empty, ends within a record, holds too many or has a label out of range; files of both datasets.
-pub(crate) fn read(store: &Store) -> Result<Option<Parts>, DataError> {
+fn read(store: &Store) -> Result<Option<Parts>, DataError> {
     let files: Vec<(usize, Format, bool)> = store
         .members()
         .iter()
