@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
-use super::{DataError, channels, inventory::Inventory};
+use super::{DataError, channels, classes, inventory::Inventory};
 
 /// Height, width and channels of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -238,7 +238,7 @@ pub struct ImageDataset {
 
 impl ImageDataset {
     /// Renumbers the labels so that they index `names` (a model's `labels`), which must hold every class
-    /// of this dataset; it may hold more.
+    /// of this dataset; it may hold more. Composed and decomposed forms of a name are one.
     ///
     /// # Errors
     /// [`DataError::UnknownClass`] with the first class that the model does not know; nothing has changed then.
@@ -246,7 +246,7 @@ impl ImageDataset {
         let renumbered = self
             .label_names
             .iter()
-            .map(|class| match names.iter().position(|name| name == class) {
+            .map(|class| match classes::position(names, class) {
                 Some(index) => Ok(index as u32),
                 None => Err(DataError::UnknownClass {
                     dataset: self.source.name.clone(),
@@ -326,6 +326,11 @@ mod tests {
         let error = data.align_labels(&names[..2]).unwrap_err().to_string();
         assert!(error.contains("`cat`"), "{error}");
         assert_eq!(data, two_classes());
+
+        data.label_names[0] = "Ka\u{308}fer".into();
+        data.align_labels(&["dog", "K\u{e4}fer"].map(String::from))
+            .unwrap();
+        assert_eq!(data.train.labels, [1, 0]);
     }
 
     #[test]

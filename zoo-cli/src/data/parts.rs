@@ -71,14 +71,15 @@ impl Parts {
         Ok(())
     }
 
-    /// The dataset: brought to the input `to`, with a held-out test part where it has none.
+    /// The dataset: brought to the input `to`, with a held-out test part where it has none. A validation part stays
+    /// what it is.
     ///
     /// # Errors
-    /// When there are fewer than two classes.
+    /// When there are fewer than two classes, no images but those of a validation part, or labels without a class.
     pub(crate) fn finish(
         self,
         path: &Path,
-        inventory: Inventory,
+        mut inventory: Inventory,
         to: &Preprocessor,
         options: &OpenOptions<'_>,
     ) -> Result<ImageDataset, DataError> {
@@ -92,6 +93,7 @@ impl Parts {
                 },
             });
         }
+        self.check_labels(path)?;
         let mut source = Source {
             name: path.display().to_string(),
             skipped: self.skipped,
@@ -102,25 +104,45 @@ impl Parts {
             .for_each(|notice| source.notify(notice));
         let fit = |images: Images| fit::fit(images, to);
         let validation = self.validation.map(fit);
+        let watched = validation.as_ref().map_or(0, Images::len);
         let (train, test) = match (self.train.map(fit), self.test.map(fit)) {
             (Some(train), Some(test)) => (train, test),
             (Some(all), None) if options.unseen => {
-                source.notify(format!(
-                    "`{}` has no test part: all of its {} images are taken for testing",
-                    path.display(),
-                    all.len()
-                ));
+                source.notify(match watched {
+                    0 => format!(
+                        "`{}` has no test part: all of its {} images are taken for testing",
+                        path.display(),
+                        all.len()
+                    ),
+                    _ => format!(
+                        "`{}` has no test part: its {} training images are taken for testing, and the {watched} of its \
+                         validation part are not",
+                        path.display(),
+                        all.len()
+                    ),
+                });
+                inventory.held_out = all.len();
                 (Images::empty(all.shape()), all)
             }
             (Some(mut all), None) => {
                 let (kept, held) =
                     split::hold_out(&all.labels, options.held_out, options.split_seed);
-                source.notify(format!(
-                    "`{}` has no test part: {} of its {} images are held out for testing",
-                    path.display(),
-                    held.len(),
-                    all.len()
-                ));
+                source.notify(match watched {
+                    0 => format!(
+                        "`{}` has no test part: {} of its {} images are held out for testing",
+                        path.display(),
+                        held.len(),
+                        all.len()
+                    ),
+                    _ => format!(
+                        "`{}` has no test part: {} of its {} training images are held out for testing, and its \
+                         validation part stays one",
+                        path.display(),
+                        held.len(),
+                        all.len()
+                    ),
+                });
+                inventory.held_out = held.len();
                 let test = all.select(&held);
                 all.keep(&kept);
                 (all, test)
@@ -128,6 +150,13 @@ impl Parts {
             (None, Some(test)) => {
                 source.notify(format!("`{}` has no training part", path.display()));
                 (Images::empty(test.shape()), test)
+            }
+            (None, None) if watched > 0 => {
+                return Err(DataError::Malformed {
+                    path: path.into(),
+                    format: "a dataset to classify",
+                    problem: "it has a validation part and no other; add a training part".into(),
+                });
             }
             (None, None) => return Err(DataError::Empty { path: path.into() }),
         };
