@@ -1,13 +1,13 @@
 //! What lies beside the files of a data set whose files have fixed names.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
     path::{Path, PathBuf},
 };
 
-use super::Survey;
-use crate::data::{DataError, parts::Parts, store::Store};
+use super::{Survey, cifar, cifar_python, idx, stl10};
+use crate::data::{DataError, parts::Parts, store::Store, walk};
 
 /// Whether the name of a file ends so, in any case.
 pub(super) fn has_extension(file: &Path, wanted: &str) -> bool {
@@ -52,25 +52,87 @@ pub(super) fn one_folder(
                     } else {
                         ""
                     },
-                    choose(
-                        store,
-                        folders.iter().any(|folder| folder.as_os_str().is_empty())
-                    ),
+                    choose(store, &folders),
                 ),
             })
         }
     }
 }
 
-/// How one of several folders of a store is chosen; `top` where one of them is the store itself, which holds the others.
-fn choose(store: &Store, top: bool) -> &'static str {
-    match (store.is_archive(), top) {
-        (true, _) => "unpack it and give one of these folders",
-        (false, false) => "give one of these folders",
-        (false, true) => {
-            "move the files of the top folder into a folder of their own and give one of the folders"
+/// How one of several folders of a store is chosen.
+fn choose(store: &Store, folders: &BTreeSet<&Path>) -> &'static str {
+    let nested = |outer: &Path| {
+        let mut others = folders.iter();
+        others.any(|inner| *inner != outer && inner.starts_with(outer))
+    };
+    if store.is_archive() {
+        "unpack it and give one of these folders"
+    } else if folders.len() == 1 || folders.iter().any(|folder| nested(folder)) {
+        "move the files of each into a folder of its own and give one of them"
+    } else {
+        "give one of these folders"
+    }
+}
+
+/// The formats whose files are known by their names, and whether images may stand beside these files, as pictures stand
+/// beside the parquet file that tells of them.
+const NAMED: [(&str, fn(&Path) -> bool, bool); 6] = [
+    ("CIFAR record files", cifar::is_named, false),
+    ("CIFAR's Python files", cifar_python::is_named, false),
+    ("STL-10's binary files", stl10::is_named, false),
+    ("IDX files", idx::is_named, false),
+    (".npz files", |file| has_extension(file, "npz"), true),
+    ("parquet files", |file| has_extension(file, "parquet"), true),
+];
+
+/// Refuses a store that holds files of several formats: they are several data sets, of which one would hide the others.
+pub(super) fn mixed<'a>(store: &'a Store, path: &'a Path) -> Result<Option<Survey<'a>>, DataError> {
+    let mut found: BTreeMap<&'static str, &Path> = BTreeMap::new();
+    let mut beside_images = true;
+    for file in store.members() {
+        for (format, is_named, may) in NAMED {
+            if !found.contains_key(format) && is_named(file) {
+                found.insert(format, file);
+                beside_images &= may;
+            }
         }
     }
+    if !beside_images && let Some(picture) = class_folders(store) {
+        found.insert("an image folder", picture);
+    }
+    if found.len() < 2 {
+        return Ok(None);
+    }
+    let folders = found
+        .values()
+        .map(|file| file.parent().unwrap_or(Path::new("")))
+        .collect();
+    let shown: Vec<String> = found
+        .iter()
+        .map(|(format, file)| format!("{format} (`{}`)", file.display()))
+        .collect();
+    Err(DataError::Malformed {
+        path: path.into(),
+        format: "one dataset",
+        problem: format!(
+            "it holds those of several formats, {}; {}",
+            shown.join(", "),
+            choose(store, &folders).replace("these folders", "their folders")
+        ),
+    })
+}
+
+/// A picture of the first of several folders of pictures, which can only be those of classes.
+fn class_folders(store: &Store) -> Option<&Path> {
+    let mut pictures = store
+        .members()
+        .iter()
+        .map(PathBuf::as_path)
+        .filter(|file| walk::has_image_name(file));
+    let first = pictures.next()?;
+    pictures
+        .any(|file| file.parent() != first.parent())
+        .then_some(first)
 }
 
 /// What lies in a store of which these files were read: all others are left out, for a reason that follows their count.
@@ -96,4 +158,56 @@ pub(super) fn survey<'a>(
         }
     }
     survey
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn error(files: &[&str]) -> Option<String> {
+        let directory = tempfile::tempdir().unwrap();
+        for name in files {
+            let path = directory.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "x").unwrap();
+        }
+        let store = Store::open(directory.path()).unwrap();
+        let found = mixed(&store, directory.path());
+        found.err().map(|error| error.to_string())
+    }
+
+    #[test]
+    fn data_sets_of_several_formats_are_all_named() {
+        for (files, said) in [
+            (
+                &[
+                    "MNIST/raw/train-images-idx3-ubyte",
+                    "cifar-10-batches-py/data_batch_1",
+                ][..],
+                "CIFAR's Python files (`cifar-10-batches-py/data_batch_1`), IDX files (`MNIST/raw/train-images-idx3-ubyte`); give one of their folders",
+            ),
+            (
+                &["data_batch_1", "data_batch_1.bin"],
+                "move the files of each into a folder of its own",
+            ),
+            (&["stl/train_X.bin", "a.npz"], "move the files of each"),
+            (
+                &["a/x.parquet", "b/test_batch.bin"],
+                "parquet files (`a/x.parquet`)",
+            ),
+        ] {
+            let error = error(files).unwrap();
+            assert!(error.contains(said), "{error}");
+        }
+        for files in [
+            &["a/data_batch_1.bin", "b/data_batch_1.bin"][..],
+            &["train", "test", "meta", "labels", "images.bin"],
+            &["cat/1.png", "dog/1.png", "a.npz"],
+            &["preview.png", "train-images-idx3-ubyte"],
+        ] {
+            assert_eq!(error(files), None, "{files:?}");
+        }
+    }
 }

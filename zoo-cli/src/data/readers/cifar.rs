@@ -9,18 +9,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::Survey;
+use super::{Survey, beside};
 use crate::data::{DataError, ImageShape, Images, classes, input, parts::Parts, store::Store};
 
-const SIDE: usize = 32;
+pub(super) const SIDE: usize = 32;
 const PLANE: usize = SIDE * SIDE;
-const PIXELS: usize = 3 * PLANE;
+pub(super) const PIXELS: usize = 3 * PLANE;
 
 /// No file of either dataset has more records.
 const MAX_RECORDS: usize = 50_000;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Format {
+pub(super) enum Format {
     Cifar10,
     Cifar100,
 }
@@ -42,7 +42,7 @@ impl Format {
     }
 
     /// The file of class names beside the records, and the names without it.
-    fn class_names(self) -> (&'static str, Vec<String>) {
+    pub(super) fn class_names(self) -> (&'static str, Vec<String>) {
         match self {
             Self::Cifar10 => ("batches.meta.txt", classes::named(&classes::CIFAR10)),
             Self::Cifar100 => ("fine_label_names.txt", classes::named(&classes::CIFAR100)),
@@ -67,6 +67,21 @@ fn recognise(file: &Path) -> Option<(Format, bool)> {
     }
 }
 
+/// Whether a file has a name that only record files have.
+pub(super) fn is_named(file: &Path) -> bool {
+    // `train.bin` may be anybody's.
+    matches!(recognise(file), Some((Format::Cifar10, _)))
+}
+
+/// The pixels of an image channels last, from its three planes.
+pub(super) fn interleaved(planes: &[u8]) -> [u8; PIXELS] {
+    let mut pixels = [0u8; PIXELS];
+    for (i, pixel) in pixels.as_chunks_mut::<3>().0.iter_mut().enumerate() {
+        *pixel = [planes[i], planes[PLANE + i], planes[2 * PLANE + i]];
+    }
+    pixels
+}
+
 /// Appends the records of one file to `images`, channels last.
 fn parse(
     path: &Path,
@@ -81,7 +96,6 @@ fn parse(
     };
     let limits = format.labels();
     let size = limits.len() + PIXELS;
-    let mut pixels = [0u8; PIXELS];
     for index in 0.. {
         let record = input::read_up_to(reader, size as u64)
             .map_err(|reason| input::read_failed(path, reason))?;
@@ -113,10 +127,7 @@ fn parse(
                 });
             }
         }
-        for (i, pixel) in pixels.as_chunks_mut::<3>().0.iter_mut().enumerate() {
-            *pixel = [planes[i], planes[PLANE + i], planes[2 * PLANE + i]];
-        }
-        images.push(&pixels, u32::from(labels[limits.len() - 1]));
+        images.push(&interleaved(planes), u32::from(labels[limits.len() - 1]));
     }
     Ok(())
 }
@@ -124,16 +135,21 @@ fn parse(
 /// What lies in the record files of this store, or nothing where there are none.
 pub(super) fn survey<'a>(
     store: &'a Store,
-    _path: &'a Path,
+    path: &'a Path,
 ) -> Result<Option<Survey<'a>>, DataError> {
-    Ok(read(store)?.map(|parts| Survey::of_parts("CIFAR record files", parts)))
+    let Some((parts, read)) = read(store, path)? else {
+        return Ok(None);
+    };
+    let rest = "that hold no CIFAR records";
+    let format = "CIFAR record files";
+    Ok(Some(beside::survey(store, format, parts, &read, rest)))
 }
 
-/// Reads the record files of this store, or nothing where there are none.
+/// Reads the record files of this store, or nothing where there are none; the parts and the files that were read.
 ///
 /// # Errors
 /// A file that is empty, ends within a record, holds too many or has a label out of range; files of both datasets.
-fn read(store: &Store) -> Result<Option<Parts>, DataError> {
+fn read(store: &Store, path: &Path) -> Result<Option<(Parts, Vec<usize>)>, DataError> {
     let files: Vec<(usize, Format, bool)> = store
         .members()
         .iter()
@@ -143,13 +159,9 @@ fn read(store: &Store) -> Result<Option<Parts>, DataError> {
     let Some(&(first, format, _)) = files.first() else {
         return Ok(None);
     };
-    let folder: PathBuf = store.members()[first]
-        .parent()
-        .unwrap_or(Path::new(""))
-        .into();
-    if let Some(&(other, ..)) = files.iter().find(|(member, other, _)| {
-        *other != format || store.members()[*member].parent() != Some(&folder)
-    }) {
+    let folder: PathBuf =
+        beside::one_folder(store, path, format.name(), files.iter().map(|file| file.0))?;
+    if let Some(&(other, ..)) = files.iter().find(|file| file.1 != format) {
         return Err(DataError::Malformed {
             path: store.path(other),
             format: format.name(),
@@ -196,12 +208,13 @@ fn read(store: &Store) -> Result<Option<Parts>, DataError> {
         }
     }
     let [train, test] = parts;
-    Ok(Some(Parts {
+    let parts = Parts {
         train,
         test,
         label_names,
         ..Parts::default()
-    }))
+    };
+    Ok(Some((parts, wanted)))
 }
 
 /// The names in a `batches.meta.txt`: one a line, empty lines don't count.
@@ -231,129 +244,4 @@ fn class_names(
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn record(labels: &[u8], seed: usize) -> Vec<u8> {
-        let mut bytes = labels.to_vec();
-        bytes.extend((0..PIXELS).map(|i| ((i * 7 + i / 1000 + seed * 31) % 251) as u8));
-        bytes
-    }
-
-    fn folder(files: &[(&str, Vec<u8>)]) -> (Store, tempfile::TempDir) {
-        let directory = tempfile::tempdir().unwrap();
-        fs::create_dir(directory.path().join("cifar")).unwrap();
-        for (name, bytes) in files {
-            fs::write(directory.path().join("cifar").join(name), bytes).unwrap();
-        }
-        (Store::open(directory.path()).unwrap(), directory)
-    }
-
-    fn failure(files: &[(&str, Vec<u8>)]) -> String {
-        let (store, _directory) = folder(files);
-        read(&store).err().unwrap().to_string()
-    }
-
-    #[test]
-    fn planes_become_channels() {
-        let raw = record(&[3], 0);
-        let files = [
-            ("data_batch_2.bin", record(&[1], 1)),
-            ("data_batch_1.bin", [raw.clone(), record(&[9], 2)].concat()),
-            ("test_batch.bin", record(&[0], 3)),
-        ];
-        let (store, _directory) = folder(&files);
-        let parts = read(&store).unwrap().unwrap();
-        let train = parts.train.unwrap();
-        assert_eq!(train.labels, [3, 9, 1]);
-        assert_eq!(parts.label_names[3], "cat");
-        assert_eq!(parts.test.unwrap().labels, [0]);
-        for (y, x) in [(0, 0), (5, 17), (31, 31)] {
-            for channel in 0..3 {
-                let expected = raw[1 + channel * 1024 + y * 32 + x];
-                assert_eq!(train.image(0)[(y * 32 + x) * 3 + channel], expected);
-            }
-        }
-    }
-
-    #[test]
-    fn cifar_100_uses_the_fine_label_and_the_names_beside_it() {
-        let names: String = (0..100).map(|i| format!("class {i}\n")).collect();
-        let (store, _directory) = folder(&[
-            ("train.bin", record(&[19, 99], 0)),
-            ("fine_label_names.txt", names.into()),
-        ]);
-        let parts = read(&store).unwrap().unwrap();
-        assert_eq!(parts.train.unwrap().labels, [99]);
-        assert_eq!(parts.label_names[99], "class 99");
-        assert!(parts.test.is_none());
-    }
-
-    #[test]
-    fn broken_files_are_named_with_the_next_step() {
-        let two = [record(&[1], 0), record(&[2], 1)].concat();
-        let error = failure(&[("data_batch_1.bin", two[..two.len() - 1].to_vec())]);
-        assert!(
-            error.contains("after 1 records of 3073 bytes come 3072 more"),
-            "{error}"
-        );
-        let error = failure(&[("test_batch.bin", [two, vec![0]].concat())]);
-        assert!(
-            error.contains("test_batch.bin") && error.contains("1 more bytes"),
-            "{error}"
-        );
-        let error = failure(&[("data_batch_1.bin", record(&[10], 0))]);
-        assert!(
-            error.contains("example 0 the label 10, but there are 10 classes (0 to 9)"),
-            "{error}"
-        );
-        let error = failure(&[("train.bin", record(&[20, 0], 0))]);
-        assert!(error.contains("label 20"), "{error}");
-        assert!(failure(&[("test.bin", vec![])]).contains("is empty"));
-        assert!(
-            failure(&[("test.bin", vec![1]), ("test_batch.bin", vec![1])])
-                .contains("another dataset")
-        );
-        let error = failure(&[
-            ("train.bin", record(&[1, 1], 0)),
-            ("fine_label_names.txt", b"one\n".to_vec()),
-        ]);
-        assert!(error.contains("1 names for 100 classes"), "{error}");
-    }
-
-    #[test]
-    fn a_file_beyond_the_largest_is_refused() {
-        let mut endless = std::io::repeat(0);
-        let mut images = Images::empty(ImageShape::new(SIDE, SIDE, 3));
-        let error = parse(
-            Path::new("data_batch_1.bin"),
-            &mut endless,
-            Format::Cifar10,
-            &mut images,
-        )
-        .unwrap_err();
-        assert!(
-            error.to_string().contains("more than 50000 records"),
-            "{error}"
-        );
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-
-        #[test]
-        fn arbitrary_bytes_never_panic(bytes: Vec<u8>, records in 0usize..3, hundred: bool) {
-            let format = if hundred { Format::Cifar100 } else { Format::Cifar10 };
-            let mut file = record(&vec![1; format.labels().len()], 0).repeat(records);
-            file.extend(&bytes);
-            let mut images = Images::empty(ImageShape::new(SIDE, SIDE, 3));
-            let result = parse(Path::new("x"), &mut file.as_slice(), format, &mut images);
-            prop_assert_eq!(result.is_ok(), bytes.is_empty() && records > 0);
-            prop_assert_eq!(images.len(), records);
-        }
-    }
-}
+mod tests;

@@ -29,6 +29,12 @@ fn recognise(file: &Path) -> Option<(Format, bool)> {
     }
 }
 
+/// Whether a file has a name that only these files have.
+pub(super) fn is_named(file: &Path) -> bool {
+    // `train` may be anybody's.
+    matches!(recognise(file), Some((Format::Cifar10, _)))
+}
+
 /// The file of class names and its key.
 fn meta(format: Format) -> (&'static str, &'static str) {
     match format {

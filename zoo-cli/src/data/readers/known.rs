@@ -193,7 +193,8 @@ pub(super) fn refused<'a>(
     // How many there are of each kind, and the first.
     let mut kinds: BTreeMap<Kind, (usize, usize)> = BTreeMap::new();
     for (member, content) in store.contents()?.iter().enumerate() {
-        kinds.entry(content.kind).or_insert((0, member)).0 += 1;
+        let kind = by_name(&store.members()[member]).unwrap_or(content.kind);
+        kinds.entry(kind).or_insert((0, member)).0 += 1;
     }
     let known = kinds
         .into_iter()
@@ -207,6 +208,20 @@ pub(super) fn refused<'a>(
     }
 }
 
+/// The kinds that are not told by the first bytes of every file: Arrow's streams, and archives that are PyTorch's.
+fn by_name(file: &Path) -> Option<Kind> {
+    let name = file.file_name()?.to_str()?.to_lowercase();
+    if name.contains(".tfrecord") {
+        return Some(Kind::TfRecord);
+    }
+    let (_, extension) = name.rsplit_once('.')?;
+    match extension {
+        "pt" | "pth" | "ckpt" => Some(Kind::Torch),
+        "arrow" | "feather" => Some(Kind::Arrow),
+        _ => None,
+    }
+}
+
 /// What to do with a kind of file that holds examples and is not read where it lies.
 fn next_step(store: &Store, kind: Kind) -> Option<&'static str> {
     Some(match kind {
@@ -217,7 +232,7 @@ fn next_step(store: &Store, kind: Kind) -> Option<&'static str> {
             "name the arrays x_train.npy, y_train.npy, x_test.npy and y_test.npy and give their folder"
         }
         Kind::Arrow => {
-            "write it to parquet, as by datasets.load_from_disk(folder)[\"train\"].to_parquet(\"train.parquet\")"
+            "write it to parquet; where save_to_disk of datasets made it, by datasets.load_from_disk(folder)[\"train\"].to_parquet(\"train.parquet\")"
         }
         Kind::TfRecord | Kind::Lmdb | Kind::Sqlite => {
             "write its images to folders named by their classes, or to parquet"
@@ -229,7 +244,7 @@ fn next_step(store: &Store, kind: Kind) -> Option<&'static str> {
             "unpack the archive around it and give this file"
         }
         Kind::Zip | Kind::Npz | Kind::Tar => "give this file, not its folder",
-        _ => return None,
+        other => return other.next_step(),
     })
 }
 

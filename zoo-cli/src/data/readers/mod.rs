@@ -5,23 +5,45 @@ use std::path::Path;
 
 use models::preprocessor::Preprocessor;
 
-use super::{DataError, ImageShape, inventory::Inventory, parts::Parts, store::Store};
+use super::{DataError, SkippedFile, inventory::Inventory, parts::Parts, store::Store};
 
+mod beside;
 mod cifar;
+mod cifar_python;
 mod folder;
 pub mod idx;
+mod known;
+mod listing;
+mod npz;
+mod numpy;
 mod parquet;
+mod pickle;
+mod stl10;
 
 /// Recognises a format in the files of a store and says what lies there; nothing where they are of another format.
 type Reader = for<'a> fn(&'a Store, &'a Path) -> Result<Option<Survey<'a>>, DataError>;
 
 /// All formats, in the order in which they are tried.
-const READERS: &[Reader] = &[cifar::survey, idx::survey, parquet::survey, folder::survey];
+const READERS: &[Reader] = &[
+    beside::mixed,
+    cifar::survey,
+    cifar_python::survey,
+    stl10::survey,
+    idx::survey,
+    parquet::survey,
+    npz::survey,
+    listing::survey,
+    known::annotated,
+    folder::survey,
+    known::refused,
+];
 
 /// What lies in a store, before (or without) its images being decoded.
 pub(crate) struct Survey<'a> {
     /// What lies there.
     pub(crate) inventory: Inventory,
+    /// What is known to fail before images are decoded. Those that are loaded name it again.
+    pub(crate) failed: Vec<SkippedFile>,
     /// Reads the images, brought to this input.
     pub(crate) load: Box<dyn FnOnce(&Preprocessor) -> Result<Parts, DataError> + 'a>,
 }
@@ -31,6 +53,7 @@ impl<'a> Survey<'a> {
     pub(crate) fn of_parts(format: &'static str, parts: Parts) -> Self {
         Self {
             inventory: Inventory::of_parts(format, &parts),
+            failed: parts.skipped.clone(),
             load: Box::new(|_| Ok(parts)),
         }
     }

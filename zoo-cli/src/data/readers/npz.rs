@@ -1,26 +1,27 @@
 //! NumPy's archives: MedMNIST's `.npz` files (`train_images`, `train_labels`, `val_images`, …) and those of Keras
 //! (`x_train`, `y_train`, `x_test`, `y_test`), given themselves, alone in a folder, or as loose `.npy` files.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
 use super::{Survey, beside, idx};
 use crate::data::{
-    DataError, ImageShape, Images, classes,
-    parts::{MAX_CLASSES, Parts},
+    DataError, classes,
+    parts::Parts,
     splits::{self, Split},
     store::Store,
     walk,
 };
 
+mod join;
 mod names;
 mod npy;
 
-use npy::Array;
+use join::{Arrays, add, join_all};
 
 const FORMAT: &str = "a file of NumPy arrays";
+
+/// How arrays are written that are read here.
+const SAVE: &str = "numpy.savez(\"data.npz\", x_train=…, y_train=…, x_test=…, y_test=…)";
 
 fn malformed(path: &Path, problem: impl Into<String>) -> DataError {
     DataError::Malformed {
@@ -78,8 +79,11 @@ pub(super) fn survey<'a>(
             let loose = with("npy");
             let named = loose
                 .iter()
-                .filter(|&&member| role_of(&store.members()[member]).is_some());
-            if named.count() < 2 || has_images() {
+                .filter(|&&member| role_of(&store.members()[member]).is_some())
+                .count();
+            // An .npz that was given is a store of arrays and nothing else.
+            let given = store.is_archive() && loose.len() == store.members().len();
+            if named < 2 && !given || has_images() {
                 return Ok(None);
             }
             let found = read(store, path, path, &loose)?;
@@ -100,7 +104,13 @@ pub(super) fn survey<'a>(
             let survey = beside::survey(store, format, found.parts, &[archive], rest);
             (found.unused, survey)
         }
-        _ => return Err(several(store, path, &archives)),
+        _ => {
+            let Some(found) = read_lone_arrays(store, path, &archives)? else {
+                return Err(several(store, path, &archives));
+            };
+            let survey = beside::survey(store, format, found.parts, &archives, rest);
+            (found.unused, survey)
+        }
     };
     for name in found {
         survey
@@ -144,37 +154,46 @@ fn role_of(file: &Path) -> Option<(Split, Role)> {
     array_name(file).and_then(|name| role(&name))
 }
 
+/// Reads archives that hold one array each and are named by its part and role, as `kmnist-train-imgs.npz`; nothing where
+/// they are others.
+fn read_lone_arrays(
+    store: &Store,
+    path: &Path,
+    archives: &[usize],
+) -> Result<Option<Found>, DataError> {
+    let named = |member: &usize| role(&store.members()[*member].file_stem()?.to_string_lossy());
+    let Some(roles) = archives.iter().map(named).collect::<Option<Vec<_>>>() else {
+        return Ok(None);
+    };
+    let one_folder = archives
+        .windows(2)
+        .all(|pair| store.members()[pair[0]].parent() == store.members()[pair[1]].parent());
+    if store.is_archive() || !one_folder {
+        return Ok(None);
+    }
+    let mut arrays = Arrays::new();
+    for (&member, key) in archives.iter().zip(roles) {
+        let file = store.path(member);
+        let inner = Store::open(&file)?;
+        if inner.members().len() != 1 {
+            return Ok(None);
+        }
+        inner.visit(&[0], &mut |_, content| {
+            let array = npy::read(&file, content)?;
+            add(&mut arrays, key, file.clone(), array)
+        })?;
+    }
+    let file = store.path(archives[0]);
+    Ok(Some(Found {
+        parts: name_classes(join_all(path, arrays)?, &file),
+        unused: Vec::new(),
+    }))
+}
+
 /// What was read: the parts, and the names of arrays that are of no part.
 struct Found {
     parts: Parts,
     unused: Vec<String>,
-}
-
-/// Arrays by their part and role, and where each stands.
-type Arrays = BTreeMap<(Split, Role), (PathBuf, Array)>;
-
-fn add(
-    arrays: &mut Arrays,
-    key: (Split, Role),
-    at: PathBuf,
-    array: Array,
-) -> Result<(), DataError> {
-    let problem = arrays.get(&key).map(|(before, _)| {
-        let kind = match key.1 {
-            Role::Images => "images",
-            Role::Labels => "labels",
-        };
-        format!(
-            "it holds the {kind} of the {} part, as `{}` does; keep one of the two",
-            key.0.name(),
-            before.display()
-        )
-    });
-    if let Some(problem) = problem {
-        return Err(malformed(&at, problem));
-    }
-    arrays.insert(key, (at, array));
-    Ok(())
 }
 
 /// Reads the arrays among these files of a store; `file` may name a known set.
@@ -192,17 +211,19 @@ fn read(store: &Store, path: &Path, file: &Path, members: &[usize]) -> Result<Fo
             .take(5)
             .map(|name| format!("`{name}`"))
             .collect();
-        return Err(malformed(
-            path,
-            format!(
-                "it holds {}; write it again with numpy.savez(\"data.npz\", x_train=…, y_train=…, x_test=…, y_test=…)",
-                match unused.len() {
-                    0 => "no arrays".into(),
-                    count if count > 5 => format!("{count} arrays named {}, …", shown.join(", ")),
-                    _ => format!("arrays named {}", shown.join(", ")),
-                }
-            ),
-        ));
+        let held = match unused.len() {
+            0 => "no arrays".into(),
+            count if count > 5 => format!("{count} arrays named {}, …", shown.join(", ")),
+            _ => format!("arrays named {}", shown.join(", ")),
+        };
+        let stem = file.file_stem().unwrap_or_default();
+        let step = match role(&stem.to_string_lossy()) {
+            Some(_) if unused.len() == 1 => {
+                "give its folder, with the other arrays of the data set".into()
+            }
+            _ => format!("write it again with {SAVE}"),
+        };
+        return Err(malformed(path, format!("it holds {held}; {step}")));
     }
     let mut arrays = Arrays::new();
     store.visit(&wanted, &mut |member, content| {
@@ -216,144 +237,6 @@ fn read(store: &Store, path: &Path, file: &Path, members: &[usize]) -> Result<Fo
     Ok(Found {
         parts: name_classes(join_all(path, arrays)?, file),
         unused,
-    })
-}
-
-fn join_all(path: &Path, mut arrays: Arrays) -> Result<Parts, DataError> {
-    let mut part = |split: Split| {
-        let images = arrays.remove(&(split, Role::Images));
-        let labels = arrays.remove(&(split, Role::Labels));
-        match (images, labels) {
-            (Some((at, images)), Some((labels_at, labels))) => {
-                join(&at, images, &labels_at, &labels).map(Some)
-            }
-            (None, None) => Ok(None),
-            (Some((at, _)), None) => Err(malformed(
-                &at,
-                format!(
-                    "there are no labels of the {} part beside it; add them",
-                    split.name()
-                ),
-            )),
-            (None, Some((at, _))) => Err(malformed(
-                &at,
-                format!(
-                    "there are no images of the {} part beside it; add them",
-                    split.name()
-                ),
-            )),
-        }
-    };
-    let (train, validation, test) = (
-        part(Split::Train)?,
-        part(Split::Validation)?,
-        part(Split::Test)?,
-    );
-    let mut parts = Parts::unnamed(path, train, test)?;
-    parts.validation = validation;
-    parts.check_labels(path)?;
-    Ok(parts)
-}
-
-fn join(at: &Path, array: Array, labels_at: &Path, labels: &Array) -> Result<Images, DataError> {
-    if !array.layout.dtype.is_byte() {
-        return Err(malformed(
-            at,
-            "its elements are no unsigned bytes; write the images as uint8 with values of 0 to 255",
-        ));
-    }
-    let (count, shape) = match array.layout.shape[..] {
-        [count, height, width] => (count, ImageShape::new(height, width, 1)),
-        [count, height, width, channels @ (1 | 3)] => {
-            (count, ImageShape::new(height, width, channels))
-        }
-        [_, 1 | 3, height, width] => {
-            return Err(malformed(
-                at,
-                format!(
-                    "its axes {:?} have the channels before the {height} rows of {width}; write it channels last (numpy.moveaxis(images, 1, -1))",
-                    array.layout.shape
-                ),
-            ));
-        }
-        [_, _, _, 2 | 4] => {
-            return Err(malformed(
-                at,
-                format!(
-                    "its axes {:?} have channels besides red, green and blue; write images[..., :3] or a grey image",
-                    array.layout.shape
-                ),
-            ));
-        }
-        [_, depth, height, width] | [_, depth, height, width, _] => {
-            return Err(malformed(
-                at,
-                format!(
-                    "it holds volumes of {depth}×{height}×{width}, and only flat images are learned from; write one slice of each as an image"
-                ),
-            ));
-        }
-        _ => {
-            return Err(malformed(
-                at,
-                format!(
-                    "its axes {:?} are none of images; write it as count × height × width, with × 3 for colour",
-                    array.layout.shape
-                ),
-            ));
-        }
-    };
-    if count == 0 || shape.is_empty() {
-        return Err(DataError::Empty { path: at.into() });
-    }
-    let given = match labels.layout.shape[..] {
-        [given] | [given, 1] => given,
-        [_, several] => {
-            return Err(malformed(
-                labels_at,
-                format!(
-                    "it holds {several} labels for each image, and one class an image is learned; where just one of them is set write labels.argmax(1)"
-                ),
-            ));
-        }
-        _ => {
-            return Err(malformed(
-                labels_at,
-                format!(
-                    "its axes {:?} are none of labels; write one whole number an image",
-                    labels.layout.shape
-                ),
-            ));
-        }
-    };
-    if given != count {
-        return Err(malformed(
-            labels_at,
-            format!(
-                "it holds {given} labels for the {count} images of `{}`; take both from one source",
-                at.display()
-            ),
-        ));
-    }
-    let labels = labels
-        .layout
-        .integers(&labels.data)
-        .into_iter()
-        .enumerate()
-        .map(|(index, label)| match u32::try_from(label) {
-            Ok(known) if (known as usize) < MAX_CLASSES => Ok(known),
-            _ => Err(DataError::Label {
-                path: labels_at.into(),
-                index,
-                label,
-                classes: MAX_CLASSES,
-            }),
-        })
-        .collect::<Result<Vec<u32>, DataError>>()?;
-    Ok(Images {
-        pixels: array.layout.last_index_fastest(array.data),
-        labels,
-        ..Images::empty(shape)
     })
 }
 

@@ -38,6 +38,22 @@ fn unpacked_name(file: &Path) -> Option<&str> {
     Some(name.strip_suffix(".gz").unwrap_or(name))
 }
 
+/// What a file of this name holds: (of the test part, labels).
+fn kind(file: &Path) -> Option<(bool, bool)> {
+    match unpacked_name(file)? {
+        "train_X.bin" => Some((false, false)),
+        "train_y.bin" => Some((false, true)),
+        "test_X.bin" => Some((true, false)),
+        "test_y.bin" => Some((true, true)),
+        _ => None,
+    }
+}
+
+/// Whether a file has a name that only these files have.
+pub(super) fn is_named(file: &Path) -> bool {
+    kind(file).is_some()
+}
+
 /// What lies in the files of STL-10 in this store, or nothing where there are none.
 pub(super) fn survey<'a>(
     store: &'a Store,
@@ -83,14 +99,7 @@ fn unlabelled(store: &Store) -> Result<Vec<(usize, u64)>, DataError> {
 
 /// The parts and the files that were read.
 fn read(store: &Store, path: &Path) -> Result<Option<(Parts, Vec<usize>)>, DataError> {
-    // (test part, labels) of each file of images or labels.
-    let kind = |member: usize| match unpacked_name(&store.members()[member])? {
-        "train_X.bin" => Some((false, false)),
-        "train_y.bin" => Some((false, true)),
-        "test_X.bin" => Some((true, false)),
-        "test_y.bin" => Some((true, true)),
-        _ => None,
-    };
+    let kind = |member: usize| kind(&store.members()[member]);
     let mut wanted: Vec<usize> = (0..store.members().len())
         .filter(|&member| kind(member).is_some())
         .collect();

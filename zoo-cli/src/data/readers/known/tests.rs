@@ -96,7 +96,24 @@ fn known_formats_have_a_sentence_of_their_own() {
                 ("data-00000-of-00001.arrow", b"ARROW1\0\0"),
                 ("state.json", b"{}"),
             ],
-            "an Arrow file; write it to parquet",
+            "an Arrow file; write it to parquet; where save_to_disk",
+        ),
+        // datasets writes streams, which start with no word of their own.
+        (
+            vec![("data-00000-of-00001.arrow", b"\xff\xff\xff\xff\0")],
+            "an Arrow file",
+        ),
+        (
+            vec![("train.pt", b"PK\x03\x04\0\0")],
+            "a file of PyTorch; save its arrays",
+        ),
+        (
+            vec![("train.tfrecord-00000-of-00001", b"\x20\0")],
+            "a TFRecord file; write its images",
+        ),
+        (
+            vec![("a.pdf", b"%PDF-1.7")],
+            "a PDF document; save its pictures",
         ),
         (
             vec![("d.pkl", b"\x80\x04\x95\0\0\0")],

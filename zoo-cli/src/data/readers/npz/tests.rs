@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 use super::*;
+use crate::data::ImageShape;
 
 /// A `.npy` file as NumPy writes it: version 1, the header padded to 64 bytes.
 fn npy(dtype: &str, fortran: bool, shape: &[usize], data: &[u8]) -> Vec<u8> {
@@ -158,6 +159,27 @@ fn loose_arrays_and_fortran_order() {
     );
     assert_eq!(train.labels, [1, 0]);
     assert_eq!(inventory.left_out[0].examples, ["notes.txt"]);
+}
+
+#[test]
+fn archives_of_one_array_are_named_by_their_files() {
+    let one = |array: Vec<u8>| npz(&[("arr_0", array)], CompressionMethod::Deflated);
+    let files = [
+        ("kmnist-train-imgs.npz", one(grey(2, 0))),
+        ("kmnist-train-labels.npz", one(labels(&[1, 0]))),
+        ("kmnist-test-imgs.npz", one(grey(1, 9))),
+        ("kmnist-test-labels.npz", one(labels(&[1]))),
+        ("kmnist_classmap.csv", b"index,codepoint,char".to_vec()),
+    ];
+    let (parts, inventory) = open(&files).unwrap().unwrap();
+    assert_eq!(parts.train.unwrap().labels, [1, 0]);
+    assert_eq!(parts.test.unwrap().pixels, [9, 10, 11, 12]);
+    assert_eq!(inventory.left_out[0].examples, ["kmnist_classmap.csv"]);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(files[0].0);
+    fs::write(&path, &files[0].1).unwrap();
+    let error = open_at(&path).err().unwrap();
+    assert!(error.contains("give its folder"), "{error}");
 }
 
 #[test]

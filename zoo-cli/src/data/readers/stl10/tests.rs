@@ -34,6 +34,7 @@ fn open<'a>(files: &[(&str, Vec<u8>)]) -> Result<Option<Survey<'a>>, String> {
     let inventory = survey(&store, directory.path()).unwrap().unwrap().inventory;
     Ok(Some(Survey {
         inventory,
+        failed: Vec::new(),
         load: Box::new(|_| Ok(parts)),
     }))
 }
