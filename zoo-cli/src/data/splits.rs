@@ -30,15 +30,25 @@ const FILLERS: [&str; 13] = [
     "photos", "part", "split",
 ];
 
-/// The words of a name: between characters that are neither letters nor digits, in lower case, without the numbers that
-/// are glued to them (`train2017`).
-fn words(name: &str) -> impl Iterator<Item = String> {
-    name.to_lowercase()
-        .split(|c: char| !c.is_alphanumeric())
+/// The words of a name in lower case: between characters that are neither letters nor digits and where a capital follows
+/// a small letter, without the numbers that are glued to them (`train2017`).
+fn words(name: &str) -> Vec<String> {
+    let mut words = vec![String::new()];
+    let mut was_small = false;
+    for c in name.chars() {
+        if !c.is_alphanumeric() || (was_small && c.is_uppercase()) {
+            words.push(String::new());
+        }
+        was_small = c.is_lowercase();
+        if let (true, Some(word)) = (c.is_alphanumeric(), words.last_mut()) {
+            word.extend(c.to_lowercase());
+        }
+    }
+    words
+        .iter()
         .map(|word| word.trim_matches(|c: char| c.is_ascii_digit()).to_owned())
         .filter(|word| !word.is_empty())
-        .collect::<Vec<_>>()
-        .into_iter()
+        .collect()
 }
 
 fn of_word(word: &str) -> Option<Split> {
@@ -58,7 +68,7 @@ fn is_unlabelled_word(word: &str) -> bool {
 /// `seg_test`, `training_set`, `partial-train`, `val2017`. None where no word is that of a split, and where two words
 /// are those of different ones.
 pub(crate) fn in_name(name: &str) -> Option<Split> {
-    let mut splits = words(name).filter_map(|word| of_word(&word));
+    let mut splits = words(name).into_iter().filter_map(|word| of_word(&word));
     let first = splits.next()?;
     splits.all(|split| split == first).then_some(first)
 }
@@ -76,6 +86,7 @@ pub(crate) fn in_path(path: &Path) -> Option<Split> {
 /// `seg_pred`, none of `training_set`. Names of one dataset's splits have the same.
 pub(crate) fn rest(name: &str) -> Vec<String> {
     words(name)
+        .into_iter()
         .filter(|word| {
             of_word(word).is_none()
                 && !is_unlabelled_word(word)
@@ -91,13 +102,13 @@ pub(crate) fn is_plain(name: &str) -> bool {
 
 /// Whether a name is that of images without labels: `seg_pred`, `unlabeled`.
 pub(crate) fn is_unlabelled(name: &str) -> bool {
-    words(name).any(|word| is_unlabelled_word(&word))
+    words(name).iter().any(|word| is_unlabelled_word(word))
 }
 
 /// Whether a name cannot be that of a class, because it says nothing of what a folder holds: `images`, `test_images`,
 /// `unlabelled`.
 pub(crate) fn is_no_class(name: &str) -> bool {
-    words(name).next().is_some() && rest(name).is_empty()
+    !words(name).is_empty() && rest(name).is_empty()
 }
 
 #[cfg(test)]
@@ -125,6 +136,9 @@ mod tests {
             ("pets-testing_2", Some(Test)),
             ("eval", Some(Test)),
             ("test test", Some(Test)),
+            ("trainA", Some(Train)),
+            ("TestSet", Some(Test)),
+            ("TRAIN", Some(Train)),
             // No word of their own, or words of two splits.
             ("trainer", None),
             ("latest", None),

@@ -1,13 +1,13 @@
 //! Image folders: `class/image.png`, or `train|val|test/class/image.png`, on disk or in an archive.
 
-use std::path::Path;
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use super::Survey;
-use crate::data::{
-    DataError,
-    sniff::Kind,
-    store::{Content, Store},
-};
+use crate::data::{DataError, classes, store::Store};
 
 mod labelled;
 mod layout;
@@ -15,7 +15,8 @@ mod level;
 mod tree;
 
 pub(super) use labelled::{Example, Files, Labelled, is_image, others};
-use tree::{Folder, Role};
+use layout::Layout;
+use tree::Folder;
 
 const FORMAT: &str = "an image folder";
 
@@ -62,17 +63,29 @@ pub(super) fn folders(
     path: &Path,
 ) -> Result<Option<Result<Folders, String>>, DataError> {
     let (members, contents) = (store.members(), store.contents()?);
-    let role = |member: usize| role(&contents[member]);
-    let tree = Folder::of(members, &role);
+    let is_image = |member: usize| labelled::is_image(&contents[member]);
+    let tree = Folder::of(members, &is_image);
     if tree.below == 0 {
         return Ok(None);
     }
+    let is_table = |path: &&PathBuf| {
+        let extension = path.extension().unwrap_or_default();
+        extension.eq_ignore_ascii_case("csv") || extension.eq_ignore_ascii_case("tsv")
+    };
     let place = level::Place {
         path,
         is_archive: store.is_archive(),
+        table: members.iter().find(is_table).map(PathBuf::as_path),
     };
-    Ok(Some(layout::layout(&tree, &place).map(|layout| {
-        let no_images = (0..members.len()).filter(|&member| role(member) != Role::Image);
+    let layout = layout::layout(&tree, &place).and_then(|layout| match empty(&layout, &place) {
+        None => Ok(layout),
+        Some(folder) => Err(format!(
+            "its folder `{}` is empty; put images of the class in it, or remove it",
+            folder.display()
+        )),
+    });
+    Ok(Some(layout.map(|layout| {
+        let no_images = (0..members.len()).filter(|&member| !is_image(member));
         let mut left_out = layout.left_out;
         left_out.extend(others(members, no_images));
         Folders {
@@ -83,21 +96,24 @@ pub(super) fn folders(
     })))
 }
 
-fn role(content: &Content) -> Role {
-    if is_image(content) {
-        return Role::Image;
+/// An empty folder beside the class folders, whose class no other folder is.
+fn empty(layout: &Layout, place: &level::Place<'_>) -> Option<PathBuf> {
+    if place.is_archive {
+        return None;
     }
-    match content.kind {
-        Kind::Unknown
-        | Kind::Unreadable
-        | Kind::Video
-        | Kind::Npy
-        | Kind::Npz
-        | Kind::Gzip
-        | Kind::Zip
-        | Kind::Tar => Role::Unreadable,
-        _ => Role::Other,
-    }
+    let known: BTreeSet<&str> = layout.examples.iter().map(|e| e.class.as_str()).collect();
+    let is_unknown = |name: &str| {
+        !name.starts_with(['.', '@', '_']) && !known.contains(classes::normal(name).as_str())
+    };
+    // A folder that cannot be read has been told when the files were looked for.
+    let folders = |at: &Path| fs::read_dir(at).into_iter().flatten().flatten();
+    layout.class_levels.iter().find_map(|level| {
+        let mut empty = folders(&place.path.join(level)).filter(|entry| {
+            is_unknown(&entry.file_name().to_string_lossy())
+                && fs::read_dir(entry.path()).is_ok_and(|mut inner| inner.next().is_none())
+        });
+        empty.next().map(|entry| level.join(entry.file_name()))
+    })
 }
 
 #[cfg(test)]

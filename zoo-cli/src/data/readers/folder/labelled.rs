@@ -111,10 +111,22 @@ impl<'a> Labelled<'a> {
         let mut failed: Vec<SkippedFile> = self.files.store().failed().to_vec();
         failed.append(&mut self.failed);
         let contents = self.files.store().contents()?;
-        let inventory = self.inventory(contents, &rows, &names).map_err(malformed)?;
+        let inventory = self
+            .inventory(contents, &rows, &names)
+            .map_err(malformed)?;
+        let store = self.files.store();
+        let unreadable = rows.iter().filter_map(|row| match &contents[row.member].header {
+            Some(Err(reason)) => Some(SkippedFile {
+                path: store.path(row.member),
+                reason: reason.clone(),
+            }),
+            _ => None,
+        });
+        let known = failed.iter().cloned().chain(unreadable).collect();
         let files = self.files;
         Ok(Survey {
             inventory,
+            failed: known,
             load: Box::new(move |to| {
                 load(files.store(), rows, names, failed, to).map_err(|error| match error {
                     Failure::Class(problem) => malformed(problem),

@@ -1,14 +1,15 @@
 //! What the folders of images say: which are parts, which are classes, and what fits nowhere.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{
     labelled::Example,
-    level::{Place, are_parts, is_data_set, names, of_classes, split_of},
+    level::{Place, are_parts, is_data_set, lie, names, of_classes, split_of},
     tree::Folder,
 };
 use crate::data::{
     classes,
+    inventory::count,
     splits::{self, Split},
 };
 
@@ -19,6 +20,8 @@ pub(super) struct Layout {
     /// Images that are not read, and why, as in a `LeftOut`.
     pub(super) left_out: Vec<(String, usize)>,
     pub(super) notes: Vec<String>,
+    /// The folders in which class folders lie.
+    pub(super) class_levels: Vec<PathBuf>,
     /// Images beside the folders of classes or parts.
     strays: usize,
 }
@@ -33,16 +36,7 @@ pub(super) fn layout(root: &Folder, place: &Place<'_>) -> Result<Layout, String>
     // A folder that holds everything is no class, as long as there are folders in it.
     loop {
         match folder.filled().as_slice() {
-            [] => {
-                return Err(format!(
-                    "its {} in no class folders; put the images of each class in a folder of its own, or list them in a \
-                     `labels.csv` with the columns `file` and `label`",
-                    match root.below {
-                        1 => "1 image lies".into(),
-                        count => format!("{count} images lie"),
-                    }
-                ));
-            }
+            [] => return Err(place.no_classes(root.below)),
             [only]
                 if !only.filled().is_empty() && (split_of(only).is_none() || is_data_set(only)) =>
             {
@@ -55,15 +49,12 @@ pub(super) fn layout(root: &Folder, place: &Place<'_>) -> Result<Layout, String>
     if are_parts(folder, place, &mut layout.notes)? {
         layout.read_parts(folder)?;
     } else {
-        layout.read_classes(folder, Split::Train, place)?;
+        layout.read_classes(folder, place)?;
     }
     if layout.strays > layout.examples.len() {
         return Err(format!(
             "{} beside its class folders and only {} in them; put the images of each class in a folder of its own",
-            match layout.strays {
-                1 => "1 image lies".into(),
-                count => format!("{count} images lie"),
-            },
+            lie(layout.strays),
             layout.examples.len()
         ));
     }
@@ -174,53 +165,102 @@ impl Layout {
     }
 
     /// The folders in `folder` are the classes of all images.
-    fn read_classes(
-        &mut self,
-        folder: &Folder,
-        split: Split,
-        place: &Place<'_>,
-    ) -> Result<(), String> {
+    fn read_classes(&mut self, folder: &Folder, place: &Place<'_>) -> Result<(), String> {
         let filled = folder.filled();
+        if let [only] = filled[..]
+            && only.filled().is_empty()
+            && splits::is_no_class(&only.name())
+        {
+            return Err(place.no_classes(only.below));
+        }
         // `cat/train`, `cat/test`, `dog/train`, `dog/test`.
+        let is_part = |f: &Folder| splits::is_plain(&f.name());
         let inner: Vec<&Folder> = filled.iter().flat_map(|f| f.filled()).collect();
-        if let Some(part) = inner.iter().find(|f| {
-            splits::is_plain(&f.name()) && split_of(f).is_some_and(|split| split != Split::Train)
-        }) {
+        let has = |wanted: fn(Split) -> bool| inner.iter().any(|f| split_of(f).is_some_and(wanted));
+        let are_divided = filled
+            .iter()
+            .all(|f| !f.filled().is_empty() && f.filled().iter().all(|f| is_part(f)));
+        if are_divided && has(|split| split == Split::Train) && has(|split| split != Split::Train) {
+            self.stray(folder, "beside the class folders");
+            for class in filled {
+                self.stray(class, "beside the folders of the parts");
+                for part in class.filled() {
+                    self.add(part, split_of(part).unwrap_or(Split::Train), class);
+                }
+            }
+            self.class_levels.push(folder.at.clone());
+            return Ok(());
+        }
+        if let Some(part) = inner
+            .iter()
+            .find(|f| is_part(f) && split_of(f).is_some_and(|split| split != Split::Train))
+        {
+            let class = part.at.parent().and_then(Path::file_name);
             return Err(format!(
-                "its folder `{}` has the name of a part but lies inside of a class folder; put the classes into the parts \
-                 (`{}/{}`), or rename it",
+                "its folder `{}` has the name of a part but lies inside of a class folder, and not all of these hold parts; \
+                 put the classes into the parts (`{}/{}`), or rename it",
                 part.at.display(),
                 part.name(),
-                part.at
-                    .parent()
-                    .and_then(Path::file_name)
-                    .unwrap_or_default()
-                    .display(),
+                class.unwrap_or_default().display(),
             ));
         }
         // Several data sets without parts of their own.
         let grouped = |f: &&Folder| f.core().images.is_empty() && f.core().filled().len() > 1;
-        if let Some(group) = filled.iter().copied().find(|f| grouped(f)) {
+        let groups: Vec<&Folder> = filled.iter().copied().filter(|f| grouped(f)).collect();
+        if let Some(group) = groups.first() {
             return Err(format!(
-                "its folder `{}` holds no images but the folders {}; {} if these are the classes, or move their images up \
-                 into `{}` if that is one",
-                group.at.display(),
+                "its folders {} hold no images but folders, such as {}; {} if these are the classes, or move their images up \
+                 where `{}` is one",
+                names(&groups),
                 names(&group.core().filled()),
                 place.give(group.core()),
-                group.at.display(),
+                group.name(),
             ));
         }
-        self.read_class_folders(folder, split)
+        self.read_class_folders(folder, Split::Train)
+    }
+
+    fn add(&mut self, folder: &Folder, split: Split, class: &Folder) {
+        let class = classes::normal(&class.name());
+        for member in folder.all() {
+            self.examples.push(Example {
+                member,
+                split,
+                class: class.clone(),
+            });
+        }
     }
 
     fn read_class_folders(&mut self, folder: &Folder, split: Split) -> Result<(), String> {
         self.stray(folder, "beside the class folders");
         let filled = folder.filled();
-        if let Some((unreadable, files)) = folder.unreadable() {
+        if let Some((without, files)) = folder.without_images() {
             return Err(format!(
-                "its folder `{}` holds {files} files and no image that can be read; convert them to png or jpg, or move the \
-                 folder out of the data set",
-                unreadable.at.display()
+                "its folder `{}` holds {} and no image that can be read; convert them to png or jpg if it is a class, or \
+                 move it out of the data set",
+                without.at.display(),
+                count(files, "file"),
+            ));
+        }
+        let says_nothing = |f: &&&Folder| {
+            let name = f.name();
+            splits::is_no_class(&name) && !splits::is_plain(&name) && !splits::is_unlabelled(&name)
+        };
+        if let Some(unnamed) = filled
+            .iter()
+            .find(says_nothing)
+            .filter(|_| filled.len() > 1)
+        {
+            let others: Vec<&Folder> = filled
+                .iter()
+                .copied()
+                .filter(|f| f.at != unnamed.at)
+                .collect();
+            return Err(format!(
+                "its folder `{}` has no name of a class and stands beside {}; put the images of each class in a folder of \
+                 its own, or list them in a `labels.csv` with the columns `file` and `label`",
+                unnamed.at.display(),
+                names(&others)
             ));
         }
         if filled.len() > 1 && filled.iter().all(|f| splits::is_plain(&f.name())) {
@@ -251,15 +291,9 @@ impl Layout {
                     class.at.display()
                 ));
             }
-            let name = classes::normal(&class.name());
-            for member in class.all() {
-                self.examples.push(Example {
-                    member,
-                    split,
-                    class: name.clone(),
-                });
-            }
+            self.add(class, split, class);
         }
+        self.class_levels.push(folder.at.clone());
         Ok(())
     }
 }

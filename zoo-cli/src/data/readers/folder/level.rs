@@ -9,9 +9,26 @@ use crate::data::splits::{self, Split};
 pub(super) struct Place<'a> {
     pub(super) path: &'a Path,
     pub(super) is_archive: bool,
+    /// A table that lies there and is no list of labels.
+    pub(super) table: Option<&'a Path>,
 }
 
 impl Place<'_> {
+    /// That there are no class folders, and what to do.
+    pub(super) fn no_classes(&self, images: usize) -> String {
+        format!(
+            "its {} in no class folders; put the images of each class in a folder of its own, or {}",
+            lie(images),
+            match self.table {
+                Some(table) => format!(
+                    "give `{}` a column `file` and a column `label`",
+                    table.display()
+                ),
+                None => "list them in a `labels.csv` with the columns `file` and `label`".into(),
+            }
+        )
+    }
+
     /// How to name a folder in it as the data.
     pub(super) fn give(&self, folder: &Folder) -> String {
         if self.is_archive {
@@ -22,6 +39,14 @@ impl Place<'_> {
         } else {
             format!("give `{}`", self.path.join(&folder.at).display())
         }
+    }
+}
+
+/// So many images that lie somewhere.
+pub(super) fn lie(images: usize) -> String {
+    match images {
+        1 => "1 image lies".into(),
+        _ => format!("{images} images lie"),
     }
 }
 

@@ -164,6 +164,12 @@ fn folders_say_parts_and_classes() {
             "",
         ),
         ("test/a/1.png test/b/2.png", "; ; 1a 2b", ""),
+        // Parts inside of the classes.
+        (
+            "cat/train/1.png cat/test/2.png dog/train/3.png dog/val/4.png",
+            "1cat 3dog; 4dog; 2cat",
+            "",
+        ),
         // Words of splits in the names of classes.
         ("beaker/1.png test_tube/2.png", "1beaker 2test_tube; ; ", ""),
         (
@@ -241,19 +247,35 @@ fn what_can_be_read_in_two_ways_is_refused() {
         ),
         (
             "birds/owl/1.png birds/duck/2.png cars/vw/3.png cars/bmw/4.png",
-            "its folder `birds` holds no images but the folders `duck`, `owl`",
+            "its folders `birds`, `cars` hold no images but folders, such as `duck`, `owl`; give `",
         ),
         (
             "animals/cat/1.png animals/dog/2.png car/3.png",
-            "its folder `animals` holds no images but the folders `cat`, `dog`",
+            "its folders `animals` hold no images but folders, such as `cat`, `dog`; give `",
         ),
         (
             "train/animals/cat/1.png train/animals/dog/2.png train/car/3.png test/car/4.png",
             "its class folder `train/animals` holds no images but the folders `cat`, `dog`",
         ),
         (
-            "cat/train/1.png cat/test/2.png dog/train/3.png dog/test/4.png",
+            "cat/train/1.png cat/test/2.png dog/3.png",
             "its folder `cat/test` has the name of a part",
+        ),
+        (
+            "images/1.png masks/2.png",
+            "its folder `images` has no name of a class and stands beside `masks`",
+        ),
+        (
+            "images/1.png images/2.png",
+            "its 2 images lie in no class folders",
+        ),
+        (
+            "trainA/1.png trainB/2.png testA/3.png testB/4.png",
+            "have the names of parts, but `trainA` holds no class folders",
+        ),
+        (
+            "train/a/1.png train/b/1.png test/a/1.png test_simple/a/1.png",
+            "`test` and `test_simple` are both a test part",
         ),
         (
             "train/a/1.png train/b/2.png test/images/a/3.png test/images/b/4.png",
@@ -388,7 +410,7 @@ fn a_class_of_which_nothing_can_be_read_is_an_error() {
             "none of the 1 image of the class `owl` in its training part can be read",
         ),
         (
-            ("owl/1.xyz", vec![0xff, 0xfe, 0, 1, 2, 0xff]),
+            ("owl/1.txt", b"a text".to_vec()),
             "its folder `owl` holds 1 file and no image that can be read",
         ),
     ];
@@ -397,13 +419,10 @@ fn a_class_of_which_nothing_can_be_read_is_an_error() {
         let error = open(directory.path()).unwrap_err();
         assert!(error.contains(said), "{error}");
     }
-    // Texts are no class.
-    let files = [
-        ("cat/1.png", png(1)),
-        ("dog/1.png", png(2)),
-        ("labels/1.txt", b"0 1".to_vec()),
-    ];
-    assert!(open(folder(&files).path()).is_ok());
+    let directory = images("cat/1.png dog/2.png");
+    fs::create_dir(directory.path().join("owl")).unwrap();
+    let error = open(directory.path()).unwrap_err();
+    assert!(error.contains("its folder `owl` is empty"), "{error}");
 }
 
 #[test]

@@ -14,38 +14,25 @@ pub(super) struct Folder {
     folders: BTreeMap<OsString, Folder>,
     /// The images that lie in it, not in a folder of it.
     pub(super) images: Vec<usize>,
-    /// Its files that may be examples, but are no images.
-    unreadable: Vec<usize>,
+    /// How many of its files are no images.
+    others: usize,
     /// The images in it and below it.
     pub(super) below: usize,
 }
 
-/// What a file is to the tree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
-    Image,
-    /// It may be an example, but is no image.
-    Unreadable,
-    /// A text or a file of something else.
-    Other,
-}
-
 impl Folder {
-    /// The tree of these files; `role` says what each is.
-    pub(super) fn of(members: &[PathBuf], role: &dyn Fn(usize) -> Role) -> Self {
+    /// The tree of these files.
+    pub(super) fn of(members: &[PathBuf], is_image: &dyn Fn(usize) -> bool) -> Self {
         let mut root = Self::default();
         for (member, path) in members.iter().enumerate() {
-            let role = role(member);
-            if role != Role::Other {
-                root.add(member, path, role);
-            }
+            root.add(member, path, is_image(member));
         }
         root
     }
 
-    fn add(&mut self, member: usize, path: &Path, role: Role) {
+    fn add(&mut self, member: usize, path: &Path, is_image: bool) {
         let mut folder = self;
-        folder.below += usize::from(role == Role::Image);
+        folder.below += usize::from(is_image);
         for part in path.parent().unwrap_or(Path::new("")).components() {
             let Component::Normal(name) = part else {
                 continue;
@@ -61,11 +48,12 @@ impl Folder {
                 return;
             };
             folder = inner;
-            folder.below += usize::from(role == Role::Image);
+            folder.below += usize::from(is_image);
         }
-        match role {
-            Role::Image => folder.images.push(member),
-            _ => folder.unreadable.push(member),
+        if is_image {
+            folder.images.push(member);
+        } else {
+            folder.others += 1;
         }
     }
 
@@ -80,17 +68,14 @@ impl Folder {
         self.folders.values().filter(|f| f.below > 0).collect()
     }
 
-    /// The folders in it that hold no images, but files that may be examples.
-    pub(super) fn unreadable(&self) -> Option<(&Folder, usize)> {
-        self.folders.values().find_map(|folder| {
-            let unreadable = folder.count_unreadable();
-            (folder.below == 0 && unreadable > 0).then_some((folder, unreadable))
-        })
+    /// A folder in it that holds files and no images, and how many.
+    pub(super) fn without_images(&self) -> Option<(&Folder, usize)> {
+        let mut without = self.folders.values().filter(|folder| folder.below == 0);
+        without.next().map(|folder| (folder, folder.count_others()))
     }
 
-    fn count_unreadable(&self) -> usize {
-        let deeper: usize = self.folders.values().map(Self::count_unreadable).sum();
-        self.unreadable.len() + deeper
+    fn count_others(&self) -> usize {
+        self.others + self.folders.values().map(Self::count_others).sum::<usize>()
     }
 
     /// The images in it and below it.

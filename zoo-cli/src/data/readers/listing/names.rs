@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use crate::data::{
@@ -23,6 +23,8 @@ pub(super) struct Names {
 pub(super) enum Named {
     One(usize),
     Missing,
+    /// It leads out of the dataset.
+    Outside,
     /// Two of the images that it may stand for.
     Several(usize, usize),
 }
@@ -34,6 +36,19 @@ pub(super) fn split_of_folders(path: &Path) -> Option<Split> {
         .map(|folder| folder.as_os_str().to_string_lossy())
         .filter(|name| splits::is_plain(name))
         .find_map(|name| splits::in_name(&name))
+}
+
+/// A path below the root without `.` and `..`; nothing where it leads out.
+fn inside(path: &Path) -> Option<PathBuf> {
+    let mut inside = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::Normal(name) => inside.push(name),
+            Component::ParentDir if !inside.pop() => return None,
+            _ => {}
+        }
+    }
+    Some(inside)
 }
 
 impl Names {
@@ -57,13 +72,18 @@ impl Names {
     }
 
     /// The image that a table in `folder` names `name`: by its path from there or from the root, by the last part of
-    /// its path, or by these without the extension. Of several the one whose folders say the part of the table.
+    /// its path, or by these without the extension. Of several the one below
+    /// `folder`, or whose folders say the part of the table.
     pub(super) fn find(&self, name: &str, folder: &Path, split: Option<Split>) -> Named {
         let name = classes::normal(&name.replace('\\', "/"));
-        let wanted: PathBuf = Path::new(&name)
-            .components()
-            .filter(|part| matches!(part, std::path::Component::Normal(_)))
-            .collect();
+        let named = Path::new(&name);
+        let wanted = match named.components().any(|part| part == Component::ParentDir) {
+            true => inside(&folder.join(named)),
+            false => inside(named),
+        };
+        let Some(wanted) = wanted else {
+            return Named::Outside;
+        };
         let Some(last) = wanted.file_name().map(|last| last.to_string_lossy()) else {
             return Named::Missing;
         };
@@ -88,15 +108,13 @@ impl Names {
         if let Some(member) = exact(&folder.join(&wanted)).or_else(|| exact(&wanted)) {
             return Named::One(member);
         }
-        let of_split: Vec<usize> = found
-            .iter()
-            .copied()
-            .filter(|member| split.is_some() && path(member).and_then(split_of_folders) == split)
-            .collect();
-        match of_split.as_slice() {
-            [one] => Named::One(*one),
-            _ => Named::Several(found[0], found[1]),
-        }
+        let only = |fits: &dyn Fn(&Path) -> bool| {
+            let mut fitting = found.iter().filter(|member| path(member).is_some_and(fits));
+            fitting.next().filter(|_| fitting.next().is_none()).copied()
+        };
+        only(&|path| path.starts_with(folder))
+            .or_else(|| only(&|path| split.is_some() && split_of_folders(path) == split))
+            .map_or(Named::Several(found[0], found[1]), Named::One)
     }
 
     /// Those of `candidates` whose path, seen by `as_named`, ends in `wanted`; or that `wanted`, written on another
@@ -151,6 +169,10 @@ mod tests {
             ("/elsewhere/val/7.png", "", None, Named::Missing),
             ("7.png", "meta", None, Named::One(5)),
             ("caf\u{e9}.png", "", None, Named::One(4)),
+            ("1.png", "train", None, Named::One(1)),
+            ("../train/1.png", "meta", None, Named::One(1)),
+            ("../1.png", "", None, Named::Outside),
+            ("../../train/1.png", "meta", None, Named::Outside),
             ("", "", None, Named::Missing),
         ] {
             assert_eq!(

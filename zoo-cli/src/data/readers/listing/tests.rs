@@ -70,7 +70,20 @@ fn rows_give_images_their_labels() {
         &'static [(&'static str, &'static str)],
         &'static str,
     );
-    let cases: [Case; 9] = [
+    let cases: [Case; 10] = [
+        // A table for each part beside its images.
+        (
+            &[
+                "train/images/1.png",
+                "train/images/2.png",
+                "test/images/1.png",
+            ],
+            &[
+                ("train/labels.csv", "file,label\n1.png,x\n2.png,y\n"),
+                ("test/labels.csv", "file,label\n1.png,y\n"),
+            ],
+            "1x 2y; ; 3y",
+        ),
         (
             &FOUR,
             &[(
@@ -204,7 +217,17 @@ fn contradictions_are_refused() {
     let ten = "file,label\n0.png,a0\n1.png,a1\n2.png,a2\n3.png,a3\n4.png,a4\n5.png,a5\n6.png,a6\n7.png,a7\n8.png,a8\n9.png,a9";
     let ten: &'static str = ten;
     let cases: Vec<(Vec<String>, Vec<(&str, &str)>, &str)> = {
-        let fixed: [Case; 6] = [
+        let fixed: [Case; 8] = [
+            (
+                &FOUR,
+                &[("labels.csv", "file,label\na.png,x\n../../b.png,y\n")],
+                "line 3 of `labels.csv` names `../../b.png`, which leads out",
+            ),
+            (
+                &FOUR,
+                &[("labels.csv", "file,width\na.png,1\nb.png,2\n")],
+                "give `labels.csv` a column `file` and a column `label`",
+            ),
             (
                 &FOUR,
                 &[("labels.csv", "file,label\na.png,x\na.png,y\n")],
