@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Survey, beside};
+use super::{Survey, beside, numpy::SAVE};
 use crate::data::{DataError, input, sniff::Kind, splits, store::Store, walk};
 
 /// As much of a file of annotations is looked at.
@@ -223,10 +223,10 @@ fn by_name(file: &Path) -> Option<Kind> {
 }
 
 /// What to do with a kind of file that holds examples and is not read where it lies.
-fn next_step(store: &Store, kind: Kind) -> Option<&'static str> {
-    Some(match kind {
+fn next_step(store: &Store, kind: Kind) -> Option<String> {
+    let step = match kind {
         Kind::Pickle | Kind::Torch | Kind::Hdf5 | Kind::Mat => {
-            "save its arrays with numpy.savez(\"data.npz\", x_train=…, y_train=…, x_test=…, y_test=…) and give that file"
+            return Some(format!("save its arrays with {SAVE} and give that file"));
         }
         Kind::Npy => {
             "name the arrays x_train.npy, y_train.npy, x_test.npy and y_test.npy and give their folder"
@@ -244,8 +244,9 @@ fn next_step(store: &Store, kind: Kind) -> Option<&'static str> {
             "unpack the archive around it and give this file"
         }
         Kind::Zip | Kind::Npz | Kind::Tar => "give this file, not its folder",
-        other => return other.next_step(),
-    })
+        other => other.next_step()?,
+    };
+    Some(step.to_owned())
 }
 
 #[cfg(test)]

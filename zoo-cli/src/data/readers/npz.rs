@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::{Survey, beside, idx};
+use super::{Survey, beside, idx, numpy};
 use crate::data::{
     DataError, classes,
     parts::Parts,
@@ -19,9 +19,6 @@ mod npy;
 use join::{Arrays, add, join_all};
 
 const FORMAT: &str = "a file of NumPy arrays";
-
-/// How arrays are written that are read here.
-const SAVE: &str = "numpy.savez(\"data.npz\", x_train=…, y_train=…, x_test=…, y_test=…)";
 
 fn malformed(path: &Path, problem: impl Into<String>) -> DataError {
     DataError::Malformed {
@@ -221,7 +218,7 @@ fn read(store: &Store, path: &Path, file: &Path, members: &[usize]) -> Result<Fo
             Some(_) if unused.len() == 1 => {
                 "give its folder, with the other arrays of the data set".into()
             }
-            _ => format!("write it again with {SAVE}"),
+            _ => format!("write it again with {}", numpy::SAVE),
         };
         return Err(malformed(path, format!("it holds {held}; {step}")));
     }

@@ -1,5 +1,8 @@
 //! Arrays of whole numbers as NumPy stores them, in a pickle or in a `.npy` file.
 
+/// How arrays are written so that they are read here.
+pub(super) const SAVE: &str = "numpy.savez(\"data.npz\", x_train=…, y_train=…, x_test=…, y_test=…)";
+
 /// What the elements are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {

@@ -10,7 +10,7 @@ use std::{
     path::Path,
 };
 
-use super::numpy::{Dtype, Layout};
+use super::numpy::{Dtype, Layout, SAVE};
 use crate::data::{DataError, input};
 
 mod machine;
@@ -77,8 +77,7 @@ fn damaged(what: &str) -> Fault {
 
 fn not_built(what: &str) -> Fault {
     Fault::Problem(format!(
-        "it holds {what}, and only numbers, text, lists, dictionaries and NumPy arrays of whole numbers are read; save \
-         the arrays with numpy.savez and give the .npz file"
+        "it holds {what}, and only numbers, text, lists, dictionaries and NumPy arrays of whole numbers are read; save the arrays with {SAVE} and give that file"
     ))
 }
 

@@ -50,6 +50,10 @@ fn split_of(name: &str) -> Option<Split> {
 
 pub(super) fn recognise(file: &Path) -> Option<Named> {
     let name = without_gz(file)?;
+    // Most files of a large folder are none of these.
+    if !name.contains("im") && !name.contains("label") {
+        return None;
+    }
     let words = words(&name);
     let roles: Vec<Role> = words
         .iter()
@@ -105,5 +109,9 @@ pub(super) fn recognise(file: &Path) -> Option<Named> {
 
 /// Whether a file has a name that only IDX files have.
 pub(in crate::data::readers) fn is_named(file: &Path) -> bool {
-    recognise(file).is_some_and(|named| named.sure)
+    let name = file.file_name().unwrap_or_default().as_encoded_bytes();
+    let has_idx = name
+        .windows(3)
+        .any(|part| part.eq_ignore_ascii_case(b"idx"));
+    has_idx && recognise(file).is_some_and(|named| named.sure)
 }

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, io::Read};
 
 use super::{Fault, Id, Pickle, Value, damaged, not_built, stream::Stream, text};
+use crate::data::readers::numpy::SAVE;
 
 mod build;
 
@@ -48,7 +49,7 @@ impl<'a> Machine<'a> {
             self.step(step)?;
         }
         Err(Fault::Problem(format!(
-            "it takes more than {MAX_STEPS} steps to read; save its arrays with numpy.savez and give the .npz file"
+            "it takes more than {MAX_STEPS} steps to read; save its arrays with {SAVE}"
         )))
     }
 

@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, BufReader, Read};
 
 use super::{Fault, damaged};
-use crate::data::input;
+use crate::data::{input, readers::numpy::SAVE};
 
 /// The longest pickle that is read; the training part of CIFAR-100 has 156 MB.
 const MAX_BYTES: u64 = 1 << 30;
@@ -29,7 +29,7 @@ impl<'a> Stream<'a> {
             return Ok(());
         }
         Err(Fault::Problem(format!(
-            "it is longer than {} MiB; save its arrays with numpy.savez and give the .npz file",
+            "it is longer than {} MiB; save its arrays with {SAVE}",
             MAX_BYTES >> 20
         )))
     }

@@ -1,5 +1,3 @@
-use std::fs;
-
 use super::*;
 
 /// An image whose byte at row `y`, column `x` of a plane is told by its place, stored by columns.
