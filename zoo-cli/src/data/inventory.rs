@@ -1,8 +1,14 @@
 //! What lies in an image dataset, and what becomes of each part of it.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
-use super::{parts::Parts, splits::Split};
+use super::{SkippedFile, parts::Parts, splits::Split};
+
+mod words;
+
+pub(crate) use words::{count, shown};
 
 /// How many files of a kind are named.
 const EXAMPLES: usize = 3;
@@ -16,6 +22,9 @@ pub struct Inventory {
     pub classes: Vec<ClassInventory>,
     /// The images of each part as they lie there, before any is held out.
     pub parts: PartCounts,
+    /// Images of the training part that are tested on, where there is no test part.
+    #[serde(default)]
+    pub held_out: usize,
     /// Sizes as they lie there, the most frequent first, at most ten.
     pub sizes: Vec<SizeCount>,
     /// How many sizes there are.
@@ -95,6 +104,8 @@ pub struct LeftOut {
 /// Images that lie there more than once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Duplicates {
+    /// `[height, width, channels]` at which images were compared.
+    pub compared: [usize; 3],
     /// Images of a part that equal an earlier one of the same part.
     pub within_parts: usize,
     /// Test images that equal a training or validation image.
@@ -110,34 +121,57 @@ impl Inventory {
             format: format.into(),
             ..Self::default()
         };
-        inventory.classes = parts
-            .label_names
-            .iter()
-            .map(|name| ClassInventory {
-                name: name.clone(),
-                ..ClassInventory::default()
-            })
-            .collect();
+        let all = [&parts.train, &parts.validation, &parts.test];
+        for images in all.into_iter().flatten() {
+            inventory.count_size(images.height, images.width, images.len());
+            if images.channels > 1 {
+                inventory.colour += images.len();
+            }
+        }
+        inventory.count_classes(parts);
+        inventory.distinct_sizes = inventory.sizes.len();
+        inventory
+    }
+
+    /// Counts the images of each part and class that were read.
+    pub(crate) fn count_classes(&mut self, parts: &Parts) {
+        let class = |name: &String| ClassInventory {
+            name: name.clone(),
+            ..ClassInventory::default()
+        };
+        self.classes = parts.label_names.iter().map(class).collect();
+        self.parts = PartCounts::default();
         let all = [
             (Split::Train, &parts.train),
             (Split::Validation, &parts.validation),
             (Split::Test, &parts.test),
         ];
         for (split, images) in all {
-            let Some(images) = images else { continue };
-            inventory.parts.add(split, images.len());
-            inventory.count_size(images.height, images.width, images.len());
-            if images.channels > 1 {
-                inventory.colour += images.len();
-            }
-            for &label in &images.labels {
-                if let Some(class) = inventory.classes.get_mut(label as usize) {
+            let labels = images.as_ref().map_or(&[][..], |images| &images.labels);
+            self.parts.add(split, labels.len());
+            for &label in labels {
+                if let Some(class) = self.classes.get_mut(label as usize) {
                     class.parts.add(split, 1);
                 }
             }
         }
-        inventory.distinct_sizes = inventory.sizes.len();
-        inventory
+    }
+
+    /// Counts the files below `root` that failed among those that are not read, by their extensions.
+    pub(crate) fn leave_out_failed(&mut self, root: &Path, failed: &[SkippedFile]) {
+        for SkippedFile { path, .. } in failed {
+            let reason = match path.extension() {
+                Some(extension) => {
+                    format!(
+                        "`.{}` that cannot be read",
+                        shown(&extension.to_string_lossy())
+                    )
+                }
+                None => "that cannot be read".into(),
+            };
+            let file = path.strip_prefix(root).unwrap_or(path);
+            self.leave_out(reason, file.display().to_string());
+        }
     }
 
     fn count_size(&mut self, height: usize, width: usize, images: usize) {
@@ -177,3 +211,6 @@ impl Inventory {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,16 +5,18 @@ use std::path::Path;
 use models::preprocessor::Preprocessor;
 
 use super::{
-    DataError, ImageDataset, Images, classes, fit,
+    DataError, ImageDataset, classes, fit,
     inventory::Inventory,
+    parts::Parts,
+    place::{Place, Unavailable},
     readers,
-    remote::{self, Known, Remote, RemoteError},
+    remote::{self, Remote},
     sample,
     store::Store,
 };
 
 /// The name of the embedded sample.
-const SAMPLE: &str = "sample";
+pub(super) const SAMPLE: &str = "sample";
 
 /// Images of one size keep it up to this many pixels a side.
 const KEPT_SIDE: usize = 64;
@@ -23,7 +25,7 @@ const KEPT_SIDE: usize = 64;
 #[derive(Clone)]
 pub struct OpenOptions<'a> {
     /// Bring every image to the input of this model. Without it a dataset keeps its own size, and image
-    /// folders, which have none, become 32×32 RGB.
+    /// folders, whose images have several, become 32×32.
     pub preprocessor: Option<Preprocessor>,
     /// Bring every image to this height and width in pixels, keeping its channels. Of no effect where
     /// `preprocessor` is given.
@@ -54,15 +56,13 @@ impl Default for OpenOptions<'_> {
 
 /// Opens the dataset that `--data` names.
 ///
-/// `spec` is a path or a name (`cifar10`, `cifar100`, `mnist`, `fashion-mnist`, `sample`). Without it the
-/// dataset is `default`, from the cache or the Hub; when that cannot be had, it is the embedded sample, and
-/// [`Source::notice`](super::Source::notice) says why.
-///
-/// The training part may be empty, where only test files were given.
+/// `spec` is a path, a name (`cifar10`, `cifar100`, `mnist`, `fashion-mnist`, `sample`), or `owner/name[@revision]` of a
+/// dataset on the Hub where there is no folder `owner`. Without it the dataset is `default`, from the cache or the Hub;
+/// when that cannot be had, it is the embedded sample, and [`Source::notice`](super::Source::notice) says why.
 ///
 /// # Errors
-/// A sentence that names the file or dataset and the next step, see [`DataError`]. A dataset that was asked
-/// for and cannot be had is an error, never the sample.
+/// One sentence that names the file or the dataset and says what to do next. Data that was asked for and
+/// cannot be had is an error, never the sample.
 pub fn open_images(
     spec: Option<&str>,
     default: &str,
@@ -70,21 +70,18 @@ pub fn open_images(
 ) -> Result<ImageDataset, DataError> {
     let data = match spec {
         Some(SAMPLE) => open_sample(options)?,
-        Some(spec) => match remote::find(spec) {
-            Some(known) => {
-                open_known(known, options).map_err(|error| error.into_data_error(spec))?
-            }
-            None => open_path(Path::new(spec), options)?,
-        },
+        Some(spec) => Place::find(spec, options.remote)
+            .map_err(|error| error.into_data_error(spec))?
+            .open(options)?,
         None if default == SAMPLE => open_sample(options)?,
         None => open_default(default, options)?,
     };
     Ok(data.seal())
 }
 
-/// Whether `spec` is the name of a dataset, not a path.
+/// Whether `spec` is the name of a dataset or of a repository of the Hub, not a path.
 pub fn is_dataset_name(spec: &str) -> bool {
-    spec == SAMPLE || remote::find(spec).is_some()
+    spec == SAMPLE || remote::find(spec).is_some() || remote::is_repository(spec)
 }
 
 /// What `spec` is called where the paths of this machine mean nothing: a dataset's name, or the last part of a path.
@@ -96,29 +93,6 @@ pub fn public_name(spec: &str) -> String {
     }
 }
 
-/// Why a known dataset is not there.
-enum Unavailable {
-    Fetch(RemoteError),
-    Read(DataError),
-}
-
-impl Unavailable {
-    fn into_data_error(self, dataset: &str) -> DataError {
-        match self {
-            Self::Fetch(error) => DataError::Fetch {
-                dataset: dataset.into(),
-                problem: error.to_string(),
-            },
-            Self::Read(error) => error,
-        }
-    }
-}
-
-fn open_known(known: &Known, options: &OpenOptions<'_>) -> Result<ImageDataset, Unavailable> {
-    let folder = known.fetch(options.remote).map_err(Unavailable::Fetch)?;
-    known.read(&folder, options).map_err(Unavailable::Read)
-}
-
 /// The dataset of a model, or the sample when the Hub cannot be reached.
 fn open_default(name: &str, options: &OpenOptions<'_>) -> Result<ImageDataset, DataError> {
     let Some(known) = remote::find(name) else {
@@ -127,7 +101,7 @@ fn open_default(name: &str, options: &OpenOptions<'_>) -> Result<ImageDataset, D
             problem: "it has no home on the Hub; name one of cifar10, cifar100, mnist, fashion-mnist, sample".into(),
         });
     };
-    match open_known(known, options) {
+    match Place::known(known, options.remote) {
         Err(Unavailable::Fetch(error)) if error.unreachable => {
             let mut data = open_sample(options)?;
             data.source.notify(format!(
@@ -135,7 +109,9 @@ fn open_default(name: &str, options: &OpenOptions<'_>) -> Result<ImageDataset, D
             ));
             Ok(data)
         }
-        other => other.map_err(|error| error.into_data_error(name)),
+        place => place
+            .map_err(|error| error.into_data_error(name))?
+            .open(options),
     }
 }
 
@@ -146,15 +122,6 @@ fn open_sample(options: &OpenOptions<'_>) -> Result<ImageDataset, DataError> {
     data.train = fit::fit(data.train, &to);
     data.test = fit::fit(data.test, &to);
     Ok(data)
-}
-
-/// Opens the dataset at a path, whatever its format.
-fn open_path(path: &Path, options: &OpenOptions<'_>) -> Result<ImageDataset, DataError> {
-    let store = Store::open(path)?;
-    open_store(&store, path, None, options)?.ok_or_else(|| DataError::UnknownFormat {
-        path: path.into(),
-        looked_for: found(&store),
-    })
 }
 
 /// The dataset in the files of `store`, or nothing where they are of no known format. `classes` are the names of its
@@ -170,18 +137,32 @@ pub(super) fn open_store(
     };
     let mut inventory = survey.inventory;
     let to = input(&inventory, options);
+    let parts = load(survey.load, &to, path, classes, &mut inventory)?;
+    parts.finish(path, inventory, &to, options).map(Some)
+}
+
+/// Reads the images that were found, and brings what was found up to date with what could be read.
+pub(super) fn load(
+    load: Box<dyn FnOnce(&Preprocessor) -> Result<Parts, DataError> + '_>,
+    to: &Preprocessor,
+    path: &Path,
+    classes: Option<&[&str]>,
+    inventory: &mut Inventory,
+) -> Result<Parts, DataError> {
     inventory.input = Some([to.height, to.width, to.channels]);
-    let mut parts = (survey.load)(&to)?;
+    let mut parts = load(to)?;
     if let Some(names) = classes.filter(|names| parts.label_names.len() <= names.len()) {
         parts.label_names = classes::named(names);
     }
-    parts.finish(path, inventory, &to, options).map(Some)
+    inventory.count_classes(&parts);
+    inventory.leave_out_failed(path, &parts.skipped);
+    Ok(parts)
 }
 
 /// The input to which the images of a dataset are brought: that of the model, the size that was asked for, or, one
 /// rule for every format, the images' own size where they all have one of at most [`KEPT_SIDE`], else 32×32; in
 /// colour where any image has colour.
-fn input(inventory: &Inventory, options: &OpenOptions<'_>) -> Preprocessor {
+pub(super) fn input(inventory: &Inventory, options: &OpenOptions<'_>) -> Preprocessor {
     if let Some(to) = &options.preprocessor {
         return to.clone();
     }
@@ -194,25 +175,6 @@ fn input(inventory: &Inventory, options: &OpenOptions<'_>) -> Preprocessor {
     };
     let (height, width) = options.size.or(own).unwrap_or((32, 32));
     fit::input(height, width, channels)
-}
-
-/// The first files of a store, for an error.
-fn found(store: &Store) -> String {
-    const SHOWN: usize = 3;
-    let names: Vec<String> = store
-        .members()
-        .iter()
-        .take(SHOWN)
-        .map(|member| format!("`{}`", member.display()))
-        .collect();
-    match store.members().len() {
-        count if count > SHOWN => format!(
-            "it holds {} and {} more files",
-            names.join(", "),
-            count - SHOWN
-        ),
-        _ => format!("it holds {}", names.join(", ")),
-    }
 }
 
 #[cfg(test)]
