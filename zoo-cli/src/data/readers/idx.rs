@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, io::Read, path::Path};
 
 use super::Survey;
 use crate::data::{
-    DataError, ImageShape, Images, input,
+    DataError, ImageShape, Images, classes, input,
     parts::{MAX_CLASSES, Parts},
     splits::Split,
     store::Store,
@@ -20,7 +20,7 @@ mod names;
 mod naming;
 
 use files::{Chosen, Files, Pair};
-pub(super) use names::of_folder as names_of_folder;
+pub(super) use names::of_set as names_of;
 pub(super) use naming::is_named;
 
 /// The most bytes that are read from one file.
@@ -337,12 +337,12 @@ fn read(files: &Files<'_>, chosen: &Chosen, path: &Path) -> Result<Parts, DataEr
     };
     parts.validation = validation;
     parts.check_labels(path)?;
-    let known =
-        names::of_set(&chosen.set).or_else(|| names::of_folder(&files.path(chosen.first())));
-    if let Some(names) = known.filter(|names| parts.label_names.len() <= names.len())
-        && !chosen.is_emnist()
-    {
-        parts.label_names = crate::data::classes::named(names);
+    if !chosen.is_emnist() {
+        let known = names::of_set(&chosen.set, &parts)
+            .or_else(|| names::of_folder(&files.path(chosen.first()), &parts));
+        if let Some(names) = known.filter(|names| parts.label_names.len() <= names.len()) {
+            parts.label_names = classes::named(names);
+        }
     }
     Ok(parts)
 }

@@ -239,7 +239,8 @@ fn read(store: &Store, path: &Path, file: &Path, members: &[usize]) -> Result<Fo
 
 /// The known names of the classes of this file.
 fn name_classes(mut parts: Parts, file: &Path) -> Parts {
-    let names = names::of_file(file).or_else(|| idx::names_of_folder(file));
+    let stem = file.file_stem().unwrap_or_default().to_string_lossy();
+    let names = names::of_file(file).or_else(|| idx::names_of(&stem, &parts));
     if let Some(names) = names.filter(|names| parts.label_names.len() == names.len()) {
         parts.label_names = classes::named(names);
     }

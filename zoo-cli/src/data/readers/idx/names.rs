@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, io::Read, path::Path};
 
 use super::malformed;
-use crate::data::{DataError, classes, input};
+use crate::data::{DataError, ImageShape, classes, input, parts::Parts};
 
 /// Kuzushiji-MNIST: the readings of its ten signs.
 const KMNIST: [&str; 10] = ["o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"];
@@ -20,15 +20,28 @@ fn said(name: &str) -> Option<&'static [&'static str]> {
     }
 }
 
-/// The classes of a set of this name.
-pub(super) fn of_set(set: &str) -> Option<&'static [&'static str]> {
-    said(set)
+/// All of these sets are of grey images of this height and width.
+const SIDE: usize = 28;
+
+fn are_of_size(parts: &Parts) -> bool {
+    let mut all = [&parts.train, &parts.validation, &parts.test]
+        .into_iter()
+        .flatten();
+    all.all(|images| images.shape() == ImageShape::new(SIDE, SIDE, 1))
 }
 
-/// The classes that the nearest folder says which names a known set; an empty list where they are digits.
-pub(in crate::data::readers) fn of_folder(file: &Path) -> Option<&'static [&'static str]> {
+/// The classes of a set of this name, where its images can be those; an empty list where they are digits.
+pub(in crate::data::readers) fn of_set(
+    set: &str,
+    parts: &Parts,
+) -> Option<&'static [&'static str]> {
+    said(set).filter(|_| are_of_size(parts))
+}
+
+/// The classes that the nearest folder says which names a known set.
+pub(super) fn of_folder(file: &Path, parts: &Parts) -> Option<&'static [&'static str]> {
     let mut names = file.ancestors();
-    names.find_map(|path| said(&path.file_name()?.to_string_lossy()))
+    names.find_map(|path| of_set(&path.file_name()?.to_string_lossy(), parts))
 }
 
 /// EMNIST's table of classes: labels, not always from 0, and what each means.
@@ -128,6 +141,7 @@ impl Mapping {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Images;
 
     fn parse(text: &str) -> Result<Mapping, String> {
         Mapping::parse(Path::new("m.txt"), &mut text.as_bytes()).map_err(|error| error.to_string())
@@ -188,12 +202,27 @@ mod tests {
             ("/fashion/qmnist-train-images-idx3-ubyte", Some("")),
             ("/data/a", None),
         ] {
-            let names = of_folder(Path::new(path));
+            let names = of_folder(Path::new(path), &Parts::default());
             assert_eq!(
                 names.map(|names| names.first().copied().unwrap_or("")),
                 first,
                 "{path}"
             );
+        }
+    }
+
+    #[test]
+    fn images_of_another_size_are_of_another_set() {
+        for (height, width, channels, known) in
+            [(28, 28, 1, true), (32, 32, 1, false), (28, 28, 3, false)]
+        {
+            let parts = Parts {
+                train: Some(Images::empty(ImageShape::new(height, width, channels))),
+                ..Parts::default()
+            };
+            let file = Path::new("/fashion/train-images-idx3-ubyte");
+            assert_eq!(of_folder(file, &parts).is_some(), known);
+            assert_eq!(of_set("kmnist", &parts).is_some(), known);
         }
     }
 }

@@ -227,7 +227,7 @@ fn classes_are_named_by_the_nearest_folder() {
         let at = |file: &str| format!("{folder}/{file}");
         let (images_at, labels_at) = (at("train-images-idx3-ubyte"), at("train-labels-idx1-ubyte"));
         let files = [
-            (images_at.as_str(), images(3, 0)),
+            (images_at.as_str(), file(3, &[3, 28, 28], &[0; 3 * 28 * 28])),
             (labels_at.as_str(), labels(&[0, 1, 2])),
         ];
         let (parts, _) = open_files(&files).unwrap().unwrap();

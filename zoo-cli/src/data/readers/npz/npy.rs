@@ -25,8 +25,7 @@ pub(super) struct Array {
 /// Reads one array.
 pub(super) fn read(path: &Path, reader: &mut dyn Read) -> Result<Array, DataError> {
     let mut bytes = |count: u64| {
-        input::read_up_to(reader, count)
-            .map_err(|reason| malformed(path, format!("{reason}; fetch the file again")))
+        input::read_up_to(reader, count).map_err(|reason| input::read_failed(path, reason))
     };
     let cut = || malformed(path, "it ends within the header; fetch the file again");
     let start = bytes(8)?;
