@@ -74,15 +74,31 @@ fn choose(store: &Store, folders: &BTreeSet<&Path>) -> &'static str {
     }
 }
 
-/// The formats whose files are known by their names, and whether images may stand beside these files, as pictures stand
-/// beside the parquet file that tells of them.
-const NAMED: [(&str, fn(&Path) -> bool, bool); 6] = [
-    ("CIFAR record files", cifar::is_named, false),
-    ("CIFAR's Python files", cifar_python::is_named, false),
-    ("STL-10's binary files", stl10::is_named, false),
-    ("IDX files", idx::is_named, false),
-    (".npz files", |file| has_extension(file, "npz"), true),
-    ("parquet files", |file| has_extension(file, "parquet"), true),
+/// A format whose files are known by their names.
+struct Named {
+    format: &'static str,
+    is_named: fn(&Path) -> bool,
+    /// Whether images may stand beside these files, as pictures stand beside the parquet file that tells of them.
+    beside_images: bool,
+}
+
+impl Named {
+    const fn new(format: &'static str, is_named: fn(&Path) -> bool, beside_images: bool) -> Self {
+        Self {
+            format,
+            is_named,
+            beside_images,
+        }
+    }
+}
+
+const NAMED: [Named; 6] = [
+    Named::new("CIFAR record files", cifar::is_named, false),
+    Named::new("CIFAR's Python files", cifar_python::is_named, false),
+    Named::new("STL-10's binary files", stl10::is_named, false),
+    Named::new("IDX files", idx::is_named, false),
+    Named::new(".npz files", |file| has_extension(file, "npz"), true),
+    Named::new("parquet files", |file| has_extension(file, "parquet"), true),
 ];
 
 /// Refuses a store that holds files of several formats: they are several data sets, of which one would hide the others.
@@ -90,10 +106,10 @@ pub(super) fn mixed<'a>(store: &'a Store, path: &'a Path) -> Result<Option<Surve
     let mut found: BTreeMap<&'static str, &Path> = BTreeMap::new();
     let mut beside_images = true;
     for file in store.members() {
-        for (format, is_named, may) in NAMED {
-            if !found.contains_key(format) && is_named(file) {
-                found.insert(format, file);
-                beside_images &= may;
+        for named in &NAMED {
+            if !found.contains_key(named.format) && (named.is_named)(file) {
+                found.insert(named.format, file);
+                beside_images &= named.beside_images;
             }
         }
     }
