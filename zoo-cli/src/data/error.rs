@@ -38,15 +38,15 @@ pub enum DataError {
         /// The empty file or directory.
         path: PathBuf,
     },
-    /// A directory whose files are no images, by their names.
-    #[error("`{path}` holds no images; give a folder with .png, .jpg or .webp files")]
+    /// A directory whose files are no images.
+    #[error("`{path}` holds no images; give a folder that does")]
     NoImages {
         /// The directory.
         path: PathBuf,
     },
     /// A path whose content is none of the known formats.
     #[error(
-        "`{path}` is none of the known datasets ({looked_for}); give a CIFAR binary folder, IDX files, parquet files, an image folder `class/*.png|jpg|webp`, or a .tar or .tar.gz of one"
+        "`{path}` is none of the known datasets ({looked_for}); give images in class folders or with a table `labels.csv`, files of CIFAR, STL-10, IDX, NumPy (`.npz`) or parquet, or a zip or tar archive of them"
     )]
     UnknownFormat {
         /// The path that was asked for.

@@ -54,6 +54,7 @@ pub(crate) fn input(height: usize, width: usize, channels: usize) -> Preprocesso
         std: vec![0.5; channels],
         interpolation: models::preprocessor::Interpolation::Bilinear,
         resize: models::preprocessor::ResizeRule::Crop,
+        precision: models::preprocessor::ResamplePrecision::Uint8,
     }
 }
 

@@ -15,6 +15,7 @@
 //! | `class/*.png`, `train/class/*.jpg`, … | an image folder |
 //! | a `.zip` or `.tar` (plain, `.gz`, `.xz`, `.bz2`, `.zst`) of any of these | the same |
 //! | `cifar10`, `cifar100`, `mnist`, `fashion-mnist` | the Hub's copy, cached |
+//! | `owner/name[@revision]` where there is no folder `owner` | the parquet files, or else all files, of a dataset on the Hub |
 //! | `sample` | the embedded subset of Fashion-MNIST |
 
 pub mod augment;
