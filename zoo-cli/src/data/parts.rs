@@ -107,45 +107,35 @@ impl Parts {
         let watched = validation.as_ref().map_or(0, Images::len);
         let (train, test) = match (self.train.map(fit), self.test.map(fit)) {
             (Some(train), Some(test)) => (train, test),
-            (Some(all), None) if options.unseen => {
-                source.notify(match watched {
-                    0 => format!(
-                        "`{}` has no test part: all of its {} images are taken for testing",
-                        path.display(),
-                        all.len()
-                    ),
-                    _ => format!(
-                        "`{}` has no test part: its {} training images are taken for testing, and the {watched} of its \
-                         validation part are not",
-                        path.display(),
-                        all.len()
-                    ),
-                });
-                inventory.held_out = all.len();
-                (Images::empty(all.shape()), all)
-            }
             (Some(mut all), None) => {
-                let (kept, held) =
-                    split::hold_out(&all.labels, options.held_out, options.split_seed);
-                source.notify(match watched {
-                    0 => format!(
-                        "`{}` has no test part: {} of its {} images are held out for testing",
-                        path.display(),
-                        held.len(),
-                        all.len()
-                    ),
-                    _ => format!(
-                        "`{}` has no test part: {} of its {} training images are held out for testing, and its \
-                         validation part stays one",
-                        path.display(),
-                        held.len(),
-                        all.len()
-                    ),
-                });
+                let count = all.len();
+                let (kept, held) = match options.unseen {
+                    true => (Vec::new(), (0..count).collect()),
+                    false => split::hold_out(&all.labels, options.held_out, options.split_seed),
+                };
                 inventory.held_out = held.len();
-                let test = all.select(&held);
-                all.keep(&kept);
-                (all, test)
+                let what = match (options.unseen, watched) {
+                    (true, 0) => format!("all of its {count} images are taken for testing"),
+                    (true, _) => format!(
+                        "its {count} training images are taken for testing, and the {watched} of its validation part are not"
+                    ),
+                    (false, 0) => format!(
+                        "{} of its {count} images are held out for testing",
+                        held.len()
+                    ),
+                    (false, _) => format!(
+                        "{} of its {count} training images are held out for testing, and its validation part stays one",
+                        held.len()
+                    ),
+                };
+                source.notify(format!("`{}` has no test part: {what}", path.display()));
+                if options.unseen {
+                    (Images::empty(all.shape()), all)
+                } else {
+                    let test = all.select(&held);
+                    all.keep(&kept);
+                    (all, test)
+                }
             }
             (None, Some(test)) => {
                 source.notify(format!("`{}` has no training part", path.display()));
@@ -168,5 +158,102 @@ impl Parts {
             source,
             inventory,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::ImageShape;
+
+    fn images(labels: &[u32]) -> Option<Images> {
+        let mut images = Images::empty(ImageShape::new(32, 32, 3));
+        let pixels = vec![0; images.shape().len()];
+        labels.iter().for_each(|&label| images.push(&pixels, label));
+        Some(images)
+    }
+
+    fn finish(parts: Parts, unseen: bool) -> Result<ImageDataset, String> {
+        let parts = Parts {
+            label_names: classes::named(&["cat", "dog"]),
+            ..parts
+        };
+        let options = OpenOptions {
+            unseen,
+            ..OpenOptions::default()
+        };
+        let to = fit::default_input();
+        parts
+            .finish(Path::new("d"), Inventory::default(), &to, &options)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn validation_stays_validation() {
+        let three = |train, validation, test| Parts {
+            train,
+            validation,
+            test,
+            ..Parts::default()
+        };
+        let many: Vec<u32> = (0..40).map(|i| i % 2).collect();
+        // Parts, unseen, images of each part, held out, words of the notice.
+        for (parts, unseen, counts, held_out, said) in [
+            (
+                three(images(&many), images(&[0, 1]), images(&[1])),
+                false,
+                [40, 2, 1],
+                0,
+                "",
+            ),
+            (
+                three(images(&many), images(&[0, 1]), None),
+                false,
+                [36, 2, 4],
+                4,
+                "4 of its 40 training images are held out",
+            ),
+            (
+                three(images(&many), None, None),
+                false,
+                [36, 0, 4],
+                4,
+                "4 of its 40 images are held out",
+            ),
+            (
+                three(images(&many), None, None),
+                true,
+                [0, 0, 40],
+                40,
+                "all of its 40 images are taken for testing",
+            ),
+            (
+                three(images(&many), images(&[0]), None),
+                true,
+                [0, 1, 40],
+                40,
+                "the 1 of its validation part are not",
+            ),
+            (
+                three(None, images(&[0]), images(&[0, 1])),
+                false,
+                [0, 1, 2],
+                0,
+                "has no training part",
+            ),
+        ] {
+            let data = finish(parts, unseen).unwrap();
+            let validation = data.validation.map_or(0, |images| images.len());
+            assert_eq!([data.train.len(), validation, data.test.len()], counts);
+            assert_eq!(data.inventory.held_out, held_out);
+            assert!(
+                data.source.notice.unwrap_or_default().contains(said),
+                "{said}"
+            );
+        }
+        let error = finish(three(None, images(&[0, 1]), None), false).unwrap_err();
+        assert!(error.contains("a validation part and no other"), "{error}");
+        let error = finish(three(images(&[0, 1]), None, images(&[0, 2])), false).unwrap_err();
+        assert!(error.contains("example 1 the label 2"), "{error}");
     }
 }

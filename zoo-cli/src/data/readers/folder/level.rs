@@ -164,9 +164,13 @@ pub(super) fn are_parts(
         names.into_iter().find(|name| splits::is_plain(name))
     };
     if let Some(name) = plain(&watched) {
+        let step = match others[..] {
+            [one] if !one.filled().is_empty() => format!("call `{}` `train`", one.name()),
+            _ => "move these into a folder `train`".into(),
+        };
         return Err(format!(
-            "its folder `{name}` stands beside {} and there is no `train`; move these into a folder `train` if `{name}` is a \
-             part, or rename it if it is a class",
+            "its folder `{name}` stands beside {} and there is no `train`; {step} if `{name}` is a part, or rename it if it \
+             is a class",
             names(&others)
         ));
     }
@@ -194,7 +198,9 @@ pub(super) fn of_classes(part: &Folder) -> (&Folder, usize) {
     while let [only] = folder.filled()[..] {
         if only.name() == folder.name() {
             folder = only;
-        } else if folder.images.is_empty() && only.images.is_empty() && only.filled().len() > 1 {
+        } else if (splits::is_no_class(&only.name()) && !only.filled().is_empty())
+            || (folder.images.is_empty() && only.images.is_empty() && only.filled().len() > 1)
+        {
             folder = only;
             depth += 1;
         } else {

@@ -163,6 +163,11 @@ fn folders_say_parts_and_classes() {
             "1a 2b; ; 3b",
             "",
         ),
+        (
+            "train/images/a/1.png train/images/b/2.png train/images/x.png test/images/b/3.png",
+            "1a 2b; ; 4b",
+            "1 beside the class folders",
+        ),
         ("test/a/1.png test/b/2.png", "; ; 1a 2b", ""),
         // Parts inside of the classes.
         (
@@ -284,6 +289,10 @@ fn what_can_be_read_in_two_ways_is_refused() {
         (
             "cat/1.png dog/2.png test/3.png",
             "its folder `test` stands beside `cat`, `dog` and there is no `train`",
+        ),
+        (
+            "trainval/a/1.png trainval/b/2.png test/a/3.png",
+            "its folder `test` stands beside `trainval` and there is no `train`; call `trainval` `train` if",
         ),
         (
             "cat/1.png dog/2.png unlabeled/3.png",

@@ -104,7 +104,8 @@ fn columns(header: &[String], known: &[&str]) -> Vec<usize> {
 /// What is wrong with it, where it has.
 pub(super) fn read(bytes: &[u8]) -> Result<Option<Table>, String> {
     let text = String::from_utf8_lossy(bytes);
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    // Lines are counted, and a carriage return would count as one.
+    let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
     let reader = |delimiter: u8| {
         ReaderBuilder::new()
             .delimiter(delimiter)
