@@ -17,7 +17,7 @@ mod entries;
 mod names;
 mod table;
 
-use entries::Listing;
+use entries::{Listing, class_folders};
 use names::{Named, Names};
 use table::Table;
 
@@ -34,7 +34,7 @@ struct List {
 }
 
 /// The images of a store whose labels stand in tables, or nothing where there are no such tables, and where they say
-/// the same as the folders.
+/// the same as the folders. What contradicts itself is not followed where the folders say all.
 ///
 /// # Errors
 /// Tables that contradict themselves, each other or the folders, and those that name no file that is there.
@@ -42,10 +42,11 @@ pub(super) fn survey<'a>(
     store: &'a Store,
     path: &'a Path,
 ) -> Result<Option<Survey<'a>>, DataError> {
-    let lists = lists(store)?;
-    if lists.is_empty() {
-        return Ok(None);
-    }
+    let lists = match lists(store)? {
+        Ok(lists) if lists.is_empty() => return Ok(None),
+        Ok(lists) => lists,
+        Err(error) => return follow_folders(store, path, error),
+    };
     let is_file = !store.is_archive() && store.members().len() == 1;
     if !is_file || path.is_dir() {
         return survey_lists(Files::Given(store), lists, path, false);
@@ -66,8 +67,31 @@ pub(super) fn survey<'a>(
     survey_lists(Files::Opened(Box::new(opened)), lists, path, true)
 }
 
+/// What the folders say where a table is no list of labels (it may hold the boxes in each image), with a note of that.
+///
+/// # Errors
+/// `error`, where the folders are no classes.
+fn follow_folders<'a>(
+    store: &'a Store,
+    path: &'a Path,
+    error: DataError,
+) -> Result<Option<Survey<'a>>, DataError> {
+    if class_folders(store, path)?.is_none() {
+        return Err(error);
+    }
+    let mut survey = folder::survey(store, path)?;
+    if let Some(survey) = &mut survey {
+        let note = format!("the folders are followed and no list of labels, because {error}");
+        survey.inventory.notes.push(note);
+    }
+    Ok(survey)
+}
+
 /// The tables of files and labels.
-fn lists(store: &Store) -> Result<Vec<List>, DataError> {
+///
+/// # Errors
+/// When the store cannot be read; within, when a table contradicts itself.
+fn lists(store: &Store) -> Result<Result<Vec<List>, DataError>, DataError> {
     let is_table = |path: &Path| {
         let extension = path.extension().unwrap_or_default().to_string_lossy();
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -79,9 +103,9 @@ fn lists(store: &Store) -> Result<Vec<List>, DataError> {
         .filter(|&member| is_table(&store.members()[member]))
         .collect();
     if wanted.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Ok(Vec::new()));
     }
-    let mut lists = Vec::new();
+    let (mut lists, mut wrong) = (Vec::new(), None);
     store.visit(&wanted, &mut |member, reader| {
         let path = store.path(member);
         let bytes = input::read_up_to(reader, MAX_TABLE + 1)
@@ -89,11 +113,14 @@ fn lists(store: &Store) -> Result<Vec<List>, DataError> {
         if bytes.len() as u64 > MAX_TABLE {
             return Ok(());
         }
-        let table = table::read(&bytes).map_err(|problem| DataError::Malformed {
-            path: path.clone(),
-            format: "a list of labels",
-            problem,
-        })?;
+        let table = table::read(&bytes).unwrap_or_else(|problem| {
+            wrong.get_or_insert(DataError::Malformed {
+                path: path.clone(),
+                format: "a list of labels",
+                problem,
+            });
+            None
+        });
         if let Some(table) = table {
             let name = store.members()[member].file_name().unwrap_or_default();
             lists.push(List {
@@ -105,7 +132,7 @@ fn lists(store: &Store) -> Result<Vec<List>, DataError> {
         Ok(())
     })?;
     lists.sort_by_key(|list| list.member);
-    Ok(lists)
+    Ok(wrong.map_or(Ok(lists), Err))
 }
 
 fn survey_lists<'a>(
@@ -137,14 +164,18 @@ fn survey_lists<'a>(
         };
     }
     let mut listing = Listing::default();
-    for list in 0..lists.len() {
-        listing
-            .add(store, &lists, list, &names)
-            .map_err(malformed)?;
-    }
-    let by_number = listing
-        .settle_labels(&lists[0].table.label_column)
-        .map_err(malformed)?;
+    let settled = (0..lists.len())
+        .try_for_each(|list| listing.add(store, &lists, list, &names))
+        .and_then(|()| listing.settle_labels(&lists[0].table.label_column));
+    let by_number = match settled {
+        Ok(by_number) => by_number,
+        Err(problem) => {
+            return match files {
+                Files::Given(store) => follow_folders(store, path, malformed(problem)),
+                Files::Opened(_) => Err(malformed(problem)),
+            };
+        }
+    };
     if !is_chosen && !listing.is_wanted(store, path, &lists)? {
         return Ok(None);
     }

@@ -41,6 +41,22 @@ pub(super) struct Listing {
     pub(super) moved: usize,
 }
 
+/// The images of the class folders of a store, where it has such.
+pub(super) fn class_folders(store: &Store, path: &Path) -> Result<Option<Vec<Example>>, DataError> {
+    let Some(Ok(folders)) = folder::folders(store, path)? else {
+        return Ok(None);
+    };
+    let examples = folders.examples;
+    let first = examples.first().map(|example| example.class.as_str());
+    let several = examples
+        .iter()
+        .any(|example| Some(example.class.as_str()) != first);
+    let say_nothing = examples
+        .iter()
+        .all(|example| splits::is_no_class(&example.class));
+    Ok((several && !say_nothing).then_some(examples))
+}
+
 impl Listing {
     /// Adds what the rows of a table say.
     ///
@@ -141,21 +157,9 @@ impl Listing {
         path: &Path,
         lists: &[List],
     ) -> Result<bool, DataError> {
-        let Some(Ok(folders)) = folder::folders(store, path)? else {
+        let Some(examples) = class_folders(store, path)? else {
             return Ok(true);
         };
-        let examples = folders.examples;
-        let first = examples.first().map(|example| example.class.as_str());
-        let several = examples
-            .iter()
-            .any(|example| Some(example.class.as_str()) != first);
-        if !several
-            || examples
-                .iter()
-                .all(|example| splits::is_no_class(&example.class))
-        {
-            return Ok(true);
-        }
         let both: Vec<(&Example, &str)> = examples
             .iter()
             .filter_map(|example| {

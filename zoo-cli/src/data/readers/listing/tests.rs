@@ -242,9 +242,9 @@ fn contradictions_are_refused() {
                 "put it in the test and the training part",
             ),
             (
-                &["p/1.png", "q/1.png"],
+                &["images_1/1.png", "images_2/1.png"],
                 &[("labels.csv", "file,label\n1.png,x\n")],
-                "names `1.png`, which may be `p/1.png` or `q/1.png`",
+                "names `1.png`, which may be `images_1/1.png` or `images_2/1.png`",
             ),
             (
                 &FOUR,
@@ -296,8 +296,19 @@ fn a_table_beside_class_folders_changes_nothing_or_is_asked_about() {
             "file,label\n1.png,cat\n2.png,cat\n3.png,dog\n4.png,dog\n",
         ),
         ("labels.csv", "file,label\n9.png,cat\n"),
+        // Several boxes in an image, numbers, and a damaged table.
+        ("boxes.csv", "filename,class,x\n1.png,ear,3\n1.png,nose,4\n"),
+        ("scores.csv", "id,target\n1,0.5\n2,0.25\n"),
+        ("labels.csv", "file,label\n1.png,a,b\n"),
     ] {
         let data = open(folder(&classes, &[table]).path()).unwrap();
+        let is_noted = data
+            .inventory
+            .notes
+            .join(" ")
+            .contains("no list of labels, because");
+        let is_wrong = ["boxes.csv", "scores.csv"].contains(&table.0) || table.1.contains("a,b\n");
+        assert_eq!(is_noted, is_wrong, "{table:?}");
         assert_eq!(read(&data), "1cat 2cat 3dog 4dog; ; ", "{table:?}");
         assert_eq!(data.inventory.format, "an image folder");
         assert_eq!(
