@@ -111,17 +111,17 @@ impl<'a> Labelled<'a> {
         let mut failed: Vec<SkippedFile> = self.files.store().failed().to_vec();
         failed.append(&mut self.failed);
         let contents = self.files.store().contents()?;
-        let inventory = self
-            .inventory(contents, &rows, &names)
-            .map_err(malformed)?;
+        let inventory = self.inventory(contents, &rows, &names).map_err(malformed)?;
         let store = self.files.store();
-        let unreadable = rows.iter().filter_map(|row| match &contents[row.member].header {
-            Some(Err(reason)) => Some(SkippedFile {
-                path: store.path(row.member),
-                reason: reason.clone(),
-            }),
-            _ => None,
-        });
+        let unreadable = rows
+            .iter()
+            .filter_map(|row| match &contents[row.member].header {
+                Some(Err(reason)) => Some(SkippedFile {
+                    path: store.path(row.member),
+                    reason: reason.clone(),
+                }),
+                _ => None,
+            });
         let known = failed.iter().cloned().chain(unreadable).collect();
         let files = self.files;
         Ok(Survey {
