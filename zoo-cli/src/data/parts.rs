@@ -182,7 +182,7 @@ mod tests {
             unseen,
             ..OpenOptions::default()
         };
-        let to = fit::default_input();
+        let to = fit::input(32, 32, 3);
         parts
             .finish(Path::new("d"), Inventory::default(), &to, &options)
             .map_err(|error| error.to_string())
