@@ -24,15 +24,30 @@ pub enum Interpolation {
     Bilinear,
     /// Cubic along both axes (3).
     Bicubic,
+    /// The mean of the pixels that a pixel covers (4).
+    Box,
 }
 
 impl Interpolation {
-    const ALL: [(u64, Self); 4] = [
+    const ALL: [(u64, Self); 5] = [
         (0, Self::Nearest),
         (1, Self::Lanczos),
         (2, Self::Bilinear),
         (3, Self::Bicubic),
+        (4, Self::Box),
     ];
+}
+
+/// What is kept between the two passes of a resize, along the rows and along the columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ResamplePrecision {
+    /// Bytes, rounded and cut off at 0 and 255, as the Python imaging library does with 8-bit images. It is what new
+    /// models are made with.
+    Uint8,
+    /// Floats, rounded once at the end: for models whose file says nothing of it.
+    #[default]
+    Float32,
 }
 
 /// How an image becomes a network's input: resized, its bytes divided by 255, less `mean`, divided by `std`.
@@ -52,6 +67,8 @@ pub struct Preprocessor {
     pub interpolation: Interpolation,
     /// How images of another aspect fit.
     pub resize: ResizeRule,
+    /// What is kept between the two passes of the resize.
+    pub precision: ResamplePrecision,
 }
 
 /// Why a `preprocessor_config.json` cannot be followed.
@@ -80,6 +97,9 @@ struct File {
     size: Option<Size>,
     #[serde(default = "bilinear")]
     resample: u64,
+    /// Ours; the Python imaging library knows only bytes. Files of before lack it.
+    #[serde(default)]
+    resample_precision: ResamplePrecision,
     #[serde(default)]
     do_center_crop: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -158,7 +178,7 @@ impl Preprocessor {
             .find(|(number, _)| *number == file.resample)
             .map(|(_, interpolation)| interpolation)
             .ok_or_else(|| {
-                let problem = format!("is {}, known are 0 to 3", file.resample);
+                let problem = format!("is {}, known are 0 to 4", file.resample);
                 wrong("resample", problem)
             })?;
         let channels = file.image_mean.len();
@@ -175,6 +195,7 @@ impl Preprocessor {
             std,
             interpolation,
             resize,
+            precision: file.resample_precision,
         };
         preprocessor.validate()?;
         Ok(preprocessor)
@@ -204,6 +225,7 @@ impl Preprocessor {
                 .into_iter()
                 .find(|(_, i)| *i == self.interpolation)
                 .map_or(2, |(number, _)| number),
+            resample_precision: self.precision,
             do_center_crop: crop,
             crop_size: crop.then_some(exact),
             do_rescale: true,
@@ -256,6 +278,7 @@ mod tests {
             std: vec![0.1, 0.2, 0.3],
             interpolation: Interpolation::Bicubic,
             resize,
+            precision: ResamplePrecision::Uint8,
         }
     }
 
@@ -265,6 +288,21 @@ mod tests {
             let written = example(resize).to_json().unwrap();
             assert_eq!(Preprocessor::from_json(&written).unwrap(), example(resize));
         }
+    }
+
+    #[test]
+    fn a_file_of_before_keeps_its_resize() {
+        let written = example(ResizeRule::Stretch).to_json().unwrap();
+        let mut value: serde_json::Value = serde_json::from_str(&written).unwrap();
+        assert_eq!(value["resample_precision"], "uint8");
+        value.as_object_mut().unwrap().remove("resample_precision");
+        let read = Preprocessor::from_json(&value.to_string()).unwrap();
+        assert_eq!(read.precision, ResamplePrecision::Float32);
+        let kept = read.to_json().unwrap();
+        assert!(
+            kept.contains(r#""resample_precision": "float32""#),
+            "{kept}"
+        );
     }
 
     #[test]
@@ -295,6 +333,11 @@ mod tests {
             ("do_resize", serde_json::json!(false), "`do_resize`"),
             ("rescale_factor", serde_json::json!(1.0), "`rescale_factor`"),
             ("resample", serde_json::json!(9), "`resample`"),
+            (
+                "resample_precision",
+                serde_json::json!("int4"),
+                "cannot be read",
+            ),
             ("do_center_crop", serde_json::json!(true), "`crop_size`"),
             ("image_mean", serde_json::json!([]), "`image_mean`"),
             ("image_std", serde_json::json!([1.0]), "`image_std`"),

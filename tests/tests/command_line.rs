@@ -6,8 +6,9 @@ use std::process::Command;
 
 use end_to_end::zoo::Workspace;
 
-const SUBCOMMANDS: [&str; 13] = [
+const SUBCOMMANDS: [&str; 14] = [
     "list",
+    "inspect",
     "train",
     "eval",
     "infer",

@@ -13,7 +13,7 @@ use anyhow::bail;
 use candle_core::{DType, Device};
 use candle_nn::{AdamW, Optimizer, ParamsAdamW};
 use gmnm_core::{ParamStore, ops};
-use models::preprocessor::{Interpolation, ResizeRule};
+use models::preprocessor::{Interpolation, ResamplePrecision, ResizeRule};
 use models::{Classifier, ModelConfig, ModelDir, Preprocessor, Storage, model_dir, registry};
 use zoo::data::augment::Augmentation;
 use zoo::data::loader::{Loader, LoaderOptions};
@@ -97,6 +97,7 @@ fn train(dir: &Path, examples: usize, epochs: usize) -> anyhow::Result<f64> {
             std: STD.to_vec(),
             interpolation: Interpolation::Bilinear,
             resize: ResizeRule::Stretch,
+            precision: ResamplePrecision::Uint8,
         }),
         tensors: parameters.tensors(),
     };

@@ -44,6 +44,8 @@ impl Cli {
 pub enum Command {
     /// List models and their variants.
     List(ListArgs),
+    /// Say what lies in a dataset or a series: parts, classes, sizes, dates and steps, what is left out and why.
+    Inspect(InspectArgs),
     /// Train a model and write it, its metrics and its learning curve to a directory.
     Train(TrainArgs),
     /// Measure a trained model on the test part of a dataset.
@@ -123,13 +125,48 @@ pub struct ListArgs {
     pub format: SummaryFormat,
 }
 
+/// What data are taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DataKind {
+    /// Images in classes.
+    Images,
+    /// A series, or a file of many.
+    Series,
+}
+
+/// Arguments of `zoo inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// A path, a name, `owner/name[@revision]` of a dataset on the Hub, or `-` for a CSV series on stdin.
+    #[arg(value_name = "DATA")]
+    pub data: String,
+    /// What it is taken for (left out: what its content is; `sample` is that of images).
+    #[arg(long = "as", value_enum, value_name = "KIND")]
+    pub kind: Option<DataKind>,
+    /// Decodes no images, and looks for no duplicates.
+    #[arg(long)]
+    pub quick: bool,
+    /// Which series of a file of many: its name, or `column=value` once or more with commas between.
+    #[arg(long, value_name = "KEY")]
+    pub key: Option<String>,
+    /// How data are read, as for `zoo train`: a key of `series`, or `image_size` of images.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// How to reach the Hub.
+    #[command(flatten)]
+    pub hub: HubArgs,
+    /// How to print.
+    #[arg(long, value_enum, default_value_t = SummaryFormat::Table)]
+    pub format: SummaryFormat,
+}
+
 /// Arguments of `zoo train`.
 #[derive(Debug, Args)]
 pub struct TrainArgs {
     /// A name from `zoo list`.
     #[arg(required_unless_present = "resume")]
     pub model: Option<String>,
-    /// A dataset: a path or a name (left out: the model's own).
+    /// A dataset: a path, a name, or `owner/name[@revision]` on the Hub (left out: the model's own).
     #[arg(long, value_name = "DATA")]
     pub data: Option<String>,
     /// Where to write the run (left out: a new directory under `runs`).

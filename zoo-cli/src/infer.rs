@@ -1,7 +1,7 @@
 //! Labelling images: files are read, decoded and preprocessed on all cores while the network runs.
 
 use std::fmt;
-use std::io::BufRead;
+use std::io::BufReader;
 use std::path::PathBuf;
 use std::sync::mpsc::sync_channel;
 
@@ -12,10 +12,13 @@ use models::ModelDir;
 use models::Preprocessor;
 use rayon::prelude::*;
 
+use self::list::PathList;
 use crate::data::decode::preprocess;
 use crate::data::normalise::Normaliser;
 use crate::data::walk_images;
 use crate::families::{self, Forward};
+
+mod list;
 
 /// Decoded batches that wait for the network: with the one that is decoded and the one that is computed, all that is
 /// in memory.
@@ -62,7 +65,7 @@ fn walk(path: PathBuf) -> impl Iterator<Item = Input> + Send {
     })
 }
 
-/// The images that `paths` stand for: files, folders (walked), or `-` for one path a line on stdin, read as they are
+/// The images that `paths` stand for: files, folders (walked), or `-` for a list of paths on stdin, read as they are
 /// needed.
 pub fn inputs(paths: Vec<PathBuf>) -> impl Iterator<Item = Input> + Send {
     paths
@@ -71,15 +74,11 @@ pub fn inputs(paths: Vec<PathBuf>) -> impl Iterator<Item = Input> + Send {
             if path.as_os_str() != "-" {
                 return Box::new(walk(path));
             }
-            let lines = std::io::BufReader::new(std::io::stdin()).lines();
-            let named = lines.flat_map(|line| -> Box<dyn Iterator<Item = Input> + Send> {
+            let listed = PathList::new(BufReader::new(std::io::stdin()));
+            let named = listed.flat_map(|line| -> Box<dyn Iterator<Item = Input> + Send> {
                 match line {
-                    Ok(line) if line.trim().is_empty() => Box::new(std::iter::empty()),
-                    Ok(line) => Box::new(walk(PathBuf::from(line.trim_end_matches('\r')))),
-                    Err(error) => Box::new(std::iter::once(Err((
-                        PathBuf::from("-"),
-                        format!("a line on stdin cannot be read ({error}); give paths as UTF-8"),
-                    )))),
+                    Ok(path) => Box::new(walk(path)),
+                    Err(reason) => Box::new(std::iter::once(Err((PathBuf::from("-"), reason)))),
                 }
             });
             Box::new(named)

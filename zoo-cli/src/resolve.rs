@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use models::{ModelDir, model_dir, registry};
+use serde_json::Value;
 
 use crate::hub::{self, Progress, RepoId, RepoKind, Request, Settings};
+use crate::layout::TRAINING;
 use crate::package::ModelFiles;
 
 /// The files of a repository that make a model: the weights, and every text in JSON.
@@ -49,10 +51,17 @@ pub fn locate(
 ) -> anyhow::Result<ModelFiles> {
     let path = Path::new(name);
     if path.is_dir() {
+        check_finished(path)?;
         return Ok(ModelFiles::Directory(path.to_path_buf()));
     }
     if path.exists() {
         bail!("`{name}` is a file; give the model's directory");
+    }
+    if let Some(folder) = folder_of(path) {
+        bail!(
+            "`{name}` does not exist; give a model's directory{}",
+            models_in(folder)
+        );
     }
     if name.contains('/') {
         let (repo, revision) = RepoId::parse_with_revision(name)
@@ -74,6 +83,56 @@ pub fn locate(
         "`{0}` has no pretrained weights in this build; train it with `zoo train {0}` and give the directory, or take one of `zoo list`",
         entry.name
     )
+}
+
+/// The folder in which `path` would lie, where it is there: then it is no repository of the Hub.
+fn folder_of(path: &Path) -> Option<&Path> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    folder.filter(|folder| {
+        path.is_absolute() || path.starts_with("..") || path.starts_with(".") || folder.is_dir()
+    })
+}
+
+/// The models in a folder, as a part of a sentence.
+fn models_in(folder: &Path) -> String {
+    const SHOWN: usize = 3;
+    let entries = folder.read_dir().into_iter().flatten().flatten();
+    let mut found: Vec<String> = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.join(model_dir::CONFIG).is_file())
+        .map(|path| format!("`{}`", path.display()))
+        .collect();
+    found.sort();
+    let more = if found.len() > SHOWN { ", …" } else { "" };
+    found.truncate(SHOWN);
+    match found.is_empty() {
+        true => String::new(),
+        false => format!(", such as {}{more}", found.join(", ")),
+    }
+}
+
+/// Refuses the directory of a run that has not made its model yet, and one that only holds models.
+fn check_finished(dir: &Path) -> anyhow::Result<()> {
+    if dir.join(model_dir::CONFIG).exists() {
+        return Ok(());
+    }
+    let shown = dir.display();
+    let files = ModelFiles::Directory(dir.to_path_buf());
+    let record = files.read(TRAINING).ok().flatten();
+    let record: Option<Value> = record.and_then(|text| serde_json::from_slice(&text).ok());
+    // A finished run has lost its `config.json`.
+    if record.is_some_and(|record| record["result"].is_null()) {
+        bail!(
+            "the run in `{shown}` is not finished and holds no model yet; go on with `zoo train --resume {shown}`"
+        );
+    }
+    let inside = models_in(dir);
+    if !inside.is_empty() {
+        bail!("`{shown}` holds no model itself; give a model's directory{inside}");
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -116,5 +175,41 @@ mod tests {
         );
         assert!(error("me/absent").contains("is not in the cache"));
         assert!(error("a/b/c").contains("no directory and no repository"));
+    }
+
+    #[test]
+    fn what_lies_in_a_folder_is_no_repository() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name).display().to_string();
+        for name in ["runs/a", "runs/b", "runs/broken"] {
+            std::fs::create_dir_all(at(name)).unwrap();
+        }
+        std::fs::write(at("runs/a/config.json"), "").unwrap();
+        std::fs::write(at("runs/broken/training.json"), "{\"result\": null}").unwrap();
+        let error = |name: &str| format!("{:#}", resolve(name).unwrap_err());
+        for absent in [
+            at("runs/no-such"),
+            at("gone/x"),
+            "./x/y".into(),
+            "src/no-such".into(),
+        ] {
+            let said = error(&absent);
+            assert!(
+                said.starts_with(&format!("`{absent}` does not exist")),
+                "{said}"
+            );
+        }
+        let said = error(&at("runs/no-such"));
+        assert!(
+            said.ends_with(&format!("such as `{}`", at("runs/a"))),
+            "{said}"
+        );
+        let broken = at("runs/broken");
+        let said = error(&broken);
+        assert!(
+            said.ends_with(&format!("`zoo train --resume {broken}`")),
+            "{said}"
+        );
+        assert!(error(&at("runs")).contains("holds no model itself"));
     }
 }

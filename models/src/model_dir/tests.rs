@@ -43,6 +43,7 @@ fn what_is_saved_is_loaded_and_the_same_model_gives_the_same_bytes() {
         std: vec![0.25; 3],
         interpolation: crate::preprocessor::Interpolation::Bilinear,
         resize: crate::preprocessor::ResizeRule::Crop,
+        precision: crate::preprocessor::ResamplePrecision::Uint8,
     });
     save(&a, &model, Storage::Full).unwrap();
     save(&b, &model, Storage::Full).unwrap();

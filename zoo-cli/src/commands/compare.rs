@@ -1,11 +1,13 @@
 //! `zoo compare`.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::bail;
 
-use super::{Outcome, device_for, hub_settings};
+use super::{Outcome, device_for, hub_settings, warn_about_data};
 use crate::cli::CompareArgs;
 use crate::compare::{Case, Comparison, Plan, PlanOptions, RunOutcome, Task, Watch, compare};
 use crate::report::{Printer, Progress};
@@ -44,7 +46,14 @@ pub(super) fn run(args: &CompareArgs, printer: &Printer) -> anyhow::Result<Outco
         set: args.set.iter().cloned().chain(precision).collect(),
         epochs: args.epochs,
     };
-    let plan = Plan::new(args.task, &options, hub_settings(&args.hub)?, opened)?;
+    let mut plan = Plan::new(args.task, &options, hub_settings(&args.hub)?, opened)?;
+    let (told, failed) = (printer.clone(), Rc::new(Cell::new(false)));
+    let any = Rc::clone(&failed);
+    plan.on_data(Box::new(move |lines, skipped| {
+        lines.iter().for_each(|line| told.info(line));
+        warn_about_data(&told, None, skipped);
+        any.set(any.get() || !skipped.is_empty());
+    }));
     let default = || Path::new("comparisons").join(plan.name());
     let dir: PathBuf = args.out.clone().unwrap_or_else(default);
     let cases = chosen(&plan, &args.models)?;
@@ -71,7 +80,10 @@ pub(super) fn run(args: &CompareArgs, printer: &Printer) -> anyhow::Result<Outco
     }
     let table = std::fs::read_to_string(dir.join("table.md"))?;
     printer.result(table.trim_end())?;
-    Ok(Outcome::Done)
+    Ok(match failed.get() {
+        true => Outcome::SomeFailed,
+        false => Outcome::Done,
+    })
 }
 
 /// The cases of `plan` whose models are among `models`, or all where those are left out.

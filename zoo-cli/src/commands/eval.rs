@@ -7,7 +7,8 @@ use anyhow::anyhow;
 use models::registry;
 
 use super::{
-    Outcome, assignments, device_for, hub_settings, trained_on, training_record, warn_about_data,
+    Outcome, assignments, check_same, data_of_training, device_for, hub_settings, training_record,
+    warn_about_data,
 };
 use crate::cli::EvalArgs;
 use crate::data::{OpenOptions, is_dataset_name};
@@ -37,28 +38,33 @@ pub(super) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<Outcome>
     };
     let family = families::of(&model.config);
     let opened = device_for(family, &args.device, printer)?;
-    if let (Some(record), None) = (&record, &args.data) {
-        record.data.can_come_again()?;
-    }
-    let trained_on = trained_on(&args.model, family, record.as_ref())?;
-    let trained_on = trained_on.as_deref();
+    let trained_on = data_of_training(&args.model, family, record.as_ref());
+    let unseen = match &trained_on {
+        Ok(place) => is_unseen(args.data.as_deref(), place.as_deref()),
+        Err(_) => false,
+    };
+    let place = match &args.data {
+        Some(data) => Some(data.clone()),
+        None => trained_on?,
+    };
     // The recipe of the training, so that its own evaluation gave the same bits.
-    let (recipe, seed) = match record {
-        Some(record) => (record.recipe, record.seed),
+    let (recipe, seed) = match &record {
+        Some(record) => (record.recipe.clone(), record.seed),
         None => (family.schema().default_recipe()?, 0),
     };
-    let recipe = amend(family, &model.config, &recipe, &assignments(&args.reading))?;
+    let assignments = assignments(&args.reading);
+    let recipe = amend(family, &model.config, &recipe, &assignments)?;
     let options = OpenOptions {
         preprocessor: model.preprocessor.clone(),
         remote: Some(&hub),
-        unseen: is_unseen(args.data.as_deref(), trained_on),
+        unseen,
         ..OpenOptions::default()
     };
     let problem = family.open(&Wanted {
         config: &model.config,
         recipe: &recipe,
         seed,
-        data: args.data.as_deref().or(trained_on),
+        data: place.as_deref(),
         default: registry::find(&model.model).map_or("cifar10", |entry| entry.default_data),
         options: &options,
     })?;
@@ -67,6 +73,11 @@ pub(super) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<Outcome>
         printer.info(&line);
     }
     warn_about_data(printer, source.notice.as_deref(), &source.skipped);
+    // Read in another way they are others.
+    if args.data.is_none() && assignments.is_empty() {
+        let (name, record) = (&args.model, record.as_ref());
+        check_same(name, record, family, place.as_deref(), &source, printer)?;
+    }
     let (examples, unit, measures) = (problem.examples().1, family.unit(), family.measures());
     let started = Instant::now();
     let report = TrainingReport::new(printer, family);

@@ -7,11 +7,12 @@ use models::{ModelDir, registry};
 use serde_json::json;
 
 use super::{
-    Outcome, hub_settings, keep_model, open_device, trained_on, training_record, warn_about_data,
+    Outcome, check_same, data_of_training, hub_settings, keep_model, open_device, training_record,
+    warn_about_data,
 };
 use crate::cli::{GenerateArgs, SummaryFormat};
 use crate::data::decode::preprocess;
-use crate::data::{OpenOptions, open_images};
+use crate::data::{ImageDataset, OpenOptions, open_images};
 use crate::families;
 use crate::generate::{MAX_ORIGINALS, Painter};
 use crate::hub::Settings;
@@ -44,20 +45,27 @@ pub(super) fn run(args: &GenerateArgs, printer: &Printer) -> anyhow::Result<Outc
     keep_model(&sheet, &files)?;
     let model = files.load()?;
     families::expect("generate", &args.model, &model.config)?;
+    let family = families::of(&model.config);
     let painter = Painter::new(&model, &opened.device)?;
     let (originals, failed) = if args.paths.is_empty() {
         let record = training_record(&files, printer);
-        let spec = args.data.as_deref();
-        let trained_on = trained_on(&args.model, families::of(&model.config), record.as_ref())?;
-        let spec = spec.or(trained_on.as_deref());
-        sheet.keep(Path::new(spec.unwrap_or_default()))?;
-        from_dataset(&model, spec, &settings, printer)?
+        let spec = match &args.data {
+            Some(data) => Some(data.clone()),
+            None => data_of_training(&args.model, family, record.as_ref())?,
+        };
+        sheet.keep(Path::new(spec.as_deref().unwrap_or_default()))?;
+        let data = dataset(&model, spec.as_deref(), &settings, printer)?;
+        if args.data.is_none() {
+            let (name, record) = (&args.model, record.as_ref());
+            check_same(name, record, family, spec.as_deref(), &data.source, printer)?;
+        }
+        (some(&data), !data.source.skipped.is_empty())
     } else {
         from_files(args, &painter, &sheet, printer)?
     };
     let painted = painter.draw(&originals, args.samples as usize, args.seed)?;
     sheet.write(&painted.png, printer)?;
-    let measures = families::of(&model.config).measures().all;
+    let measures = family.measures().all;
     let quality = measures.iter().zip(painted.quality.iter().flatten());
     let summary = match args.format {
         SummaryFormat::Json => {
@@ -96,13 +104,13 @@ pub(super) fn run(args: &GenerateArgs, printer: &Printer) -> anyhow::Result<Outc
     })
 }
 
-/// Test images from all over a dataset, and whether a file of it failed.
-fn from_dataset(
+/// The dataset whose test images are drawn.
+fn dataset(
     model: &ModelDir,
     spec: Option<&str>,
     settings: &Settings,
     printer: &Printer,
-) -> anyhow::Result<(Vec<Vec<u8>>, bool)> {
+) -> anyhow::Result<ImageDataset> {
     let transfer = Transfer::new(printer, "downloading");
     let hub = settings.datasets(&transfer);
     let options = OpenOptions {
@@ -112,12 +120,18 @@ fn from_dataset(
     };
     let default = registry::find(&model.model).map_or("cifar10", |entry| entry.default_data);
     let data = open_images(spec, default, &options)?;
-    let skipped = &data.source.skipped;
-    warn_about_data(printer, data.source.notice.as_deref(), skipped);
-    // Spread, because many datasets are sorted by class.
+    for line in data.inventory.lines() {
+        printer.info(&line);
+    }
+    warn_about_data(printer, data.source.notice.as_deref(), &data.source.skipped);
+    Ok(data)
+}
+
+/// Test images from all over a dataset: many are sorted by class.
+fn some(data: &ImageDataset) -> Vec<Vec<u8>> {
     let count = data.test.len().min(FROM_DATASET);
     let chosen = (0..count).map(|i| data.test.image(i * data.test.len() / count));
-    Ok((chosen.map(<[u8]>::to_vec).collect(), !skipped.is_empty()))
+    chosen.map(<[u8]>::to_vec).collect()
 }
 
 /// The images that the paths stand for, and whether one of them failed.

@@ -8,6 +8,7 @@ mod eval;
 mod forecast;
 mod generate;
 mod infer;
+mod inspect;
 mod list;
 mod man;
 mod train;
@@ -17,11 +18,11 @@ mod verify;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use models::model_dir::{CONFIG, PREPROCESSOR, WEIGHTS};
 
 use crate::cli::{Cli, Command, DeviceArgs, HubArgs, ReadingArgs};
-use crate::data::SkippedFile;
+use crate::data::{SkippedFile, Source};
 use crate::device::{DeviceChoice, DeviceError, Opened};
 use crate::hub::{HubError, Overrides, Settings, Token};
 use crate::layout::TRAINING;
@@ -29,7 +30,7 @@ use crate::output::{Output, OutputError};
 use crate::package::ModelFiles;
 use crate::report::Printer;
 use crate::train::record::TrainingRecord;
-use crate::train::{RunDir, Trainable};
+use crate::train::{RunDir, TrainError, Trainable};
 
 /// How a command that could be carried out ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,6 +148,7 @@ pub fn run(cli: Cli, printer: &Printer) -> anyhow::Result<Outcome> {
     }
     match cli.command {
         Command::List(args) => list::run(&args, printer),
+        Command::Inspect(args) => inspect::run(&args, printer),
         Command::Train(args) => train::run(&args, printer),
         Command::Eval(args) => eval::run(&args, printer),
         Command::Infer(args) => infer::run(&args, printer),
@@ -173,16 +175,51 @@ fn assignments(args: &ReadingArgs) -> Vec<String> {
     args.set.iter().cloned().chain(key).collect()
 }
 
-/// The data that the model `name` of `family` was trained on, as `--data` said it there: a path only where the run lies
-/// here.
-fn trained_on(
+/// What `--data` must say for the data that the model `name` of `family` was trained on; nothing where they were the
+/// model's own.
+///
+/// # Errors
+/// When they came through a pipe, or it is not known where they lie.
+fn data_of_training(
     name: &str,
     family: &dyn Trainable,
     record: Option<&TrainingRecord>,
-) -> anyhow::Result<Option<String>> {
-    let path = RunDir::existing(Path::new(name)).data_path()?;
-    let argument = || record?.data.argument.clone();
-    Ok(path.or_else(|| argument().filter(|data| family.is_name(data))))
+) -> Result<Option<String>, TrainError> {
+    let dir = RunDir::existing(Path::new(name));
+    record.map_or(Ok(None), |record| {
+        record.data.place(&dir, |data| family.is_name(data))
+    })
+}
+
+/// That `source`, which was looked up for the model `name`, is what it was trained on. A path must be; the datasets of a
+/// name have copies of other bytes.
+fn check_same(
+    name: &str,
+    record: Option<&TrainingRecord>,
+    family: &dyn Trainable,
+    place: Option<&str>,
+    source: &Source,
+    printer: &Printer,
+) -> anyhow::Result<()> {
+    let Some(data) = record.map(|record| &record.data) else {
+        return Ok(());
+    };
+    if data.fingerprint == source.fingerprint {
+        return Ok(());
+    }
+    match place.filter(|place| !family.is_name(place)) {
+        Some(place) => bail!(
+            "`{place}` has another content than when `{name}` was trained on it; give the data with `--data`, or use \
+             what lies there now with `--data {place}`"
+        ),
+        // That the sample stands in has been said.
+        None if source.name == data.name => printer.warn(&format!(
+            "`{}` is not byte by byte what `{name}` was trained on",
+            data.name
+        )),
+        None => {}
+    }
+    Ok(())
 }
 
 /// Says loudly what the user must know of the data, and names the files that were left out.

@@ -16,7 +16,7 @@ use models::write::replace_file;
 
 use crate::train::Measure;
 
-pub use plan::{Plan, PlanOptions};
+pub use plan::{Plan, PlanOptions, Tell};
 pub use results::{Results, Run};
 pub use statistics::{Interval, mean, paired, spread};
 pub use tasks::Task;

@@ -1,7 +1,7 @@
 //! Models × problems × seeds: every run is a session, and goes on where it was stopped.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::curves::curve;
 use super::{Case, Comparison, Results, RunOutcome, Task, mean};
-use crate::data::{OpenOptions, public_name};
+use crate::data::{OpenOptions, SkippedFile, public_name};
 use crate::device::Opened;
 use crate::families::{self, Family};
 use crate::hub::Settings;
@@ -102,7 +102,13 @@ pub struct Plan {
     epochs: Option<usize>,
     hub: Settings,
     opened: Opened,
+    /// Learns of the data of each subject before its first run.
+    tell: Option<Tell>,
+    told: RefCell<BTreeSet<String>>,
 }
+
+/// Takes what is to be known of data, in at most three lines, and the files of them that failed.
+pub type Tell = Box<dyn Fn(&[String], &[SkippedFile])>;
 
 impl Plan {
     /// The plan of `task`, each model by its recipe with what `options` say over it, on the device `opened`.
@@ -126,6 +132,8 @@ impl Plan {
             hub,
             opened,
             models,
+            tell: None,
+            told: RefCell::default(),
         };
         for subject in task.subjects(options.data.as_deref(), &options.horizons)? {
             let recipe = plan.resolve(&subject, plan.models[0])?.recipe;
@@ -140,6 +148,11 @@ impl Plan {
             });
         }
         Ok(plan)
+    }
+
+    /// Lets `tell` know of the data of each subject before its first run.
+    pub fn on_data(&mut self, tell: Tell) {
+        self.tell = Some(tell);
     }
 
     fn resolve(&self, subject: &Subject, entry: &Entry) -> anyhow::Result<Resolved> {
@@ -385,6 +398,10 @@ impl Comparison for Plan {
             at: Cell::new((0, 1, 0, 1)),
         };
         let session = self.session(&chapter.subject, &case.model, seed, dir)?;
+        let is_new = self.told.borrow_mut().insert(case.problem.clone());
+        if let Some(tell) = self.tell.as_ref().filter(|_| is_new) {
+            tell(&session.about_data(), session.skipped());
+        }
         let (device, stop) = (&self.opened.device, &follower.stop);
         Ok(
             match session.train(device, &follower, stop, package::write)? {

@@ -1,4 +1,10 @@
-//! The names of the classes of the well-known datasets, by label.
+//! The names of classes: how they are matched, and those of the well-known datasets, by label.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use unicode_normalization::UnicodeNormalization;
+
+use super::splits::Split;
 
 /// CIFAR-10.
 pub(crate) const CIFAR10: [&str; 10] = [
@@ -140,4 +146,124 @@ pub(crate) fn named(names: &[&str]) -> Vec<String> {
 /// `0`, `1`, … for classes without names.
 pub(crate) fn numbered(count: usize) -> Vec<String> {
     (0..count).map(|label| label.to_string()).collect()
+}
+
+/// A class by its name: the composed and the decomposed form of a character are one.
+pub(crate) fn normal(name: &str) -> String {
+    if name.is_ascii() {
+        return name.to_owned();
+    }
+    name.nfc().collect()
+}
+
+/// The position of the class `name` among `names`.
+pub(crate) fn position(names: &[String], name: &str) -> Option<usize> {
+    names.iter().position(|known| known == name).or_else(|| {
+        let name = normal(name);
+        names.iter().position(|known| normal(known) == name)
+    })
+}
+
+/// All classes of these (part, class) pairs by name, sorted. What only a later part has, training cannot learn.
+///
+/// # Errors
+/// What is wrong and what to do: a class that the training part lacks, or a single class.
+pub(crate) fn of_parts<'n>(
+    named: impl Iterator<Item = (Split, &'n str)>,
+) -> Result<BTreeSet<&'n str>, String> {
+    let mut parts: BTreeMap<Split, BTreeSet<&str>> = BTreeMap::new();
+    for (split, class) in named {
+        parts.entry(split).or_default().insert(class);
+    }
+    let all: BTreeSet<&str> = parts.values().flatten().copied().collect();
+    if let Some(train) = parts.get(&Split::Train) {
+        let lacking = parts.iter().find_map(|(split, classes)| {
+            let class = classes.difference(train).next()?;
+            Some((*split, *class))
+        });
+        if let Some((split, class)) = lacking {
+            let similar = train
+                .iter()
+                .find(|known| known.to_lowercase() == class.to_lowercase());
+            return Err(match similar {
+                Some(similar) => format!(
+                    "its {} part has the class `{class}`, which its training part calls `{similar}`; give both one name",
+                    split.name()
+                ),
+                None => format!(
+                    "its {} part has the class `{class}` that its training part lacks; add training images of it, or move \
+                     it out of the data set",
+                    split.name()
+                ),
+            });
+        }
+    }
+    match all.first() {
+        Some(class) if all.len() == 1 => Err(format!(
+            "it has the one class `{class}`; add images of another class"
+        )),
+        _ => Ok(all),
+    }
+}
+
+/// A sentence on two classes whose names differ in case only.
+pub(crate) fn note_on_case(names: &[String]) -> Option<String> {
+    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
+    names.iter().find_map(|name| {
+        let other = seen.insert(name.to_lowercase(), name)?;
+        Some(format!(
+            "the classes `{other}` and `{name}` differ in upper and lower case only; they are two classes"
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn composed_and_decomposed_names_are_one() {
+        assert_eq!(normal("cafe\u{301}"), "caf\u{e9}");
+        let names = ["a", "cafe\u{301}"].map(String::from);
+        assert_eq!(position(&names, "caf\u{e9}"), Some(1));
+        assert_eq!(position(&names, "cafe"), None);
+    }
+
+    #[test]
+    fn parts_are_matched_by_name() {
+        use Split::{Test, Train, Validation};
+        let of = |pairs: &[(Split, &'static str)]| {
+            of_parts(pairs.iter().copied()).map(|all| all.into_iter().collect::<Vec<_>>())
+        };
+        let train = [(Train, "dog"), (Train, "cat")];
+        assert_eq!(of(&train).unwrap(), ["cat", "dog"]);
+        assert_eq!(
+            of(&[&train[..], &[(Test, "dog")]].concat()).unwrap(),
+            ["cat", "dog"]
+        );
+        assert_eq!(of(&[(Test, "x"), (Validation, "y")]).unwrap(), ["x", "y"]);
+        for (more, said) in [
+            ((Test, "owl"), "its test part has the class `owl` that"),
+            (
+                (Validation, "owl"),
+                "its validation part has the class `owl` that",
+            ),
+            ((Test, "Cat"), "`Cat`, which its training part calls `cat`"),
+        ] {
+            let error = of(&[&train[..], &[more]].concat()).unwrap_err();
+            assert!(error.contains(said), "{error}");
+        }
+        assert!(
+            of(&[(Train, "cat")])
+                .unwrap_err()
+                .contains("the one class `cat`")
+        );
+    }
+
+    #[test]
+    fn names_that_differ_in_case_are_noted() {
+        let of = |names: &[&str]| note_on_case(&named(names));
+        assert!(of(&["Cat", "cat"]).unwrap().contains("`Cat` and `cat`"));
+        assert_eq!(of(&["cat", "dog"]), None);
+    }
 }

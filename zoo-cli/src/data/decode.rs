@@ -1,8 +1,11 @@
 //! One image file to the pixels that a network takes.
 //!
-//! The content decides the format (png, jpg, webp), not the file's name. An orientation in the EXIF data is
-//! applied, 16 bits a channel are rounded to 8, palettes are looked up, and transparent pixels are laid over
-//! white. An image above [`MAX_PIXELS`] or [`MAX_DECODED`] is refused before anything is allocated for it.
+//! The content decides the format (png, jpg, webp, bmp, gif, tiff, pnm), not the file's name. An orientation in the
+//! EXIF data is applied, palettes are looked up, and transparent pixels are laid over white. Of a film (gif, webp) the
+//! first frame is taken, of a tiff of many pages the first page. 16 bits a channel are scaled to 8 and rounded, so
+//! that 65535 is white (the Python imaging library cuts off at 255 instead); the rules for whole numbers and floats in
+//! a tiff are those of `decode/tiff.rs`. An image above [`MAX_PIXELS`] or [`MAX_DECODED`] is refused before anything
+//! is allocated for it.
 
 use std::{
     fs::File,
@@ -12,11 +15,17 @@ use std::{
 };
 
 use image::{
-    DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, metadata::Orientation,
+    DynamicImage, GrayImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage,
+    metadata::Orientation,
 };
 use models::preprocessor::Preprocessor;
 
-use super::{DataError, channels, input, resize::resize};
+use super::{DataError, channels, input, resize::resize, sniff::Kind};
+
+mod header;
+mod tiff;
+
+pub(crate) use header::{Header, Look, checked, header, look, tiff_header};
 
 /// The most pixels that an image may have: 100 million.
 pub const MAX_PIXELS: u64 = 100_000_000;
@@ -40,7 +49,7 @@ pub(crate) struct Decoded {
     pub(crate) channels: usize,
 }
 
-fn undecodable(path: &Path, problem: impl Into<String>) -> DataError {
+pub(crate) fn undecodable(path: &Path, problem: impl Into<String>) -> DataError {
     DataError::Decode {
         path: path.into(),
         problem: problem.into(),
@@ -111,27 +120,49 @@ fn composite<const STRIDE: usize>(pixels: &[u8]) -> Vec<u8> {
     flat
 }
 
-/// Decodes the bytes of an image; `path` is only named in errors.
-pub(crate) fn decode_bytes(path: &Path, bytes: &[u8]) -> Result<Decoded, DataError> {
-    if bytes.is_empty() {
-        return Err(DataError::Empty { path: path.into() });
+/// The error for a file that is no image that is decoded.
+pub(crate) fn no_image(path: &Path, kind: Kind) -> DataError {
+    if kind == Kind::Empty {
+        return DataError::Empty { path: path.into() };
     }
+    match kind.next_step() {
+        Some(_) => DataError::NotRead {
+            path: path.into(),
+            problem: kind.refusal(),
+        },
+        None => undecodable(path, kind.refusal()),
+    }
+}
+
+/// Decodes the bytes of an image; `path` is only named in errors.
+///
+/// # Errors
+/// As [`preprocess_bytes`].
+pub(crate) fn decode_bytes(path: &Path, bytes: &[u8]) -> Result<Decoded, DataError> {
+    // A decoder that panics at a damaged image costs this image, not the others.
+    catch_unwind(|| decode_kind(path, bytes, Kind::of(bytes)))
+        .unwrap_or_else(|_| Err(undecodable(path, "the decoder failed")))
+}
+
+fn decode_kind(path: &Path, bytes: &[u8], kind: Kind) -> Result<Decoded, DataError> {
+    let format = match kind {
+        Kind::Png => ImageFormat::Png,
+        Kind::Jpeg => ImageFormat::Jpeg,
+        Kind::WebP => ImageFormat::WebP,
+        Kind::Bmp => ImageFormat::Bmp,
+        Kind::Gif => ImageFormat::Gif,
+        Kind::Pnm => ImageFormat::Pnm,
+        Kind::Tiff => {
+            let (decoded, orientation) = tiff::decode(path, bytes)?;
+            return decoded.turned(path, orientation);
+        }
+        _ => return Err(no_image(path, kind)),
+    };
     let failed = |error: ImageError| match error {
         ImageError::Limits(_) => too_large(path, "decoding it needs too much memory".into()),
         // The decoders end some of their sentences with a full stop.
         error => undecodable(path, error.to_string().trim_end_matches('.')),
     };
-    let format = image::guess_format(bytes)
-        .map_err(|_| undecodable(path, "its content is not that of a png, jpg or webp image"))?;
-    if !matches!(
-        format,
-        ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP
-    ) {
-        return Err(undecodable(
-            path,
-            format!("its content is that of a {format:?} file"),
-        ));
-    }
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::default();
     limits.max_alloc = Some(2 * MAX_DECODED);
@@ -139,10 +170,8 @@ pub(crate) fn decode_bytes(path: &Path, bytes: &[u8]) -> Result<Decoded, DataErr
     let mut decoder = reader.into_decoder().map_err(failed)?;
 
     let (width, height) = decoder.dimensions();
-    if width == 0 || height == 0 {
-        return Err(undecodable(path, "it has no pixels"));
-    }
-    if u64::from(width) * u64::from(height) > MAX_PIXELS || decoder.total_bytes() > MAX_DECODED {
+    check_size(path, u64::from(height), u64::from(width))?;
+    if decoder.total_bytes() > MAX_DECODED {
         return Err(too_large(path, format!("it has {width}×{height} pixels")));
     }
     if format == ImageFormat::Jpeg && !jpeg_is_complete(bytes) {
@@ -159,7 +188,7 @@ pub(crate) fn decode_bytes(path: &Path, bytes: &[u8]) -> Result<Decoded, DataErr
     image.apply_orientation(orientation);
 
     let (width, height) = (image.width() as usize, image.height() as usize);
-    let (pixels, channels) = match image {
+    let (mut pixels, mut channels) = match image {
         DynamicImage::ImageLuma8(grey) => (grey.into_raw(), 1),
         DynamicImage::ImageRgb8(colour) => (colour.into_raw(), 3),
         DynamicImage::ImageLuma16(_) => (image.into_luma8().into_raw(), 1),
@@ -171,12 +200,32 @@ pub(crate) fn decode_bytes(path: &Path, bytes: &[u8]) -> Result<Decoded, DataErr
         }
         other => (other.into_rgb8().into_raw(), 3),
     };
+    // A palette of greys is decoded to RGB.
+    let palettes = matches!(kind, Kind::Png | Kind::Bmp | Kind::Gif);
+    if channels == 3
+        && palettes
+        && matches!(look(kind, bytes), Look::Found(Header { channels: 1, .. }))
+    {
+        pixels = pixels.into_iter().step_by(3).collect();
+        channels = 1;
+    }
     Ok(Decoded {
         pixels,
         height,
         width,
         channels,
     })
+}
+
+/// Refuses an image without pixels and one of more than [`MAX_PIXELS`].
+fn check_size(path: &Path, height: u64, width: u64) -> Result<(), DataError> {
+    if width == 0 || height == 0 {
+        return Err(undecodable(path, "it has no pixels"));
+    }
+    if width.saturating_mul(height) > MAX_PIXELS {
+        return Err(too_large(path, format!("it has {width}×{height} pixels")));
+    }
+    Ok(())
 }
 
 fn too_large(path: &Path, found: String) -> DataError {
@@ -191,6 +240,23 @@ fn too_large(path: &Path, found: String) -> DataError {
 }
 
 impl Decoded {
+    /// These pixels turned and mirrored as an orientation says.
+    fn turned(self, path: &Path, orientation: Orientation) -> Result<Self, DataError> {
+        let (width, height) = (self.width as u32, self.height as u32);
+        let image = match self.channels {
+            1 => GrayImage::from_raw(width, height, self.pixels).map(DynamicImage::from),
+            _ => RgbImage::from_raw(width, height, self.pixels).map(DynamicImage::from),
+        };
+        let mut image = image.ok_or_else(|| undecodable(path, "its pixels are incomplete"))?;
+        image.apply_orientation(orientation);
+        Ok(Self {
+            height: image.height() as usize,
+            width: image.width() as usize,
+            channels: self.channels,
+            pixels: image.into_bytes(),
+        })
+    }
+
     /// These pixels at the size and with the channels of a network's input.
     pub(crate) fn fit(self, path: &Path, to: &Preprocessor) -> Result<Vec<u8>, DataError> {
         if to.channels != 1 && to.channels != 3 {
@@ -215,15 +281,13 @@ impl Decoded {
 /// says; `path` is only named in errors. Grey becomes RGB by repetition, RGB becomes grey by its BT.601 luma.
 ///
 /// # Errors
-/// [`DataError::Decode`], [`DataError::TooLarge`] or [`DataError::Empty`].
+/// [`DataError::Decode`], [`DataError::NotRead`], [`DataError::TooLarge`] or [`DataError::Empty`].
 pub fn preprocess_bytes(
     path: &Path,
     bytes: &[u8],
     to: &Preprocessor,
 ) -> Result<Vec<u8>, DataError> {
-    // A decoder that panics at a damaged image costs this image, not the others.
-    catch_unwind(|| decode_bytes(path, bytes)?.fit(path, to))
-        .unwrap_or_else(|_| Err(undecodable(path, "the decoder failed")))
+    decode_bytes(path, bytes)?.fit(path, to)
 }
 
 /// As [`preprocess_bytes`], for a file.

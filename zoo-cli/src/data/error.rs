@@ -11,12 +11,18 @@ use std::{
 #[non_exhaustive]
 pub enum DataError {
     /// Nothing stands at the path.
-    #[error(
-        "`{path}` does not exist; give an existing path, or one of the names cifar10, cifar100, mnist, fashion-mnist, sample"
-    )]
+    #[error("`{path}` does not exist; check the path")]
     Missing {
         /// The path that was asked for.
         path: PathBuf,
+    },
+    /// Neither a path nor the name of a dataset, but nearly one.
+    #[error("`{name}` does not exist, and no dataset is called so; did you mean `{nearest}`?")]
+    Misspelt {
+        /// What was asked for.
+        name: String,
+        /// The name that is nearest to it.
+        nearest: &'static str,
     },
     /// The operating system refused to read.
     #[error("cannot read `{path}` ({reason}); check the path and its permissions")]
@@ -32,15 +38,15 @@ pub enum DataError {
         /// The empty file or directory.
         path: PathBuf,
     },
-    /// A directory whose files are no images, by their names.
-    #[error("`{path}` holds no images; give a folder with .png, .jpg or .webp files")]
+    /// A directory whose files are no images.
+    #[error("`{path}` holds no images; give a folder that does")]
     NoImages {
         /// The directory.
         path: PathBuf,
     },
     /// A path whose content is none of the known formats.
     #[error(
-        "`{path}` is none of the known datasets ({looked_for}); give a CIFAR binary folder, IDX files, parquet files, an image folder `class/*.png|jpg|webp`, or a .tar or .tar.gz of one"
+        "`{path}` is none of the known datasets ({looked_for}); give images in class folders or with a table `labels.csv`, files of CIFAR, STL-10, IDX, NumPy (`.npz`) or parquet, or a zip or tar archive of them"
     )]
     UnknownFormat {
         /// The path that was asked for.
@@ -79,6 +85,14 @@ pub enum DataError {
         /// The image.
         path: PathBuf,
         /// What the decoder said.
+        problem: String,
+    },
+    /// Something that is there and is not read: an image of another format, a link to nothing, a device.
+    #[error("`{path}` is not read: {problem}")]
+    NotRead {
+        /// The file or directory.
+        path: PathBuf,
+        /// What it is, and what to do next.
         problem: String,
     },
     /// An image or a dataset above the stated budget; nothing of that size was allocated.
@@ -121,8 +135,9 @@ impl DataError {
             | Self::Malformed { path, .. }
             | Self::Label { path, .. }
             | Self::Decode { path, .. }
+            | Self::NotRead { path, .. }
             | Self::TooLarge { path, .. } => Some(path),
-            Self::UnknownClass { .. } | Self::Fetch { .. } => None,
+            Self::Misspelt { .. } | Self::UnknownClass { .. } | Self::Fetch { .. } => None,
         }
     }
 }

@@ -39,11 +39,6 @@ pub(crate) fn fit(images: Images, to: &Preprocessor) -> Images {
     fitted.with_channels(to.channels)
 }
 
-/// The input of a model that says nothing about it: 32×32 RGB, scaled to cover it, the centre cut out.
-pub(crate) fn default_input() -> Preprocessor {
-    input(32, 32, 3)
-}
-
 /// An input of this size, scaled to cover it, the centre cut out.
 pub(crate) fn input(height: usize, width: usize, channels: usize) -> Preprocessor {
     Preprocessor {
@@ -54,6 +49,7 @@ pub(crate) fn input(height: usize, width: usize, channels: usize) -> Preprocesso
         std: vec![0.5; channels],
         interpolation: models::preprocessor::Interpolation::Bilinear,
         resize: models::preprocessor::ResizeRule::Crop,
+        precision: models::preprocessor::ResamplePrecision::Uint8,
     }
 }
 
@@ -65,7 +61,7 @@ mod tests {
     fn a_little_is_padded_and_more_is_resized() {
         let mut images = Images::empty(ImageShape::new(28, 28, 1));
         images.push(&[200; 28 * 28], 4);
-        let padded = fit(images.clone(), &default_input());
+        let padded = fit(images.clone(), &input(32, 32, 3));
         assert_eq!(padded.shape(), ImageShape::new(32, 32, 3));
         assert_eq!(padded.image(0)[..3], [0; 3]);
         assert_eq!(padded.image(0)[(2 * 32 + 2) * 3..][..3], [200; 3]);
@@ -73,7 +69,7 @@ mod tests {
             height: 64,
             width: 40,
             channels: 1,
-            ..default_input()
+            ..input(32, 32, 3)
         };
         let resized = fit(images, &larger);
         assert_eq!(resized.pixels, [200; 64 * 40]);

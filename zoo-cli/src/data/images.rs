@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
-use super::{DataError, channels};
+use super::{DataError, channels, classes, inventory::Inventory};
 
 /// Height, width and channels of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -197,7 +197,7 @@ pub struct SkippedFile {
 pub struct Source {
     /// `cifar10`, `sample`, or the path as it was given.
     pub name: String,
-    /// SHA-256 (hex) over the shapes, the pixels and the labels of both parts.
+    /// SHA-256 (hex) over the shapes, the pixels and the labels of all parts.
     pub fingerprint: String,
     /// What the user must be told: why the sample is used, that a test part was held out.
     pub notice: Option<String>,
@@ -218,22 +218,27 @@ impl Source {
     }
 }
 
-/// A training part and a test part over the same classes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A training part, a test part and perhaps a validation part over the same classes.
+#[derive(Debug, Clone, PartialEq)]
 pub struct ImageDataset {
     /// The images to train on.
     pub train: Images,
+    /// The images to watch during training, where the dataset has a part for that; otherwise a share of
+    /// the training images is held out.
+    pub validation: Option<Images>,
     /// The images to report on.
     pub test: Images,
     /// The name of each class, by label.
     pub label_names: Vec<String>,
     /// Where the images came from.
     pub source: Source,
+    /// What lies there and how it was read.
+    pub inventory: Inventory,
 }
 
 impl ImageDataset {
     /// Renumbers the labels so that they index `names` (a model's `labels`), which must hold every class
-    /// of this dataset; it may hold more.
+    /// of this dataset; it may hold more. Composed and decomposed forms of a name are one.
     ///
     /// # Errors
     /// [`DataError::UnknownClass`] with the first class that the model does not know; nothing has changed then.
@@ -241,7 +246,7 @@ impl ImageDataset {
         let renumbered = self
             .label_names
             .iter()
-            .map(|class| match names.iter().position(|name| name == class) {
+            .map(|class| match classes::position(names, class) {
                 Some(index) => Ok(index as u32),
                 None => Err(DataError::UnknownClass {
                     dataset: self.source.name.clone(),
@@ -249,7 +254,16 @@ impl ImageDataset {
                 }),
             })
             .collect::<Result<Vec<u32>, _>>()?;
-        for label in self.train.labels.iter_mut().chain(&mut self.test.labels) {
+        let parts = [
+            Some(&mut self.train),
+            self.validation.as_mut(),
+            Some(&mut self.test),
+        ];
+        for label in parts
+            .into_iter()
+            .flatten()
+            .flat_map(|part| &mut part.labels)
+        {
             *label = renumbered[*label as usize];
         }
         self.label_names = names.to_vec();
@@ -259,7 +273,12 @@ impl ImageDataset {
     /// Computes the fingerprint of the present pixels and labels.
     pub(crate) fn seal(mut self) -> Self {
         let mut hash = Sha256::new();
-        for part in [&self.train, &self.test] {
+        let parts = [
+            Some(&self.train),
+            self.validation.as_ref(),
+            Some(&self.test),
+        ];
+        for part in parts.into_iter().flatten() {
             for size in [part.len(), part.height, part.width, part.channels] {
                 hash.update((size as u64).to_le_bytes());
             }
@@ -288,8 +307,10 @@ mod tests {
         ImageDataset {
             test: train.select(&[1]),
             train,
+            validation: None,
             label_names: vec!["cat".into(), "dog".into()],
             source: Source::default(),
+            inventory: Inventory::default(),
         }
         .seal()
     }
@@ -305,6 +326,11 @@ mod tests {
         let error = data.align_labels(&names[..2]).unwrap_err().to_string();
         assert!(error.contains("`cat`"), "{error}");
         assert_eq!(data, two_classes());
+
+        data.label_names[0] = "Ka\u{308}fer".into();
+        data.align_labels(&["dog", "K\u{e4}fer"].map(String::from))
+            .unwrap();
+        assert_eq!(data.train.labels, [1, 0]);
     }
 
     #[test]

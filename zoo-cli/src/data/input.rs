@@ -1,4 +1,5 @@
-//! Opening files: plain or gzipped, found out from their first bytes, with errors that carry the path.
+//! Opening files: plain or compressed (gzip, xz, bzip2, zstd), found out from their first bytes, with errors that
+//! carry the path.
 
 use std::{
     fs::File,
@@ -6,18 +7,37 @@ use std::{
     path::Path,
 };
 
+use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::MultiGzDecoder;
+use lzma_rust2::XzReader;
 
-use super::DataError;
+use super::{DataError, sniff::Kind};
 
-/// A gzipped file may always unpack to this much.
+/// A compressed file may always unpack to this much.
 const UNPACKED_FLOOR: u64 = 1 << 30;
 
-/// Beyond [`UNPACKED_FLOOR`] a gzipped file may unpack to this many times its size. Images hardly shrink; a
+/// Beyond [`UNPACKED_FLOOR`] a compressed file may unpack to this many times its size. Images hardly shrink; a
 /// decompression bomb grows a thousandfold.
 const UNPACKED_RATIO: u64 = 100;
 
-const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+/// The memory that unpacking xz may take, in KiB: eight times that of `xz -9`.
+const XZ_MEMORY: u32 = 512 << 10;
+
+/// What a file of this size may unpack to.
+pub(crate) fn unpacked_limit(size: u64) -> u64 {
+    size.saturating_mul(UNPACKED_RATIO).max(UNPACKED_FLOOR)
+}
+
+/// The error for what unpacks to more than [`unpacked_limit`] allows.
+pub(crate) fn unpacks_too_far(limit: u64) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::FileTooLarge,
+        format!(
+            "it unpacks to more than {} MiB, {UNPACKED_RATIO} times its size; unpack it and give the folder",
+            limit >> 20
+        ),
+    )
+}
 
 /// The error for a read that failed part-way: damaged compression is the file's fault, the rest the system's.
 pub(crate) fn read_failed(path: &Path, reason: io::Error) -> DataError {
@@ -30,7 +50,7 @@ pub(crate) fn read_failed(path: &Path, reason: io::Error) -> DataError {
         },
         InvalidData | InvalidInput | UnexpectedEof => DataError::Malformed {
             path,
-            format: "a gzip file",
+            format: "a compressed file",
             problem: format!("{reason}; fetch the file again"),
         },
         NotFound => DataError::Missing { path },
@@ -47,42 +67,59 @@ struct Bounded<R> {
 
 impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
-        self.left = self.left.checked_sub(count as u64).ok_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::FileTooLarge,
-                format!(
-                    "it unpacks to more than {} MiB, {UNPACKED_RATIO} times its size; unpack it and give the folder",
-                    self.limit >> 20
-                ),
-            )
-        })?;
+        let count = self
+            .inner
+            .read(buffer)
+            .map_err(|reason| match reason.kind() {
+                // What a decoder says of damaged data, where it has no better word.
+                io::ErrorKind::Other => io::Error::new(io::ErrorKind::InvalidData, reason),
+                _ => reason,
+            })?;
+        self.left = self
+            .left
+            .checked_sub(count as u64)
+            .ok_or_else(|| unpacks_too_far(self.limit))?;
         Ok(count)
     }
 }
 
-/// A reader of the file's content; a gzipped file is unpacked on the way, up to a limit.
+/// A reader of a file's content, `size` bytes long; a compressed file is unpacked on the way, up to a limit.
+///
+/// # Errors
+/// When the first bytes cannot be read.
+pub(crate) fn unpacked<'a>(
+    mut reader: impl BufRead + 'a,
+    size: u64,
+) -> io::Result<Box<dyn Read + 'a>> {
+    let kind = Kind::of(reader.fill_buf()?);
+    let inner: Box<dyn Read + 'a> = match kind {
+        Kind::Gzip => Box::new(MultiGzDecoder::new(reader)),
+        Kind::Xz => Box::new(XzReader::new_mem_limit(reader, true, XZ_MEMORY)),
+        Kind::Bzip2 => Box::new(MultiBzDecoder::new(reader)),
+        Kind::Zstd => Box::new(zstd::Decoder::with_buffer(reader)?),
+        _ => return Ok(Box::new(reader)),
+    };
+    let limit = unpacked_limit(size);
+    Ok(Box::new(Bounded {
+        inner,
+        left: limit,
+        limit,
+    }))
+}
+
+/// A reader of the file's content; a compressed file is unpacked on the way, up to a limit.
 ///
 /// # Errors
 /// [`DataError::Missing`], [`DataError::Empty`] or [`DataError::Read`].
-pub(crate) fn open(path: &Path) -> Result<Box<dyn Read + Send>, DataError> {
+pub(crate) fn open(path: &Path) -> Result<Box<dyn Read>, DataError> {
     let failed = |reason| read_failed(path, reason);
     let file = File::open(path).map_err(failed)?;
     let size = file.metadata().map_err(failed)?.len();
     let mut reader = BufReader::with_capacity(1 << 16, file);
-    let start = reader.fill_buf().map_err(failed)?;
-    if start.is_empty() {
+    if reader.fill_buf().map_err(failed)?.is_empty() {
         return Err(DataError::Empty { path: path.into() });
     }
-    if !start.starts_with(&GZIP_MAGIC) {
-        return Ok(Box::new(reader));
-    }
-    let limit = size.saturating_mul(UNPACKED_RATIO).max(UNPACKED_FLOOR);
-    Ok(Box::new(Bounded {
-        inner: MultiGzDecoder::new(reader),
-        left: limit,
-        limit,
-    }))
+    unpacked(reader, size).map_err(failed)
 }
 
 /// Reads `count` bytes, or fewer where the stream ends. Memory grows with what is really there, so that a

@@ -5,20 +5,27 @@ use std::path::Path;
 use models::preprocessor::Preprocessor;
 
 use super::{
-    DataError, ImageDataset, Images, cifar, fit, folder, idx, parquet,
-    remote::{self, Known, Remote, RemoteError},
+    DataError, ImageDataset, classes, fit,
+    inventory::Inventory,
+    parts::Parts,
+    place::{Place, Unavailable},
+    readers,
+    remote::{self, Remote},
     sample,
     store::Store,
 };
 
 /// The name of the embedded sample.
-const SAMPLE: &str = "sample";
+pub(super) const SAMPLE: &str = "sample";
+
+/// Images of one size keep it up to this many pixels a side.
+const KEPT_SIDE: usize = 64;
 
 /// How to open a dataset.
 #[derive(Clone)]
 pub struct OpenOptions<'a> {
     /// Bring every image to the input of this model. Without it a dataset keeps its own size, and image
-    /// folders, which have none, become 32×32 RGB.
+    /// folders, whose images have several, become 32×32.
     pub preprocessor: Option<Preprocessor>,
     /// Bring every image to this height and width in pixels, keeping its channels. Of no effect where
     /// `preprocessor` is given.
@@ -49,40 +56,32 @@ impl Default for OpenOptions<'_> {
 
 /// Opens the dataset that `--data` names.
 ///
-/// `spec` is a path or a name (`cifar10`, `cifar100`, `mnist`, `fashion-mnist`, `sample`). Without it the
-/// dataset is `default`, from the cache or the Hub; when that cannot be had, it is the embedded sample, and
-/// [`Source::notice`](super::Source::notice) says why.
-///
-/// The training part may be empty, where only test files were given.
+/// `spec` is a path, a name (`cifar10`, `cifar100`, `mnist`, `fashion-mnist`, `sample`), or `owner/name[@revision]` of a
+/// dataset on the Hub where there is no folder `owner`. Without it the dataset is `default`, from the cache or the Hub;
+/// when that cannot be had, it is the embedded sample, and [`Source::notice`](super::Source::notice) says why.
 ///
 /// # Errors
-/// A sentence that names the file or dataset and the next step, see [`DataError`]. A dataset that was asked
-/// for and cannot be had is an error, never the sample.
+/// One sentence that names the file or the dataset and says what to do next. Data that was asked for and
+/// cannot be had is an error, never the sample.
 pub fn open_images(
     spec: Option<&str>,
     default: &str,
     options: &OpenOptions<'_>,
 ) -> Result<ImageDataset, DataError> {
-    let mut data = match spec {
+    let data = match spec {
         Some(SAMPLE) => open_sample(options)?,
-        Some(spec) => match remote::find(spec) {
-            Some(known) => {
-                open_known(known, options).map_err(|error| error.into_data_error(spec))?
-            }
-            None => open_path(Path::new(spec), options)?,
-        },
+        Some(spec) => Place::find(spec, options.remote)
+            .map_err(|error| error.into_data_error(spec))?
+            .open(options)?,
         None if default == SAMPLE => open_sample(options)?,
         None => open_default(default, options)?,
     };
-    if let (Some(size), None) = (options.size, &options.preprocessor) {
-        bring_to(&mut data, size);
-    }
     Ok(data.seal())
 }
 
-/// Whether `spec` is the name of a dataset, not a path.
+/// Whether `spec` is the name of a dataset or of a repository of the Hub, not a path.
 pub fn is_dataset_name(spec: &str) -> bool {
-    spec == SAMPLE || remote::find(spec).is_some()
+    spec == SAMPLE || remote::find(spec).is_some() || remote::is_repository(spec)
 }
 
 /// What `spec` is called where the paths of this machine mean nothing: a dataset's name, or the last part of a path.
@@ -94,46 +93,6 @@ pub fn public_name(spec: &str) -> String {
     }
 }
 
-/// Brings the images of a dataset that has a size of its own to another, and tells the user.
-fn bring_to(data: &mut ImageDataset, (height, width): (usize, usize)) {
-    let own = data.train.shape();
-    if (own.height, own.width) == (height, width) {
-        return;
-    }
-    for part in [&mut data.train, &mut data.test] {
-        let to = fit::input(height, width, part.channels);
-        let images = std::mem::replace(part, Images::empty(part.shape()));
-        *part = fit::fit(images, &to);
-    }
-    data.source.notify(format!(
-        "the images of `{}` are {}×{} and are brought to {height}×{width}",
-        data.source.name, own.height, own.width
-    ));
-}
-
-/// Why a known dataset is not there.
-enum Unavailable {
-    Fetch(RemoteError),
-    Read(DataError),
-}
-
-impl Unavailable {
-    fn into_data_error(self, dataset: &str) -> DataError {
-        match self {
-            Self::Fetch(error) => DataError::Fetch {
-                dataset: dataset.into(),
-                problem: error.to_string(),
-            },
-            Self::Read(error) => error,
-        }
-    }
-}
-
-fn open_known(known: &Known, options: &OpenOptions<'_>) -> Result<ImageDataset, Unavailable> {
-    let folder = known.fetch(options.remote).map_err(Unavailable::Fetch)?;
-    known.read(&folder, options).map_err(Unavailable::Read)
-}
-
 /// The dataset of a model, or the sample when the Hub cannot be reached.
 fn open_default(name: &str, options: &OpenOptions<'_>) -> Result<ImageDataset, DataError> {
     let Some(known) = remote::find(name) else {
@@ -142,7 +101,7 @@ fn open_default(name: &str, options: &OpenOptions<'_>) -> Result<ImageDataset, D
             problem: "it has no home on the Hub; name one of cifar10, cifar100, mnist, fashion-mnist, sample".into(),
         });
     };
-    match open_known(known, options) {
+    match Place::known(known, options.remote) {
         Err(Unavailable::Fetch(error)) if error.unreachable => {
             let mut data = open_sample(options)?;
             data.source.notify(format!(
@@ -150,64 +109,72 @@ fn open_default(name: &str, options: &OpenOptions<'_>) -> Result<ImageDataset, D
             ));
             Ok(data)
         }
-        other => other.map_err(|error| error.into_data_error(name)),
+        place => place
+            .map_err(|error| error.into_data_error(name))?
+            .open(options),
     }
 }
 
 fn open_sample(options: &OpenOptions<'_>) -> Result<ImageDataset, DataError> {
     let mut data = sample::load()?;
-    if let Some(to) = &options.preprocessor {
-        data.train = fit::fit(data.train, to);
-        data.test = fit::fit(data.test, to);
-    }
+    let to = input(&data.inventory, options);
+    data.inventory.input = Some([to.height, to.width, to.channels]);
+    data.train = fit::fit(data.train, &to);
+    data.test = fit::fit(data.test, &to);
     Ok(data)
 }
 
-/// Opens the dataset at a path, whatever its format.
-fn open_path(path: &Path, options: &OpenOptions<'_>) -> Result<ImageDataset, DataError> {
-    let store = Store::open(path)?;
-    let wish = options.preprocessor.as_ref();
-    let input = options
-        .size
-        .map_or_else(fit::default_input, |(height, width)| {
-            fit::input(height, width, 3)
-        });
-    let parts = match cifar::read(&store)? {
-        Some(parts) => Some(parts),
-        None => match idx::read(&store, path)? {
-            Some(parts) => Some(parts),
-            None => match parquet::read(&store, path, wish)? {
-                Some(parts) => Some(parts),
-                None => folder::read(&store, path, wish.unwrap_or(&input))?,
-            },
-        },
+/// The dataset in the files of `store`, or nothing where they are of no known format. `classes` are the names of its
+/// classes where it has only numbers for them.
+pub(super) fn open_store(
+    store: &Store,
+    path: &Path,
+    classes: Option<&[&str]>,
+    options: &OpenOptions<'_>,
+) -> Result<Option<ImageDataset>, DataError> {
+    let Some(survey) = readers::survey(store, path)? else {
+        return Ok(None);
     };
-    match parts {
-        Some(parts) => parts.finish(path, options),
-        None => Err(DataError::UnknownFormat {
-            path: path.into(),
-            looked_for: found(&store),
-        }),
-    }
+    let mut inventory = survey.inventory;
+    let to = input(&inventory, options);
+    let parts = load(survey.load, &to, path, classes, &mut inventory)?;
+    parts.finish(path, inventory, &to, options).map(Some)
 }
 
-/// The first files of a store, for an error.
-fn found(store: &Store) -> String {
-    const SHOWN: usize = 3;
-    let names: Vec<String> = store
-        .members()
-        .iter()
-        .take(SHOWN)
-        .map(|member| format!("`{}`", member.display()))
-        .collect();
-    match store.members().len() {
-        count if count > SHOWN => format!(
-            "it holds {} and {} more files",
-            names.join(", "),
-            count - SHOWN
-        ),
-        _ => format!("it holds {}", names.join(", ")),
+/// Reads the images that were found, and brings what was found up to date with what could be read.
+pub(super) fn load(
+    load: Box<dyn FnOnce(&Preprocessor) -> Result<Parts, DataError> + '_>,
+    to: &Preprocessor,
+    path: &Path,
+    classes: Option<&[&str]>,
+    inventory: &mut Inventory,
+) -> Result<Parts, DataError> {
+    inventory.input = Some([to.height, to.width, to.channels]);
+    let mut parts = load(to)?;
+    if let Some(names) = classes.filter(|names| parts.label_names.len() <= names.len()) {
+        parts.label_names = classes::named(names);
     }
+    inventory.count_classes(&parts);
+    inventory.leave_out_failed(path, &parts.skipped);
+    Ok(parts)
+}
+
+/// The input to which the images of a dataset are brought: that of the model, the size that was asked for, or, one
+/// rule for every format, the images' own size where they all have one of at most [`KEPT_SIDE`], else 32×32; in
+/// colour where any image has colour.
+pub(super) fn input(inventory: &Inventory, options: &OpenOptions<'_>) -> Preprocessor {
+    if let Some(to) = &options.preprocessor {
+        return to.clone();
+    }
+    let channels = if inventory.colour > 0 { 3 } else { 1 };
+    let own = match inventory.sizes.as_slice() {
+        [size] if inventory.distinct_sizes == 1 && size.height.max(size.width) <= KEPT_SIDE => {
+            Some((size.height, size.width))
+        }
+        _ => None,
+    };
+    let (height, width) = options.size.or(own).unwrap_or((32, 32));
+    fit::input(height, width, channels)
 }
 
 #[cfg(test)]

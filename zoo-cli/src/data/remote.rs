@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{DataError, ImageDataset, OpenOptions, classes, parquet, store::Store};
+use super::classes;
 
 /// Where the datasets lie that have a name.
 pub trait Remote {
-    /// The folder with the files of the repository `repo` whose paths match one of `patterns`; fetched where it must be.
+    /// The folder with the files of the repository `repo`, `owner/name[@revision]`, whose paths match one of
+    /// `patterns`, all of them where there are no patterns; fetched where it must be.
     ///
     /// # Errors
-    /// When they cannot be had.
+    /// When they cannot be had, or no file matches one of the patterns.
     fn fetch(&self, repo: &str, patterns: &[&str]) -> Result<PathBuf, RemoteError>;
 }
 
@@ -21,6 +22,8 @@ pub struct RemoteError {
     pub reason: String,
     /// Whether there was nobody to ask, so that something else may stand in.
     pub unreachable: bool,
+    /// Whether the repository is there, and no such file in it.
+    pub no_such_file: bool,
 }
 
 /// A dataset that has a name of its own.
@@ -34,7 +37,7 @@ pub(crate) struct Known {
     classes: &'static [&'static str],
 }
 
-const KNOWN: [Known; 4] = [
+pub(super) const KNOWN: [Known; 4] = [
     Known {
         name: "cifar10",
         repo: "uoft-cs/cifar10",
@@ -66,39 +69,121 @@ pub(crate) fn find(name: &str) -> Option<&'static Known> {
     KNOWN.iter().find(|known| known.name == name)
 }
 
+/// Whether `spec` names a repository of the Hub: `owner/name[@revision]`, where nothing lies at this path and there is no
+/// folder `owner`.
+pub(crate) fn is_repository(spec: &str) -> bool {
+    let valid = |part: &str| {
+        (1..=96).contains(&part.len())
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+            && !part.contains("--")
+            && !part.contains("..")
+            && !part.starts_with(['-', '.'])
+            && !part.ends_with(['-', '.'])
+    };
+    let (repo, revision) = spec.split_once('@').unwrap_or((spec, "main"));
+    let Some((owner, name)) = repo.split_once('/') else {
+        return false;
+    };
+    valid(owner)
+        && valid(name)
+        && !revision.is_empty()
+        && !Path::new(owner).exists()
+        && !Path::new(spec).exists()
+}
+
+/// The folder that holds the files of a repository: its parquet files, or all of them where it has none.
+pub(crate) fn fetch_repository(
+    repo: &str,
+    remote: Option<&dyn Remote>,
+) -> Result<PathBuf, RemoteError> {
+    let remote = remote.ok_or_else(nobody)?;
+    let parquet = remote.fetch(repo, &["*.parquet"]);
+    match parquet {
+        Err(error) if error.no_such_file => remote.fetch(repo, &[]),
+        // What lies in the cache need not be parquet files.
+        Err(error) if error.unreachable => remote.fetch(repo, &[]).map_err(|_| error),
+        other => other,
+    }
+}
+
+fn nobody() -> RemoteError {
+    RemoteError {
+        reason: "nobody was named to fetch it from".into(),
+        unreachable: true,
+        no_such_file: false,
+    }
+}
+
 impl Known {
     /// The folder that holds the dataset's parquet files, in the cache; fetched from the Hub where it must be.
     pub(crate) fn fetch(&self, remote: Option<&dyn Remote>) -> Result<PathBuf, RemoteError> {
-        let remote = remote.ok_or_else(|| RemoteError {
-            reason: "nobody was named to fetch it from".into(),
-            unreachable: true,
-        })?;
+        let remote = remote.ok_or_else(nobody)?;
         let patterns = ["train", "test"].map(|part| format!("{}/{part}-*.parquet", self.folder));
         let fetched = remote.fetch(self.repo, &patterns.each_ref().map(String::as_str))?;
         Ok(fetched.join(self.folder))
     }
 
-    /// The dataset in this folder.
-    pub(crate) fn read(
-        &self,
-        folder: &Path,
-        options: &OpenOptions<'_>,
-    ) -> Result<ImageDataset, DataError> {
-        let store = Store::open(folder)?;
-        let Some(mut parts) = parquet::read(&store, folder, options.preprocessor.as_ref())? else {
-            return Err(DataError::Fetch {
-                dataset: self.name.into(),
-                problem: format!(
-                    "`{}` holds no parquet files; remove it and try again",
-                    folder.display()
-                ),
-            });
-        };
-        if !self.classes.is_empty() && parts.label_names.len() <= self.classes.len() {
-            parts.label_names = classes::named(self.classes);
+    /// The names of its classes; none where they are numbered.
+    pub(crate) fn classes(&self) -> Option<&'static [&'static str]> {
+        (!self.classes.is_empty()).then_some(self.classes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    #[test]
+    fn a_repository_is_what_has_no_folder() {
+        for (spec, expected) in [
+            ("owner/name", true),
+            ("owner/name@refs/pr/1", true),
+            ("owner/na.me", true),
+            ("owner", false),
+            ("owner/name/more", false),
+            ("./name", false),
+            ("../name", false),
+            ("/name", false),
+            ("owner/", false),
+            ("owner/name@", false),
+            // The folder is there when tests run.
+            ("src/name", false),
+        ] {
+            assert_eq!(is_repository(spec), expected, "{spec}");
         }
-        let mut data = parts.finish(folder, options)?;
-        data.source.name = self.name.into();
-        Ok(data)
+    }
+
+    /// A Hub whose repositories hold no parquet files.
+    struct Pictures(RefCell<Vec<usize>>);
+
+    impl Remote for Pictures {
+        fn fetch(&self, repo: &str, patterns: &[&str]) -> Result<PathBuf, RemoteError> {
+            self.0.borrow_mut().push(patterns.len());
+            match patterns {
+                [] => Ok(repo.into()),
+                _ => Err(RemoteError {
+                    no_such_file: true,
+                    unreachable: false,
+                    ..nobody()
+                }),
+            }
+        }
+    }
+
+    #[test]
+    fn all_files_are_fetched_where_none_is_parquet() {
+        let hub = Pictures(RefCell::default());
+        let folder = fetch_repository("owner/name", Some(&hub)).unwrap();
+        assert_eq!(folder, PathBuf::from("owner/name"));
+        assert_eq!(*hub.0.borrow(), [1, 0]);
+        assert!(
+            fetch_repository("owner/name", None)
+                .unwrap_err()
+                .unreachable
+        );
     }
 }

@@ -3,7 +3,10 @@
 
 use std::path::Path;
 
-use super::{DataError, ImageDataset, ImageShape, Images, Source, channels, classes};
+use super::{
+    DataError, ImageDataset, ImageShape, Images, Source, channels, classes, inventory::Inventory,
+    parts::Parts,
+};
 
 const SIDE: usize = 28;
 const PADDED_SIDE: usize = 32;
@@ -42,10 +45,21 @@ pub(crate) fn load() -> Result<ImageDataset, DataError> {
     let part = |name, sheet| {
         Ok(channels::pad(&cut(name, sheet)?, PADDED_SIDE, PADDED_SIDE).with_channels(3))
     };
-    Ok(ImageDataset {
-        train: part("train.png", TRAIN_SHEET)?,
-        test: part("test.png", TEST_SHEET)?,
+    let parts = Parts {
+        train: Some(part("train.png", TRAIN_SHEET)?),
+        test: Some(part("test.png", TEST_SHEET)?),
         label_names: classes::named(&classes::FASHION),
+        ..Parts::default()
+    };
+    let mut inventory = Inventory::of_parts("the embedded sample", &parts);
+    inventory.input = Some([PADDED_SIDE, PADDED_SIDE, 3]);
+    let empty = || Images::empty(ImageShape::new(PADDED_SIDE, PADDED_SIDE, 3));
+    Ok(ImageDataset {
+        train: parts.train.unwrap_or_else(empty),
+        validation: None,
+        test: parts.test.unwrap_or_else(empty),
+        label_names: parts.label_names,
+        inventory,
         source: Source {
             name: "sample".into(),
             is_sample: true,

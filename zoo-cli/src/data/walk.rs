@@ -1,92 +1,235 @@
-//! Finding the images below the paths that a user names.
+//! Finding the files below the paths that a user names.
 
 use std::{
-    collections::HashSet,
-    ffi::OsStr,
-    fs, io,
-    path::{Path, PathBuf},
+    ffi::{OsStr, OsString},
+    fs::{self, File, FileType},
+    io::{self, Read},
+    path::{Component, Path, PathBuf},
 };
 
-use super::{DataError, input};
+use super::{
+    DataError, input,
+    sniff::{self, Kind},
+};
 
 /// Directories may be nested this deeply.
 const MAX_DEPTH: usize = 64;
 
-/// Whether the name ends in `.png`, `.jpg`, `.jpeg` or `.webp`, in any case, and is not hidden.
+/// The most files below one path, links followed.
+const MAX_FILES: usize = 20_000_000;
+
+/// Whether the name ends as that of an image, in any case. What a file is says its content; this says what its owner
+/// takes it for.
 pub(crate) fn has_image_name(path: &Path) -> bool {
-    let hidden = path
-        .file_name()
-        .is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+    const KNOWN: [&str; 20] = [
+        "png", "jpg", "jpeg", "jpe", "jfif", "webp", "bmp", "dib", "gif", "tif", "tiff", "pnm",
+        "ppm", "pgm", "pbm", "pam", "heic", "heif", "avif", "jxl",
+    ];
     let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
-    !hidden
-        && ["png", "jpg", "jpeg", "webp"]
-            .iter()
-            .any(|known| extension.eq_ignore_ascii_case(known))
+    KNOWN
+        .iter()
+        .any(|known| extension.eq_ignore_ascii_case(known))
 }
 
-/// All files below a directory for which `keep` holds, sorted by path. Symbolic links are followed, each
-/// directory is entered once. A link that leads nowhere is left out.
-///
-/// # Errors
-/// When a directory cannot be read.
-pub(crate) fn files_below(
-    directory: &Path,
-    keep: &dyn Fn(&Path) -> bool,
-) -> Result<Vec<PathBuf>, DataError> {
-    let mut found = Vec::new();
-    visit(directory, keep, &mut HashSet::new(), 0, &mut found);
-    found.into_iter().collect()
+/// Why a file or folder of this name is left out, as it follows a count of files; nothing for what is read.
+fn set_aside(name: &OsStr, is_folder: bool) -> Option<&'static str> {
+    let name = name.as_encoded_bytes();
+    let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+    Some(match is_folder {
+        true if name.starts_with(b".") => "in hidden folders",
+        true if is("__MACOSX") => "in `__MACOSX` folders",
+        true if is("@eaDir") => "in `@eaDir` folders",
+        false if name.starts_with(b".") => "that are hidden",
+        false if is("Thumbs.db") || is("desktop.ini") || is("ehthumbs.db") => {
+            "in which an operating system keeps notes"
+        }
+        _ => return None,
+    })
 }
 
-/// Adds the files below a directory to `found`, and each directory that cannot be read as an error.
-fn visit(
-    directory: &Path,
-    keep: &dyn Fn(&Path) -> bool,
-    entered: &mut HashSet<PathBuf>,
-    depth: usize,
-    found: &mut Vec<Result<PathBuf, DataError>>,
-) {
-    match entries(directory, entered) {
-        Err(reason) => found.push(Err(input::read_failed(directory, reason))),
-        Ok(entries) => {
-            for (path, is_directory) in entries {
-                if is_directory && depth < MAX_DEPTH {
-                    visit(&path, keep, entered, depth + 1, found);
-                } else if !is_directory && keep(&path) {
-                    found.push(Ok(path));
+/// Why a file at this path, relative to the root of its store, is left out.
+pub(crate) fn left_out_reason(path: &Path) -> Option<&'static str> {
+    let folders = path.parent().into_iter().flat_map(Path::components);
+    let folder = folders
+        .filter_map(|part| match part {
+            Component::Normal(name) => set_aside(name, true),
+            _ => None,
+        })
+        .next();
+    folder.or_else(|| set_aside(path.file_name()?, false))
+}
+
+/// What lies below a directory.
+#[derive(Default)]
+pub(crate) struct Walk {
+    /// Its files, sorted by path, and in their places what should be read and cannot: links to nothing or back to
+    /// a folder above, devices, folders that cannot be entered.
+    pub(crate) found: Vec<Result<PathBuf, DataError>>,
+    /// What is left out, and why.
+    pub(crate) left_out: Vec<(String, PathBuf)>,
+}
+
+impl Walk {
+    /// Walks through a directory. Symbolic links are followed.
+    ///
+    /// # Errors
+    /// When the directory itself cannot be read.
+    pub(crate) fn below(directory: &Path) -> Result<Self, DataError> {
+        let failed = |reason| input::read_failed(directory, reason);
+        let canonical = fs::canonicalize(directory).map_err(failed)?;
+        let entries = entries(directory).map_err(failed)?;
+        let mut walk = Self::default();
+        walk.add(directory, entries, &mut vec![canonical]);
+        Ok(walk)
+    }
+
+    fn fail(&mut self, path: PathBuf, problem: impl Into<String>) {
+        self.found.push(Err(DataError::NotRead {
+            path,
+            problem: problem.into(),
+        }));
+    }
+
+    /// Adds these entries of a directory; `above` are it and the directories over it, links resolved.
+    fn add(
+        &mut self,
+        directory: &Path,
+        entries: Vec<(OsString, FileType)>,
+        above: &mut Vec<PathBuf>,
+    ) {
+        for (name, mut kind) in entries {
+            let path = directory.join(&name);
+            if let Some(reason) = set_aside(&name, kind.is_dir()) {
+                self.set_aside(reason, path, kind);
+                continue;
+            }
+            let is_link = kind.is_symlink();
+            if is_link {
+                match fs::metadata(&path) {
+                    Ok(target) => kind = target.file_type(),
+                    Err(reason) => {
+                        self.found.push(Err(dead_link(&path, reason)));
+                        continue;
+                    }
                 }
             }
+            if kind.is_file() {
+                if self.found.len() >= MAX_FILES {
+                    self.fail(
+                        directory.into(),
+                        format!("more than {MAX_FILES} files lie here; split it"),
+                    );
+                    return;
+                }
+                self.found.push(Ok(path));
+            } else if kind.is_dir() {
+                self.enter(path, &name, is_link, above);
+            } else {
+                self.fail(
+                    path,
+                    format!("it is {}, not a file; move it away", special(kind)),
+                );
+            }
+        }
+    }
+
+    fn enter(&mut self, path: PathBuf, name: &OsStr, is_link: bool, above: &mut Vec<PathBuf>) {
+        if above.len() > MAX_DEPTH {
+            let problem = format!("it lies more than {MAX_DEPTH} folders deep; move it up");
+            return self.fail(path, problem);
+        }
+        let canonical = match above.last() {
+            Some(parent) if !is_link => Ok(parent.join(name)),
+            _ => fs::canonicalize(&path),
+        };
+        let content = canonical.and_then(|canonical| Ok((canonical, entries(&path)?)));
+        match content {
+            Err(reason) => self.found.push(Err(input::read_failed(&path, reason))),
+            Ok((canonical, _)) if above.iter().any(|folder| folder.starts_with(&canonical)) => {
+                let problem = format!(
+                    "it is a link back to `{}`, a folder that it lies in; remove it",
+                    canonical.display()
+                );
+                self.fail(path, problem);
+            }
+            Ok((canonical, entries)) => {
+                above.push(canonical);
+                self.add(&path, entries, above);
+                above.pop();
+            }
+        }
+    }
+
+    /// Counts a file that is left out, or the files of such a folder.
+    fn set_aside(&mut self, reason: &str, path: PathBuf, kind: FileType) {
+        if !kind.is_dir() {
+            self.left_out.push((reason.into(), path));
+            return;
+        }
+        // Nothing of it is read, so that nothing is lost if it cannot be.
+        for (name, kind) in entries(&path).unwrap_or_default() {
+            self.set_aside(reason, path.join(name), kind);
         }
     }
 }
 
-/// The files (`false`) and directories (`true`) in a directory, sorted; none when it was entered before.
-fn entries(directory: &Path, entered: &mut HashSet<PathBuf>) -> io::Result<Vec<(PathBuf, bool)>> {
-    if !entered.insert(fs::canonicalize(directory)?) {
-        return Ok(Vec::new());
-    }
-    let mut entries = Vec::new();
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        let (path, mut kind) = (entry.path(), entry.file_type()?);
-        if kind.is_symlink() {
-            match fs::metadata(&path) {
-                Ok(target) => kind = target.file_type(),
-                Err(_) => continue,
-            }
-        }
-        if kind.is_dir() || kind.is_file() {
-            entries.push((path, kind.is_dir()));
-        }
-    }
-    entries.sort();
+/// What stands in a directory, sorted by name.
+fn entries(directory: &Path) -> io::Result<Vec<(OsString, FileType)>> {
+    let mut entries = fs::read_dir(directory)?
+        .map(|entry| {
+            let entry = entry?;
+            Ok((entry.file_name(), entry.file_type()?))
+        })
+        .collect::<io::Result<Vec<_>>>()?;
+    entries.sort_by(|a, b| a.0.cmp(&b.0));
     Ok(entries)
 }
 
-/// The images that these paths stand for, in their order. A file is taken as it is, whatever its name; a
-/// directory stands for the files below it whose names end in `.png`, `.jpg`, `.jpeg` or `.webp`, sorted.
-/// Symbolic links are followed, loops are not. A path that is missing, a directory that cannot be read, and one
-/// without images each give an error in their place.
+fn dead_link(path: &Path, reason: io::Error) -> DataError {
+    let target = fs::read_link(path).unwrap_or_default();
+    let problem = match reason.kind() {
+        io::ErrorKind::NotFound => "which does not exist; restore it or remove the link".into(),
+        // Links that lead to each other.
+        _ => format!("which cannot be followed ({reason}); mend or remove the link"),
+    };
+    DataError::NotRead {
+        path: path.into(),
+        problem: format!("it is a link to `{}`, {problem}", target.display()),
+    }
+}
+
+/// What is neither a file, a folder nor a link.
+#[cfg(unix)]
+fn special(kind: FileType) -> &'static str {
+    use std::os::unix::fs::FileTypeExt;
+    if kind.is_fifo() {
+        "a pipe"
+    } else if kind.is_socket() {
+        "a socket"
+    } else {
+        "a device"
+    }
+}
+
+#[cfg(not(unix))]
+fn special(_: FileType) -> &'static str {
+    "a device"
+}
+
+/// The kind of a file by its first bytes.
+fn kind_of(path: &Path) -> io::Result<Kind> {
+    let mut start = Vec::with_capacity(sniff::LOOKED_AT);
+    File::open(path)?
+        .take(sniff::LOOKED_AT as u64)
+        .read_to_end(&mut start)?;
+    Ok(Kind::of(&start))
+}
+
+/// The images that these paths stand for, in their order. A file is taken as it is; a directory stands for the files
+/// below it that are images by their content, sorted, and for those that are named as images: why they are none is
+/// found out when they are read. Hidden files and folders are passed over. Symbolic links are followed. A path that is
+/// missing, a directory that cannot be read and one without images, a link to nothing or back to a folder above it,
+/// and a special file each give an error in their place.
 pub fn walk_images(paths: &[PathBuf]) -> Vec<Result<PathBuf, DataError>> {
     let mut images = Vec::new();
     for path in paths {
@@ -95,7 +238,13 @@ pub fn walk_images(paths: &[PathBuf]) -> Vec<Result<PathBuf, DataError>> {
             Ok(metadata) if !metadata.is_dir() => images.push(Ok(path.clone())),
             Ok(_) => {
                 let before = images.len();
-                visit(path, &has_image_name, &mut HashSet::new(), 0, &mut images);
+                match Walk::below(path) {
+                    Err(error) => images.push(Err(error)),
+                    Ok(walk) => images.extend(walk.found.into_iter().filter(|found| match found {
+                        Ok(file) => has_image_name(file) || kind_of(file).is_ok_and(Kind::is_image),
+                        Err(_) => true,
+                    })),
+                }
                 if images.len() == before {
                     images.push(Err(DataError::NoImages { path: path.clone() }));
                 }
@@ -114,6 +263,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
         fs::create_dir_all(at("b/deep")).unwrap();
+        fs::create_dir_all(at("b/.cache")).unwrap();
         fs::create_dir_all(at("none")).unwrap();
         for name in [
             "b/2.PNG",
@@ -121,10 +271,13 @@ mod tests {
             "b/deep/3.webp",
             "b/notes.txt",
             "b/.hidden.png",
+            "b/.cache/4.png",
+            "b/Thumbs.db",
             "a.jpeg",
         ] {
             fs::write(at(name), "x").unwrap();
         }
+        fs::write(at("b/no-extension"), "GIF89a\x01").unwrap();
         let found = walk_images(&[
             at("b"),
             at("b/notes.txt"),
@@ -144,31 +297,84 @@ mod tests {
             })
             .collect();
         assert_eq!(
-            shown[..4],
-            ["b/1.jpg", "b/2.PNG", "b/deep/3.webp", "b/notes.txt"]
+            shown[..5],
+            [
+                "b/1.jpg",
+                "b/2.PNG",
+                "b/deep/3.webp",
+                "b/no-extension",
+                "b/notes.txt"
+            ]
         );
-        assert!(shown[4].contains("absent` does not exist"));
-        assert!(shown[5].contains("none` holds no images"));
-        assert_eq!(shown[6], "a.jpeg");
-        assert_eq!(shown.len(), 7);
+        assert!(shown[5].contains("absent` does not exist"));
+        assert!(shown[6].contains("none` holds no images"));
+        assert_eq!(shown[7], "a.jpeg");
+        assert_eq!(shown.len(), 8);
+    }
+
+    #[test]
+    fn what_is_left_out_is_said_by_its_name() {
+        for (path, reason) in [
+            ("cat/1.png", None),
+            (
+                "cat/.ipynb_checkpoints/1-checkpoint.png",
+                Some("in hidden folders"),
+            ),
+            ("cat/._1.png", Some("that are hidden")),
+            (".DS_Store", Some("that are hidden")),
+            ("__MACOSX/cat/._1.png", Some("in `__MACOSX` folders")),
+            ("cat/@eaDir/1.png/SYNO.jpg", Some("in `@eaDir` folders")),
+            (
+                "cat/THUMBS.DB",
+                Some("in which an operating system keeps notes"),
+            ),
+            (
+                "cat/desktop.ini",
+                Some("in which an operating system keeps notes"),
+            ),
+        ] {
+            assert_eq!(left_out_reason(Path::new(path)), reason, "{path}");
+        }
     }
 
     #[cfg(unix)]
     #[test]
-    fn loops_end_and_names_need_not_be_text() {
-        use std::os::unix::{ffi::OsStrExt, fs::symlink};
+    fn what_cannot_be_read_is_named_in_its_place() {
+        use std::os::unix::{ffi::OsStrExt, fs::symlink, net::UnixListener};
         let directory = tempfile::tempdir().unwrap();
         let at = |name: &str| directory.path().join(name);
         fs::create_dir(at("in")).unwrap();
+        fs::create_dir(at("beside")).unwrap();
+        fs::write(at("beside/4.png"), "x").unwrap();
         symlink(directory.path(), at("in/loop")).unwrap();
         symlink(at("gone"), at("in/dangling.png")).unwrap();
+        symlink(at("beside"), at("in/one")).unwrap();
+        symlink(at("beside"), at("in/two")).unwrap();
+        symlink(at("in/self"), at("in/self")).unwrap();
+        let _socket = UnixListener::bind(at("in/socket")).unwrap();
         let odd = at("in").join(OsStr::from_bytes(b"\xff\xfe.png"));
         fs::write(&odd, "x").unwrap();
         symlink(&odd, at("in/link.png")).unwrap();
-        let found: Vec<PathBuf> = walk_images(&[at("in")])
-            .into_iter()
-            .map(Result::unwrap)
-            .collect();
-        assert_eq!(found, [at("in/link.png"), odd]);
+        let found = walk_images(&[at("in")]);
+        let expected: [Result<PathBuf, &str>; 8] = [
+            Err("in/dangling.png` is not read: it is a link to `"),
+            Ok(at("in/link.png")),
+            Err("in/loop` is not read: it is a link back to `"),
+            Ok(at("in/one/4.png")),
+            Err("in/self` is not read: it is a link to `"),
+            Err("in/socket` is not read: it is a socket, not a file; move it away"),
+            Ok(at("in/two/4.png")),
+            Ok(odd),
+        ];
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(expected) {
+            match (found, expected) {
+                (Ok(path), Ok(expected)) => assert_eq!(*path, expected),
+                (Err(error), Err(said)) => {
+                    assert!(error.to_string().contains(said), "{error}");
+                }
+                (found, expected) => panic!("{found:?} in place of {expected:?}"),
+            }
+        }
     }
 }

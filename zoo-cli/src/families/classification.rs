@@ -11,13 +11,15 @@ use models::classifier::{Classifier, ClassifierConfig};
 use models::{ModelConfig, ModelDir, Preprocessor};
 use serde::{Deserialize, Serialize};
 
-use super::image_parts::{ImageParts, check_channels, preprocessor};
+use super::image_parts::{ImageParts, about, check_channels, preprocessor};
+use super::image_size::ImageSize;
 use super::{Family, Forward, curves};
 use crate::data::augment::Augmentation;
 use crate::data::loader::Batch;
-use crate::data::{ImageDataset, Source, open_images};
+use crate::data::{ImageDataset, OpenOptions, Source, open_images};
 use crate::train::metrics::Row;
 use crate::train::recipe::{RecipeError, Schema, require_part};
+use crate::train::record::TrainingRecord;
 use crate::train::{
     Contrast, Digits, Ended, Finished, Loss, Measure, Measures, Part, Problem, Run, Section, Sums,
     Task, Trainable, Wanted, Watch, evaluate, train,
@@ -44,6 +46,10 @@ pub struct ClassificationRecipe {
     pub label_smoothing: f64,
     /// Epochs in which the bias of a whitening stem is trained; 0 for all.
     pub stem_epochs: usize,
+    /// What images are brought to: one side in pixels, or height and width; none for their own size, where all have
+    /// the same of at most 64×64, else 32×32.
+    #[serde(default)]
+    pub image_size: ImageSize,
     /// Random changes to training images.
     pub augment: Augmentation,
 }
@@ -90,8 +96,13 @@ impl Trainable for Classifiers {
     }
 
     fn open(&self, wanted: &Wanted<'_>) -> anyhow::Result<Box<dyn Problem>> {
+        let recipe: ClassificationRecipe = wanted.recipe.section()?;
+        let options = OpenOptions {
+            size: recipe.image_size.get(),
+            ..wanted.options.clone()
+        };
         Ok(Box::new(Labelled {
-            data: open_images(wanted.data, wanted.default, wanted.options)?,
+            data: open_images(wanted.data, wanted.default, &options)?,
             evaluation_batch_size: wanted.recipe.descent()?.evaluation_batch_size,
         }))
     }
@@ -104,6 +115,10 @@ impl Family for Classifiers {
 
     fn usage(&self, model: &str) -> String {
         format!("infer {model} photo.jpg")
+    }
+
+    fn about(&self, record: &TrainingRecord) -> Option<String> {
+        about(record)
     }
 
     fn example_shape(&self, model: &ModelDir) -> anyhow::Result<Vec<usize>> {
@@ -136,6 +151,14 @@ impl Problem for Labelled {
         &self.data.source
     }
 
+    fn inventory(&self) -> Option<serde_json::Value> {
+        serde_json::to_value(&self.data.inventory).ok()
+    }
+
+    fn about_data(&self) -> Vec<String> {
+        self.data.inventory.lines()
+    }
+
     fn examples(&self) -> (usize, usize) {
         (self.data.train.len(), self.data.test.len())
     }
@@ -161,10 +184,10 @@ impl Problem for Labelled {
         let least = config.min_image_size();
         if shape.height < least || shape.width < least {
             bail!(
-                "the images of `{name}` are {}×{}, and {} stages need at least {least}×{least}; give fewer \
-                 `model.widths`",
-                shape.height,
+                "the images of `{name}` are read at {}×{}, and {} stages need at least {least}×{least}; give fewer \
+                 `model.widths`, or a larger `image_size`",
                 shape.width,
+                shape.height,
                 config.widths.len()
             );
         }

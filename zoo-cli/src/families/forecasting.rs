@@ -16,9 +16,10 @@ use models::{ModelConfig, ModelDir};
 
 use super::{Family, Forward, curves};
 use crate::data::Source;
-use crate::data::series::{Scale, Series, Split, describe};
+use crate::data::series::{Scale, Series, SeriesInventory, Split, describe};
 use crate::train::metrics::Row;
 use crate::train::recipe::Schema;
+use crate::train::record::TrainingRecord;
 use crate::train::{
     Batches, Contrast, Digits, Ended, Examples, Finished, Loss, Measure, Measures, Part, Problem,
     Recipe, Run, Sums, Task, Trainable, Wanted, Watch, evaluate, train,
@@ -93,6 +94,12 @@ impl Family for Forecasters {
 
     fn usage(&self, model: &str) -> String {
         format!("forecast {model} series.csv")
+    }
+
+    fn about(&self, record: &TrainingRecord) -> Option<String> {
+        let inventory = record.data.inventory.clone()?;
+        let inventory: SeriesInventory = serde_json::from_value(inventory).ok()?;
+        Some(format!("The data: {}.", inventory.lines().join("; ")))
     }
 
     fn example_shape(&self, model: &ModelDir) -> anyhow::Result<Vec<usize>> {

@@ -4,29 +4,40 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use candle_core::{Device, Result, Tensor};
-use models::preprocessor::{Interpolation, ResizeRule};
+use models::preprocessor::{Interpolation, ResamplePrecision, ResizeRule};
 use models::{ModelDir, Preprocessor};
 
 use crate::data::augment::Augmentation;
+use crate::data::inventory::Inventory;
 use crate::data::loader::{Batch, Loader, LoaderOptions};
 use crate::data::resident::Resident;
 use crate::data::split::hold_out;
 use crate::data::{ImageDataset, ImageShape, Images};
+use crate::train::record::TrainingRecord;
 use crate::train::{Batches, Examples, Part, Run};
 
-/// Training images in their batches, the held-out ones among them, and test images, all normalised alike.
+/// Training images in their batches, those that are watched, and test images, all normalised alike.
 #[derive(Debug, Clone)]
 pub(super) struct ImageParts {
     train: Arc<Images>,
     /// The training images on the device, where that is not the CPU and has room.
     resident: Option<Resident>,
     kept: Vec<usize>,
-    held: Vec<usize>,
+    watched: Watched,
     training: Loader,
     test: Arc<Images>,
     mean: Vec<f32>,
     std: Vec<f32>,
     device: Device,
+}
+
+/// The images that are watched in training.
+#[derive(Debug, Clone)]
+enum Watched {
+    /// Training images that are held out.
+    HeldOut(Vec<usize>),
+    /// The validation part of the dataset.
+    Part(Arc<Images>),
 }
 
 impl ImageParts {
@@ -39,7 +50,17 @@ impl ImageParts {
     ) -> anyhow::Result<Self> {
         let recipe = run.record.recipe.descent()?;
         let (seed, device) = (run.record.seed, run.device);
-        let (kept, held) = hold_out(&data.train.labels, recipe.validation.fraction, seed);
+        let (kept, watched) = match data.validation {
+            Some(part) => {
+                let all = (0..data.train.len()).collect();
+                (all, Watched::Part(Arc::new(part)))
+            }
+            None => {
+                let fraction = recipe.validation.fraction;
+                let (kept, held) = hold_out(&data.train.labels, fraction, seed);
+                (kept, Watched::HeldOut(held))
+            }
+        };
         let train = Arc::new(data.train);
         let options = LoaderOptions {
             // A dataset smaller than a batch is one batch.
@@ -56,7 +77,7 @@ impl ImageParts {
             resident: Resident::on(device, &train)?,
             train,
             kept,
-            held,
+            watched,
             test: Arc::new(data.test),
             mean,
             std,
@@ -78,7 +99,7 @@ impl ImageParts {
             train: test.clone(),
             resident: None,
             kept: Vec::new(),
-            held: Vec::new(),
+            watched: Watched::HeldOut(Vec::new()),
             test,
             mean: mean.clone(),
             std: std.clone(),
@@ -126,7 +147,10 @@ impl Examples for ImageParts {
     fn count(&self, part: Part) -> usize {
         match part {
             Part::Train => self.kept.len(),
-            Part::Validation => self.held.len(),
+            Part::Validation => match &self.watched {
+                Watched::HeldOut(held) => held.len(),
+                Watched::Part(images) => images.len(),
+            },
             Part::Test => self.test.len(),
         }
     }
@@ -145,7 +169,10 @@ impl Examples for ImageParts {
         let resident = self.resident.as_ref();
         let (images, resident, indices) = match part {
             Part::Train => (&self.train, resident, Some(self.kept.clone())),
-            Part::Validation => (&self.train, resident, Some(self.held.clone())),
+            Part::Validation => match &self.watched {
+                Watched::HeldOut(held) => (&self.train, resident, Some(held.clone())),
+                Watched::Part(images) => (images, None, None),
+            },
             Part::Test => (&self.test, None, None),
         };
         let options = LoaderOptions::evaluation(batch_size, &self.mean, &self.std);
@@ -158,6 +185,13 @@ impl Examples for ImageParts {
     fn batch_len(&self, batch: &Batch) -> usize {
         batch.labels.elem_count()
     }
+}
+
+/// What a model card says of the images that a network learned from.
+pub(super) fn about(record: &TrainingRecord) -> Option<String> {
+    let inventory = record.data.inventory.clone()?;
+    let inventory: Inventory = serde_json::from_value(inventory).ok()?;
+    Some(inventory.card())
 }
 
 /// How images become inputs of a trained network.
@@ -181,6 +215,7 @@ pub(super) fn preprocessor(shape: ImageShape, (mean, std): (&[f32], &[f32])) -> 
         std: std.to_vec(),
         interpolation: Interpolation::Bilinear,
         resize: ResizeRule::Crop,
+        precision: ResamplePrecision::Uint8,
     }
 }
 

@@ -6,6 +6,7 @@ mod curves;
 mod field;
 pub mod forecasting;
 mod image_parts;
+mod image_size;
 pub mod reconstruction;
 
 use anyhow::bail;

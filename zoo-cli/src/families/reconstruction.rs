@@ -15,13 +15,14 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use self::quality::{psnr, ssim};
-use super::image_parts::{ImageParts, check_channels, input, preprocessor};
+use super::image_parts::{ImageParts, about, check_channels, input, preprocessor};
 use super::{Family, Forward, curves};
 use crate::data::augment::Augmentation;
 use crate::data::loader::Batch;
 use crate::data::{ImageDataset, OpenOptions, Source, open_images};
 use crate::train::metrics::Row;
 use crate::train::recipe::Schema;
+use crate::train::record::TrainingRecord;
 use crate::train::{
     Contrast, Digits, Ended, Examples, Finished, Loss, Measure, Measures, Part, Problem, Run,
     Section, Sums, Task, Trainable, Wanted, Watch, evaluate, train,
@@ -101,6 +102,10 @@ impl Family for Generators {
         format!("generate {model} photo.jpg")
     }
 
+    fn about(&self, record: &TrainingRecord) -> Option<String> {
+        about(record)
+    }
+
     fn example_shape(&self, model: &ModelDir) -> anyhow::Result<Vec<usize>> {
         let config = settings(&model.config)?;
         Ok(vec![2, config.height, config.width, config.channels])
@@ -124,6 +129,14 @@ struct Pictures {
 impl Problem for Pictures {
     fn source(&self) -> &Source {
         &self.data.source
+    }
+
+    fn inventory(&self) -> Option<serde_json::Value> {
+        serde_json::to_value(&self.data.inventory).ok()
+    }
+
+    fn about_data(&self) -> Vec<String> {
+        self.data.inventory.lines()
     }
 
     fn examples(&self) -> (usize, usize) {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{HubError, Progress, RepoKind, Request, Revision, Settings, Silent, download};
+use super::{HubError, Progress, RepoId, RepoKind, Request, Settings, Silent, download};
 use crate::data::{Remote, RemoteError};
 
 /// The datasets of the Hub, with somebody who watches their download.
@@ -24,10 +24,11 @@ impl Settings {
 
 impl Datasets<'_> {
     fn download(&self, repo: &str, patterns: &[&str]) -> Result<PathBuf, HubError> {
+        let (repo, revision) = RepoId::parse_with_revision(repo)?;
         let request = Request {
-            repo: &repo.parse()?,
+            repo: &repo,
             kind: RepoKind::Dataset,
-            revision: &Revision::main(),
+            revision: &revision,
             patterns,
         };
         Ok(download(&request, self.settings, self.progress)?.dir)
@@ -38,6 +39,7 @@ impl Remote for Datasets<'_> {
     fn fetch(&self, repo: &str, patterns: &[&str]) -> Result<PathBuf, RemoteError> {
         self.download(repo, patterns).map_err(|error| RemoteError {
             unreachable: error.is_unreachable(),
+            no_such_file: matches!(error, HubError::NoSuchFile { .. }),
             reason: error.to_string(),
         })
     }

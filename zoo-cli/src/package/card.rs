@@ -85,9 +85,10 @@ pub fn render(
     card
 }
 
-/// The dataset of the Hub behind one of our names.
-fn hub_dataset(name: &str) -> Option<&'static str> {
+/// The dataset of the Hub behind a name: one of ours, or `owner/name[@revision]`.
+fn hub_dataset(name: &str) -> Option<&str> {
     match name {
+        _ if name.contains('/') => name.split('@').next(),
         "cifar10" => Some("uoft-cs/cifar10"),
         "cifar100" => Some("uoft-cs/cifar100"),
         "mnist" => Some("ylecun/mnist"),
@@ -261,6 +262,18 @@ fn usage(card: &mut String, model: &ModelDir, repo: Option<&str>) -> std::fmt::R
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn datasets_of_the_hub_are_named() {
+        for (name, expected) in [
+            ("mnist", Some("ylecun/mnist")),
+            ("owner/pets@v1", Some("owner/pets")),
+            ("owner/pets", Some("owner/pets")),
+            ("pets", None),
+        ] {
+            assert_eq!(hub_dataset(name), expected);
+        }
+    }
 
     #[test]
     fn yaml_scalars_are_quoted_where_they_must_be() {

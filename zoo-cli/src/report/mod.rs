@@ -1,5 +1,6 @@
 //! The only place that prints: results on stdout, progress and logs on stderr.
 
+mod inspect;
 mod memory;
 mod printer;
 mod progress;
@@ -8,6 +9,7 @@ mod table;
 mod training;
 mod transfer;
 
+pub use inspect::{images_found, series_found};
 pub use memory::peak_memory_mib;
 pub use printer::Printer;
 pub use progress::Progress;

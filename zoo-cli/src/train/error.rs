@@ -53,6 +53,16 @@ pub enum TrainError {
     /// The data came through a pipe.
     #[error("the model learned from what came through `{0}`; give data with `--data`")]
     Stream(String),
+    /// The data do not lie where they did.
+    #[error("{}", moved(dir, data, place.as_deref()))]
+    Moved {
+        /// The directory of the run.
+        dir: PathBuf,
+        /// What they are called.
+        data: String,
+        /// Where they lay, as far as that is known here.
+        place: Option<String>,
+    },
     /// The recipe is of a family that is not trained in epochs.
     #[error(transparent)]
     Recipe(#[from] super::recipe::RecipeError),
@@ -65,6 +75,18 @@ pub enum TrainError {
     /// The weights cannot be written.
     #[error(transparent)]
     ModelDir(#[from] models::model_dir::ModelDirError),
+}
+
+fn moved(dir: &Path, data: &str, place: Option<&str>) -> String {
+    let dir = dir.display();
+    match place {
+        Some(place) => format!(
+            "the data of the run in `{dir}` lay at `{place}`, where nothing is now; give them with `--data`"
+        ),
+        None => format!(
+            "`{dir}` learned from `{data}`, and it is not known here where that lies; give it with `--data`"
+        ),
+    }
 }
 
 impl TrainError {

@@ -1,6 +1,7 @@
 //! `training.json`: what made a model, so that it can be repeated and resumed.
 
 use std::fs;
+use std::path::Path;
 
 use models::ModelConfig;
 use serde::de::Error;
@@ -17,7 +18,7 @@ pub const STREAM: &str = "-";
 /// The data that a run learned from.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct DataRecord {
-    /// `--data` as it was given.
+    /// `--data` as it was given; of a path, its last part.
     pub argument: Option<String>,
     /// The dataset's name.
     pub name: String,
@@ -31,14 +32,33 @@ pub struct DataRecord {
 }
 
 impl DataRecord {
-    /// That the data need not be given again.
+    /// What `--data` must say for the same data, those of the run in `dir`; nothing where they were the model's own.
+    /// `is_name` tells the names that mean the same data everywhere.
     ///
     /// # Errors
-    /// When they came through a pipe.
-    pub fn can_come_again(&self) -> Result<(), TrainError> {
-        match self.argument.as_deref() {
-            Some(STREAM) => Err(TrainError::Stream(self.name.clone())),
-            _ => Ok(()),
+    /// When they came through a pipe, or lie where nothing is any more, or nobody knows where.
+    pub fn place(
+        &self,
+        dir: &RunDir,
+        is_name: impl Fn(&str) -> bool,
+    ) -> Result<Option<String>, TrainError> {
+        let moved = |place: Option<String>| TrainError::Moved {
+            dir: dir.path().to_path_buf(),
+            data: self.name.clone(),
+            place,
+        };
+        if self.argument.as_deref() == Some(STREAM) {
+            return Err(TrainError::Stream(self.name.clone()));
+        }
+        match (dir.data_path()?, &self.argument) {
+            // What may not be looked at is there: reading it says why it cannot be read.
+            (Some(path), _) => match Path::new(&path).try_exists().unwrap_or(true) {
+                true => Ok(Some(path)),
+                false => Err(moved(Some(path))),
+            },
+            (None, Some(argument)) if is_name(argument) => Ok(Some(argument.clone())),
+            (None, Some(_)) => Err(moved(None)),
+            (None, None) => Ok(None),
         }
     }
 }
@@ -151,6 +171,37 @@ fn sort_into_sections(record: &mut Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layout::DATA_PATH;
+
+    #[test]
+    fn data_are_found_again_or_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = RunDir::existing(dir.path());
+        let place = |argument: Option<&str>| {
+            let record = DataRecord {
+                argument: argument.map(str::to_string),
+                name: "pets".into(),
+                ..DataRecord::default()
+            };
+            let place = record.place(&run, |name| name == "mnist");
+            place.map_err(|error| error.to_string())
+        };
+        assert_eq!(place(None), Ok(None));
+        assert_eq!(place(Some("mnist")), Ok(Some("mnist".into())));
+        let unknown = place(Some("pets")).unwrap_err();
+        assert!(
+            unknown.contains("`--data`") && unknown.contains("`pets`"),
+            "{unknown}"
+        );
+        assert!(place(Some(STREAM)).unwrap_err().contains("`--data`"));
+
+        let here = dir.path().join("here").display().to_string();
+        fs::write(dir.path().join(DATA_PATH), &here).unwrap();
+        let gone = place(Some("here")).unwrap_err();
+        assert!(gone.contains(&here) && gone.contains("`--data`"), "{gone}");
+        fs::create_dir(&here).unwrap();
+        assert_eq!(place(Some("here")), Ok(Some(here)));
+    }
 
     #[test]
     fn keys_of_all_families_become_the_section_of_one() {

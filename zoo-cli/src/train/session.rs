@@ -142,7 +142,7 @@ impl Session {
         };
         let is_path = |data: &&str| !family.is_name(data) && !is_stream(data);
         if let Some(path) = request.data.filter(is_path) {
-            dir.write(DATA_PATH, path.as_bytes())?;
+            dir.write(DATA_PATH, absolute(path).as_bytes())?;
         }
         record.write(&dir)?;
         Ok(Self {
@@ -177,25 +177,32 @@ impl Session {
             );
         }
         let family = family_of(&record.config);
-        let path = dir.data_path()?;
+        let path = match data {
+            Some(_) => None,
+            None => record.data.place(&dir, |name| family.is_name(name))?,
+        };
+        let again = data;
         let data = data.or(path.as_deref());
-        if data.is_none() {
-            record.data.can_come_again()?;
-        }
         let problem = family.open(&Wanted {
             config: &record.config,
             recipe: &record.recipe,
             seed: record.seed,
-            data: data.or(record.data.argument.as_deref()),
+            data,
             default: registry::find(&record.model)?.default_data,
             options,
         })?;
         if problem.source().fingerprint != record.data.fingerprint {
             bail!(
-                "the data of the run in `{}` was `{}` with another content; give the same data with `--data`",
+                "the data of the run in `{}` was `{}` with another content than {} has now; give the same data with \
+                 `--data`",
                 dir.path().display(),
-                record.data.name
+                record.data.name,
+                data.map_or_else(|| "it".into(), |data| format!("`{data}`"))
             );
+        }
+        let is_path = |data: &&str| !family.is_name(data) && !is_stream(data);
+        if let Some(path) = again.filter(is_path) {
+            dir.write(DATA_PATH, absolute(path).as_bytes())?;
         }
         // The record is written last: with a result in it, the model lies beside it.
         let finished = record.result.is_some();
@@ -304,6 +311,13 @@ impl Session {
             .collect();
         Ok(Ended::Finished(Box::new(summary)))
     }
+}
+
+/// A path that means the same from every directory.
+fn absolute(path: &str) -> String {
+    let absolute = std::path::absolute(path).ok();
+    let absolute = absolute.and_then(|path| path.into_os_string().into_string().ok());
+    absolute.unwrap_or_else(|| path.into())
 }
 
 impl Output {

@@ -1,7 +1,7 @@
 use std::fs;
 
 use image::{GrayAlphaImage, GrayImage, ImageBuffer, Luma, Rgb, RgbImage, RgbaImage};
-use models::preprocessor::{Interpolation, ResizeRule};
+use models::preprocessor::{Interpolation, ResamplePrecision, ResizeRule};
 use proptest::prelude::*;
 
 use super::*;
@@ -15,6 +15,7 @@ fn to(side: usize, channels: usize) -> Preprocessor {
         std: vec![1.0; channels],
         interpolation: Interpolation::Bilinear,
         resize: ResizeRule::Crop,
+        precision: ResamplePrecision::Uint8,
     }
 }
 
@@ -115,6 +116,8 @@ fn the_orientation_is_applied() {
         width: 1,
         ..to(1, 1)
     };
+    let header = header(Path::new("x"), &turned).unwrap();
+    assert_eq!((header.height, header.width), (16, 8));
     let pixels = run(&turned, &to).unwrap();
     assert!(pixels[0] < 60 && pixels[1] > 200, "{pixels:?}");
 }
@@ -175,10 +178,9 @@ fn broken_files_are_named_with_the_next_step() {
             .unwrap_err()
             .contains("png, jpg or webp")
     );
-    assert!(
-        run(b"GIF89a\x01\0\x01\0", &to(8, 3))
-            .unwrap_err()
-            .contains("Gif")
+    assert_eq!(
+        run(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", &to(8, 3)).unwrap_err(),
+        "`photo.jpg` is not read: it is a HEIC image; convert it to png or jpg"
     );
     assert!(
         run(&whole(ImageFormat::Png), &to(8, 4))
@@ -213,13 +215,229 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn damaged_images_never_panic(format in 0usize..3, at in 0usize..2000, byte: u8, cut in 0usize..2000) {
-        let format = [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP][format];
-        let mut bytes = encode(photo(), format);
+    fn damaged_images_never_panic(which in 0usize..30, at in 0usize..2000, byte: u8, cut in 0usize..2000) {
+        let formats = [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP];
+        let mut bytes = match formats.get(which) {
+            Some(format) => encode(photo(), *format),
+            None => WRITTEN[(which - formats.len()) % WRITTEN.len()].0.to_vec(),
+        };
         let length = bytes.len();
         bytes[at % length] = byte;
         let _ = run(&bytes, &to(4, 3));
+        let _ = header(Path::new("x"), &bytes);
         bytes.truncate(cut % length);
+        let _ = header(Path::new("x"), &bytes);
         let _ = run(&bytes, &to(4, 3));
+    }
+}
+
+type Written = (&'static [u8], usize, &'static [u8]);
+
+/// 3 × 2 images, written by the Python imaging library: the file, its channels, its pixels as that library reads them
+/// (floats times 255, 16 bits divided by 257).
+const WRITTEN: &[Written] = &[
+    (
+        include_bytes!("fixtures/bmp-grey"),
+        1,
+        &[0, 51, 255, 128, 7, 200],
+    ),
+    (
+        include_bytes!("fixtures/bmp-colour"),
+        3,
+        &[
+            0, 255, 0, 51, 204, 25, 255, 0, 127, 128, 127, 64, 7, 248, 3, 200, 55, 100,
+        ],
+    ),
+    (
+        include_bytes!("fixtures/gif-grey"),
+        1,
+        &[0, 51, 255, 128, 7, 200],
+    ),
+    (
+        include_bytes!("fixtures/gif-colour"),
+        3,
+        &[
+            0, 255, 0, 51, 204, 25, 255, 0, 127, 128, 127, 64, 7, 248, 3, 200, 55, 100,
+        ],
+    ),
+    (
+        include_bytes!("fixtures/pgm"),
+        1,
+        &[0, 51, 255, 128, 7, 200],
+    ),
+    (
+        include_bytes!("fixtures/ppm"),
+        3,
+        &[
+            0, 255, 0, 51, 204, 25, 255, 0, 127, 128, 127, 64, 7, 248, 3, 200, 55, 100,
+        ],
+    ),
+    (include_bytes!("fixtures/pbm"), 1, &[0, 0, 255, 255, 0, 255]),
+    (
+        include_bytes!("fixtures/plain-pgm"),
+        1,
+        &[0, 51, 255, 128, 7, 200],
+    ),
+    (
+        include_bytes!("fixtures/pgm-of-15-levels"),
+        1,
+        &[0, 51, 255, 17, 34, 85],
+    ),
+    (
+        include_bytes!("fixtures/pam"),
+        3,
+        &[
+            0, 255, 0, 51, 204, 25, 255, 0, 127, 128, 127, 64, 7, 248, 3, 200, 55, 100,
+        ],
+    ),
+    (
+        include_bytes!("fixtures/tiff-grey"),
+        1,
+        &[0, 51, 255, 128, 7, 200],
+    ),
+    (
+        include_bytes!("fixtures/tiff-colour-lzw"),
+        3,
+        &[
+            0, 255, 0, 51, 204, 25, 255, 0, 127, 128, 127, 64, 7, 248, 3, 200, 55, 100,
+        ],
+    ),
+    (
+        include_bytes!("fixtures/tiff-colour-deflate"),
+        3,
+        &[
+            0, 255, 0, 51, 204, 25, 255, 0, 127, 128, 127, 64, 7, 248, 3, 200, 55, 100,
+        ],
+    ),
+    (
+        include_bytes!("fixtures/tiff-16-bits"),
+        1,
+        &[0, 51, 255, 128, 7, 200],
+    ),
+    (
+        include_bytes!("fixtures/tiff-palette"),
+        3,
+        &[
+            0, 255, 0, 51, 204, 25, 255, 0, 127, 128, 127, 64, 7, 248, 3, 200, 55, 100,
+        ],
+    ),
+    (
+        include_bytes!("fixtures/tiff-CMYK"),
+        3,
+        &[
+            255, 0, 255, 194, 49, 219, 0, 192, 96, 111, 112, 167, 247, 7, 251, 44, 161, 125,
+        ],
+    ),
+    (
+        include_bytes!("fixtures/tiff-YCbCr"),
+        3,
+        &[
+            0, 254, 0, 50, 203, 23, 254, 0, 125, 127, 127, 63, 6, 248, 2, 198, 55, 99,
+        ],
+    ),
+    (
+        include_bytes!("fixtures/tiff-floats"),
+        1,
+        &[0, 51, 255, 128, 7, 200],
+    ),
+    (
+        include_bytes!("fixtures/tiff-int32"),
+        1,
+        &[0, 51, 255, 128, 7, 200],
+    ),
+    (
+        include_bytes!("fixtures/tiff-1-bit"),
+        1,
+        &[0, 0, 255, 255, 0, 255],
+    ),
+    (
+        include_bytes!("fixtures/tiff-alpha"),
+        3,
+        &[
+            255, 255, 255, 51, 204, 25, 255, 127, 191, 128, 127, 64, 255, 255, 255, 241, 205, 216,
+        ],
+    ),
+    (
+        include_bytes!("fixtures/png-grey-palette"),
+        1,
+        &[0, 51, 255, 128, 7, 200],
+    ),
+];
+
+#[test]
+fn what_is_written_elsewhere_is_read_and_its_header_agrees() {
+    for (i, (bytes, channels, pixels)) in WRITTEN.iter().enumerate() {
+        let path = Path::new("x");
+        let decoded = decode_bytes(path, bytes).unwrap_or_else(|error| panic!("{i}: {error}"));
+        assert_eq!(
+            (decoded.height, decoded.width, decoded.channels),
+            (2, 3, *channels),
+            "{i}"
+        );
+        // Two libraries may round YCbCr differently.
+        for (found, expected) in decoded.pixels.iter().zip(*pixels) {
+            assert!(found.abs_diff(*expected) <= 1, "{i}: {:?}", decoded.pixels);
+        }
+        let expected = Header {
+            height: 2,
+            width: 3,
+            channels: *channels,
+        };
+        assert_eq!(header(path, bytes).unwrap(), expected, "{i}");
+        // Cut short it is an error, never a grey image.
+        let short = &bytes[..bytes.len() / 2];
+        assert!(decode_bytes(path, short).is_err(), "{i}");
+    }
+}
+
+#[test]
+fn numbers_without_a_range_are_refused() {
+    let cases: [(&[u8], &str); 4] = [
+        (include_bytes!("fixtures/negative.tiff"), "run from -1 to 0"),
+        (
+            include_bytes!("fixtures/above-255.tiff"),
+            "run from 0 to 300",
+        ),
+        (include_bytes!("fixtures/above-1.tiff"), "run from 0 to 2"),
+        (include_bytes!("fixtures/not-a-number.tiff"), "not numbers"),
+    ];
+    for (bytes, said) in cases {
+        let error = run(bytes, &to(1, 1)).unwrap_err();
+        assert!(error.contains(said), "{error}");
+    }
+}
+
+#[test]
+fn headers_agree_with_what_is_decoded() {
+    let grey = GrayImage::from_fn(5, 4, |x, _| Luma([x as u8]));
+    let images: [DynamicImage; 4] = [
+        grey.clone().into(),
+        photo().into(),
+        GrayAlphaImage::from_pixel(5, 4, image::LumaA([0, 51])).into(),
+        RgbaImage::from_pixel(2, 7, image::Rgba([255, 0, 0, 128])).into(),
+    ];
+    let path = Path::new("x");
+    for image in images {
+        for format in [
+            ImageFormat::Png,
+            ImageFormat::Jpeg,
+            ImageFormat::WebP,
+            ImageFormat::Bmp,
+            ImageFormat::Gif,
+        ] {
+            let mut bytes = Cursor::new(Vec::new());
+            // Not every format takes every kind of pixel.
+            if image.write_to(&mut bytes, format).is_err() {
+                continue;
+            }
+            let bytes = bytes.into_inner();
+            let decoded = decode_bytes(path, &bytes).unwrap();
+            let expected = Header {
+                height: decoded.height,
+                width: decoded.width,
+                channels: decoded.channels,
+            };
+            assert_eq!(header(path, &bytes).unwrap(), expected, "{format:?}");
+        }
     }
 }

@@ -127,6 +127,11 @@ impl SeriesInventory {
         lines.into_iter().flatten().collect()
     }
 
+    /// The rows of each part, in one line.
+    pub fn parts_in_words(&self) -> String {
+        self.parts.line()
+    }
+
     /// What the series is, in one line.
     pub fn content(&self) -> String {
         let names = self.columns.iter().map(|column| one_line(&column.name));

@@ -32,7 +32,9 @@ use super::{DataError, Source};
 
 pub use clock::StepReading;
 pub use date::DateReading;
-pub use inventory::{ColumnInventory, Gap, Gaps, Keys, LeftOut, Parts, SeriesInventory};
+pub use inventory::{
+    ColumnInventory, Gap, Gaps, Keys, LeftOut as SeriesLeftOut, Parts, SeriesInventory,
+};
 pub use key::Key;
 pub use missing::Missing;
 pub use number::Decimal;
@@ -88,6 +90,23 @@ impl Series {
         };
         series.seal();
         Ok(series)
+    }
+
+    /// What lies in the series of `spec`, and why it cannot be used as it is, where something must be chosen or repaired
+    /// first.
+    ///
+    /// # Errors
+    /// When it cannot be read at all.
+    pub fn inspect(
+        spec: &str,
+        options: &SeriesOptions,
+    ) -> Result<(SeriesInventory, Option<DataError>), DataError> {
+        if spec == SAMPLE {
+            return Ok((sample::load(options)?.inventory, None));
+        }
+        let reading = Reading::new(spec, options)?;
+        let inventory = reading.inventory.clone();
+        Ok((inventory, reading.series(options.missing).err()))
     }
 
     /// How many rows there are.

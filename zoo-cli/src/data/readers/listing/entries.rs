@@ -1,0 +1,253 @@
+//! What the tables say of each image, and whether that fits together.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::{Path, PathBuf},
+};
+
+use super::{
+    FORMAT, List,
+    names::{Named, Names, split_of_folders},
+    table::is_one_to_one,
+};
+use crate::data::{
+    DataError,
+    readers::folder::{self, Example},
+    splits::{self, Split},
+    store::Store,
+};
+
+/// With so many rows, each with a label of its own, the labels are no classes.
+const TOO_MANY_CLASSES: usize = 10;
+
+/// What the tables say of an image.
+pub(super) struct Entry {
+    pub(super) label: Option<String>,
+    pub(super) split: Split,
+    /// The table and the line that say so.
+    pub(super) list: usize,
+    pub(super) line: u64,
+}
+
+/// What all tables say.
+#[derive(Default)]
+pub(super) struct Listing {
+    pub(super) entries: BTreeMap<usize, Entry>,
+    /// Files that are named and not there: their paths, the table and its line.
+    pub(super) missing: Vec<(PathBuf, usize, u64)>,
+    /// Rows that say again what another says.
+    pub(super) repeated: usize,
+    /// Images that the tables put in another part than the folders in which they lie.
+    pub(super) moved: usize,
+}
+
+/// The images of the class folders of a store, where it has such.
+pub(super) fn class_folders(store: &Store, path: &Path) -> Result<Option<Vec<Example>>, DataError> {
+    let Some(Ok(folders)) = folder::folders(store, path)? else {
+        return Ok(None);
+    };
+    let examples = folders.examples;
+    let first = examples.first().map(|example| example.class.as_str());
+    let several = examples
+        .iter()
+        .any(|example| Some(example.class.as_str()) != first);
+    let say_nothing = examples
+        .iter()
+        .all(|example| splits::is_no_class(&example.class));
+    Ok((several && !say_nothing).then_some(examples))
+}
+
+impl Listing {
+    /// Adds what the rows of a table say.
+    ///
+    /// # Errors
+    /// A name of two files, and a file with two labels or in two parts.
+    pub(super) fn add(
+        &mut self,
+        store: &Store,
+        lists: &[List],
+        number: usize,
+        names: &Names,
+    ) -> Result<(), String> {
+        let list = &lists[number];
+        let members = store.members();
+        let table = |list: usize| members[lists[list].member].display();
+        let folder = members[list.member].parent().unwrap_or(Path::new(""));
+        for row in &list.table.rows {
+            let split = row.split.or(list.split);
+            let name = row.files.first().map_or("", String::as_str);
+            let member = match names.find(name, folder, split) {
+                Named::One(member) => member,
+                Named::Missing => {
+                    let path = store.path(list.member).with_file_name(name);
+                    self.missing.push((path, number, row.line));
+                    continue;
+                }
+                Named::Outside => {
+                    return Err(format!(
+                        "line {} of `{}` names `{name}`, which leads out of the data set; put the file into it, or remove the \
+                         line",
+                        row.line,
+                        table(number)
+                    ));
+                }
+                Named::Several(a, b) => {
+                    return Err(format!(
+                        "line {} of `{}` names `{name}`, which may be `{}` or `{}`; write their paths in its column `{}`",
+                        row.line,
+                        table(number),
+                        members[a].display(),
+                        members[b].display(),
+                        list.table.file_columns[0],
+                    ));
+                }
+            };
+            let own = split_of_folders(&members[member]);
+            self.moved += usize::from(split.is_some() && own.is_some() && own != split);
+            let entry = Entry {
+                label: row.label.clone(),
+                split: split.or(own).unwrap_or(Split::Train),
+                list: number,
+                line: row.line,
+            };
+            let Some(known) = self.entries.get(&member) else {
+                self.entries.insert(member, entry);
+                continue;
+            };
+            let both = format!(
+                "line {} of `{}` and line {} of `{}`",
+                known.line,
+                table(known.list),
+                entry.line,
+                table(entry.list)
+            );
+            if known.label != entry.label {
+                let shown = |label: &Option<String>| match label {
+                    Some(label) => format!("the label `{label}`"),
+                    None => "no label".into(),
+                };
+                return Err(format!(
+                    "{both} name `{}` and give it {} and {}; correct one of them",
+                    members[member].display(),
+                    shown(&known.label),
+                    shown(&entry.label)
+                ));
+            }
+            if known.split != entry.split {
+                return Err(format!(
+                    "{both} name `{}` and put it in the {} and the {} part; remove one of them",
+                    members[member].display(),
+                    known.split.name(),
+                    entry.split.name()
+                ));
+            }
+            self.repeated += 1;
+        }
+        Ok(())
+    }
+
+    /// Whether the tables are followed, and not the folders: where the folders are no classes, or where the tables
+    /// give parts to the classes of the folders.
+    ///
+    /// # Errors
+    /// When the folders are classes too, and other ones.
+    pub(super) fn is_wanted(
+        &self,
+        store: &Store,
+        path: &Path,
+        lists: &[List],
+    ) -> Result<bool, DataError> {
+        let Some(examples) = class_folders(store, path)? else {
+            return Ok(true);
+        };
+        let both: Vec<(&Example, &str)> = examples
+            .iter()
+            .filter_map(|example| {
+                let label = self.entries.get(&example.member)?.label.as_deref()?;
+                Some((example, label))
+            })
+            .collect();
+        if is_one_to_one(
+            both.iter()
+                .map(|(example, label)| (example.class.as_str(), *label)),
+        ) {
+            let is_split = |split: Split| split != Split::Train;
+            let by_table = self.entries.values().any(|entry| is_split(entry.split));
+            let by_folder = examples.iter().any(|example| is_split(example.split));
+            return Ok(by_table && !by_folder);
+        }
+        let (mut labels, mut differing) = (HashMap::new(), None);
+        for (example, label) in &both {
+            let other = labels.entry(example.class.as_str()).or_insert(*label);
+            if *other != *label || *label != example.class {
+                differing = Some((example, *label));
+                break;
+            }
+        }
+        let list = &lists[0];
+        let table = store.path(list.member);
+        let Some((example, label)) = differing else {
+            return Ok(false);
+        };
+        Err(DataError::Malformed {
+            path: path.into(),
+            format: FORMAT,
+            problem: format!(
+                "`{}` lies in the folder of the class `{}` and `{}` gives it the label `{label}`; {} to follow the table, or \
+                 move the table out of the data set to follow the folders",
+                store.members()[example.member].display(),
+                example.class,
+                store.members()[list.member].display(),
+                match store.is_archive() {
+                    true => "unpack the archive and give the table".into(),
+                    false => format!("give `{}`", table.display()),
+                }
+            ),
+        })
+    }
+
+    /// Brings the labels to one form: whole numbers without a fraction, and −1 for none where the others count from 0. Says
+    /// whether all are numbers.
+    ///
+    /// # Errors
+    /// Labels that are no classes.
+    pub(super) fn settle_labels(&mut self, column: &str) -> Result<bool, String> {
+        let labels = || self.entries.values().filter_map(|e| e.label.as_deref());
+        let numbers: Option<Vec<f64>> = labels().map(|label| label.parse::<f64>().ok()).collect();
+        let mut by_number = false;
+        if let Some(numbers) = numbers {
+            if let Some(number) = numbers.iter().find(|number| number.fract() != 0.0) {
+                return Err(format!(
+                    "its column `{column}` holds numbers such as {number}, which are no classes; give each image the name or the \
+                     number of a class"
+                ));
+            }
+            by_number = true;
+            let from_zero = numbers.contains(&0.0);
+            for entry in self.entries.values_mut() {
+                let Some(label) = &entry.label else { continue };
+                if label.contains(['.', 'e', 'E']) {
+                    entry.label = label
+                        .parse::<f64>()
+                        .ok()
+                        .map(|number| format!("{number:.0}"));
+                }
+                if from_zero && entry.label.as_deref() == Some("-1") {
+                    entry.label = None;
+                }
+            }
+        }
+        let mut images: HashMap<&str, usize> = HashMap::new();
+        for label in self.entries.values().filter_map(|e| e.label.as_deref()) {
+            *images.entry(label).or_default() += 1;
+        }
+        if images.len() >= TOO_MANY_CLASSES && images.values().all(|&count| count == 1) {
+            return Err(format!(
+                "each of {} images has a label of its own in the column `{column}`, so that they are no classes; give images of \
+                 one class one label",
+                images.len()
+            ));
+        }
+        Ok(by_number)
+    }
+}

@@ -1,0 +1,317 @@
+//! A table that names files and their labels.
+
+use std::collections::HashMap;
+
+use csv::{ReaderBuilder, StringRecord, Trim};
+
+use crate::data::{
+    classes,
+    splits::{self, Split},
+};
+
+const FILE_COLUMNS: [&str; 22] = [
+    "file",
+    "filename",
+    "file_name",
+    "filepath",
+    "file_path",
+    "filepaths",
+    "path",
+    "paths",
+    "image",
+    "images",
+    "image_name",
+    "image_file",
+    "image_path",
+    "image_id",
+    "image_index",
+    "img",
+    "img_name",
+    "img_path",
+    "img_id",
+    "name",
+    "id_code",
+    "id",
+];
+
+const LABEL_COLUMNS: [&str; 17] = [
+    "label",
+    "labels",
+    "label_name",
+    "class",
+    "classes",
+    "class_name",
+    "class_label",
+    "category",
+    "category_name",
+    "target",
+    "targets",
+    "species",
+    "breed",
+    "diagnosis",
+    "label_id",
+    "class_id",
+    "y",
+];
+
+/// Columns of parts; the last may hold something else.
+const SPLIT_COLUMNS: [&str; 3] = ["split", "subset", "partition"];
+const PERHAPS_SPLIT_COLUMNS: [&str; 5] = ["set", "data_set", "dataset", "part", "phase"];
+
+/// A row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Row {
+    /// Its line in the file, from 1.
+    pub(super) line: u64,
+    /// What each column of files names.
+    pub(super) files: Vec<String>,
+    /// Nothing where the cell is empty.
+    pub(super) label: Option<String>,
+    pub(super) split: Option<Split>,
+}
+
+/// A table with a column of files and one of labels.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Table {
+    /// The names of the columns of files.
+    pub(super) file_columns: Vec<String>,
+    /// The name of the column of labels.
+    pub(super) label_column: String,
+    pub(super) rows: Vec<Row>,
+}
+
+/// A column's name without case and with `_` for what separates words.
+fn plain(name: &str) -> String {
+    let lower = name.trim().to_lowercase();
+    lower
+        .split(|c: char| !c.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join("_")
+}
+
+/// The positions of these columns, in the order of `known`.
+fn columns(header: &[String], known: &[&str]) -> Vec<usize> {
+    known
+        .iter()
+        .filter_map(|name| header.iter().position(|column| column == name))
+        .collect()
+}
+
+/// Reads a table of files and labels; nothing where it has no such columns.
+///
+/// # Errors
+/// What is wrong with it, where it has.
+pub(super) fn read(bytes: &[u8]) -> Result<Option<Table>, String> {
+    let text = String::from_utf8_lossy(bytes);
+    // Lines are counted, and a carriage return would count as one.
+    let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
+    let reader = |delimiter: u8| {
+        ReaderBuilder::new()
+            .delimiter(delimiter)
+            .trim(Trim::All)
+            .from_reader(text.as_bytes())
+    };
+    for delimiter in *b",;\t" {
+        let mut reader = reader(delimiter);
+        let Ok(named) = reader.headers() else {
+            continue;
+        };
+        let named: Vec<String> = named.iter().map(str::to_owned).collect();
+        let header: Vec<String> = named.iter().map(|name| plain(name)).collect();
+        let files = columns(&header, &FILE_COLUMNS);
+        let labels = columns(&header, &LABEL_COLUMNS);
+        if files.is_empty() || labels.is_empty() {
+            continue;
+        }
+        let records = reader
+            .into_records()
+            .collect::<Result<Vec<StringRecord>, _>>()
+            .map_err(|error| format!("{}; repair it", error.to_string().trim_end_matches('.')))?;
+        let label = label_column(&records, &labels, &named)?;
+        let splits = split_column(&records, &header)?;
+        let rows = records
+            .iter()
+            .zip(splits)
+            .map(|(record, split)| Row {
+                line: record.position().map_or(0, csv::Position::line),
+                files: files
+                    .iter()
+                    .map(|&column| record.get(column).unwrap_or_default().to_owned())
+                    .collect(),
+                label: record
+                    .get(label)
+                    .filter(|label| !label.is_empty() && !label.eq_ignore_ascii_case("nan"))
+                    .map(classes::normal),
+                split,
+            })
+            .collect();
+        return Ok(Some(Table {
+            file_columns: files.iter().map(|&column| named[column].clone()).collect(),
+            label_column: named[label].clone(),
+            rows,
+        }));
+    }
+    Ok(None)
+}
+
+/// The column of labels: of several that say the same the first with names, not numbers.
+fn label_column(
+    records: &[StringRecord],
+    columns: &[usize],
+    named: &[String],
+) -> Result<usize, String> {
+    let first = columns[0];
+    let values = |column: usize| {
+        records
+            .iter()
+            .map(move |record| record.get(column).unwrap_or(""))
+    };
+    for &other in &columns[1..] {
+        if !is_one_to_one(values(first).zip(values(other))) {
+            return Err(format!(
+                "its columns `{}` and `{}` give different labels; rename or remove the one that is none",
+                named[first], named[other]
+            ));
+        }
+    }
+    let is_text = |column: &usize| values(*column).any(|value| value.parse::<f64>().is_err());
+    Ok(columns.iter().copied().find(is_text).unwrap_or(first))
+}
+
+/// Whether each value on the left goes with one on the right, and the other way round.
+pub(super) fn is_one_to_one<'v>(pairs: impl Iterator<Item = (&'v str, &'v str)>) -> bool {
+    let (mut forth, mut back) = (HashMap::new(), HashMap::new());
+    for (a, b) in pairs {
+        if *forth.entry(a).or_insert(b) != b || *back.entry(b).or_insert(a) != a {
+            return false;
+        }
+    }
+    true
+}
+
+/// The part of each row, by a column such as `split` with the names of parts, or such as `is_valid` with yes and no.
+fn split_column(records: &[StringRecord], header: &[String]) -> Result<Vec<Option<Split>>, String> {
+    let values = |column: usize| {
+        records
+            .iter()
+            .map(move |record| record.get(column).unwrap_or(""))
+    };
+    for column in columns(header, &SPLIT_COLUMNS) {
+        let other = values(column).find(|value| splits::in_name(value).is_none());
+        if let Some(value) = other {
+            return Err(format!(
+                "its column `{}` has the value `{value}`, which is no part; write train, validation or test there",
+                header[column]
+            ));
+        }
+        return Ok(values(column).map(splits::in_name).collect());
+    }
+    for column in columns(header, &PERHAPS_SPLIT_COLUMNS) {
+        let parts: Vec<Option<Split>> = values(column).map(splits::in_name).collect();
+        if !parts.is_empty() && parts.iter().all(Option::is_some) {
+            return Ok(parts);
+        }
+    }
+    for (column, name) in header.iter().enumerate() {
+        let name = name.strip_prefix("is_").unwrap_or(name);
+        let Some(split) = splits::in_name(name).filter(|_| splits::is_plain(name)) else {
+            continue;
+        };
+        let otherwise = match split {
+            Split::Train => Split::Test,
+            _ => Split::Train,
+        };
+        let flag = |value: &str| match value.to_ascii_lowercase().as_str() {
+            "1" | "1.0" | "true" | "yes" => Some(split),
+            "0" | "0.0" | "false" | "no" => Some(otherwise),
+            _ => None,
+        };
+        let parts: Vec<Option<Split>> = values(column).map(flag).collect();
+        if !parts.is_empty() && parts.iter().all(Option::is_some) {
+            return Ok(parts);
+        }
+    }
+    Ok(vec![None; records.len()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(text: &str) -> Vec<(u64, String, Option<String>, Option<Split>)> {
+        let table = read(text.as_bytes()).unwrap().unwrap();
+        let rows = table.rows.into_iter();
+        rows.map(|row| (row.line, row.files.join("|"), row.label, row.split))
+            .collect()
+    }
+
+    #[test]
+    fn columns_are_known_by_their_names() {
+        for text in [
+            "file,label\na.png,cat\n",
+            "\u{feff}Filename;Class\na.png;cat\n",
+            "x\tImage Name\tCategory\n1\ta.png\tcat\n",
+            "\"file\",\"label\"\r\n\"a.png\",\" cat \"\r\n",
+            "image,label_id,class\na.png,0,cat",
+        ] {
+            assert_eq!(
+                rows(text),
+                [(2, "a.png".into(), Some("cat".into()), None)],
+                "{text}"
+            );
+        }
+        for text in ["", "a,b\n1,2\n", "id,score\na,1\n", "label\ncat\n"] {
+            assert_eq!(read(text.as_bytes()), Ok(None), "{text}");
+        }
+    }
+
+    #[test]
+    fn parts_come_from_a_column_of_theirs() {
+        use Split::{Test, Train, Validation};
+        for (text, expected) in [
+            (
+                "id,label,split\n1,a,train\n2,b,valid\n3,b,Test",
+                [Train, Validation, Test],
+            ),
+            (
+                "id,label,data set\n1,a,test\n2,b,train\n3,b,train",
+                [Test, Train, Train],
+            ),
+            (
+                "id,label,is_valid\n1,a,True\n2,b,False\n3,b,False",
+                [Validation, Train, Train],
+            ),
+            ("id,label,train\n1,a,1\n2,b,0\n3,b,1", [Train, Test, Train]),
+        ] {
+            let found: Vec<_> = rows(text).into_iter().filter_map(|row| row.3).collect();
+            assert_eq!(found, expected, "{text}");
+        }
+        assert_eq!(rows("id,label,dataset\n1,a,coco")[0].3, None);
+    }
+
+    #[test]
+    fn what_cannot_be_settled_is_asked() {
+        for (text, said) in [
+            (
+                "id,label,split\n1,a,train\n2,b,0",
+                "column `split` has the value `0`",
+            ),
+            (
+                "id,label,class\n1,a,x\n2,a,y",
+                "`label` and `class` give different labels",
+            ),
+            ("id,label\n1,a,b\n", "repair it"),
+        ] {
+            let error = read(text.as_bytes()).unwrap_err();
+            assert!(error.contains(said), "{error}");
+        }
+        assert_eq!(
+            rows("id,label\n1,\n2,NaN\n3,x")[..2]
+                .iter()
+                .filter(|r| r.2.is_some())
+                .count(),
+            0
+        );
+    }
+}
