@@ -90,7 +90,9 @@ def saved(format, ending, modes, folder, **options):
         pictures(folder, mode, lambda image, path: to_mode(image, mode).save(f"{path}.{ending}", format, **options))
 
 
-saved("TIFF", "tif", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I16", "F"], "tiff")
+saved("TIFF", "tif", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "YCbCr", "I16"], "tiff")
+pictures("floats", "cat", lambda image, path: image.save(f"{path}.png"))
+pictures("floats", "dog", lambda image, path: to_mode(image, "F").save(f"{path}.tif"))
 for name, compression in {
     "none": None,
     "lzw": "tiff_lzw",
@@ -340,15 +342,13 @@ folder = datasets.load_dataset("imagefolder", data_dir=str(root / "parquet/pool"
 folder.to_parquet(root / "parquet/exported/pets.parquet")
 
 
-def strange(bar, i):
-    image = Image.fromarray(pixels(bar, i))
-    modes = ["P", "CMYK", "YCbCr", "F", "I16"]
-    return to_mode(image, modes[i // 2 % len(modes)])
+def stored(name, modes):
+    pictures = [to_mode(Image.fromarray(pixels(bar, i)), modes[i // 2 % len(modes)]) for i, bar in enumerate(bars(pets, 6))]
+    by_datasets(pictures, [0, 1] * 6, pets).to_parquet(place(f"parquet/{name}/pets.parquet"))
 
 
-place("parquet/tiff/x")
-stored = by_datasets([strange(bar, i) for i, bar in enumerate(bars(pets, 6))], [0, 1] * 6, pets)
-stored.to_parquet(root / "parquet/tiff/pets.parquet")
+stored("tiff", ["P", "CMYK", "YCbCr", "I16"])
+stored("floats", ["RGB", "L", "RGBA", "F", "P", "1"])
 both = bars(pets, 6)
 write("grey_first/pets", hub([png(pixels(0, 0)[..., 0])] + images(both)[1:], [0, 1] * 6, pets))
 write("large_first/pets", hub([png(pixels(0, 0, 500, 375))] + images(both)[1:], [0, 1] * 6, pets))

@@ -128,7 +128,10 @@ pub(crate) fn cases() -> Vec<Refused> {
                     format!("file,label\n{lines}00.png,dog\n"),
                 );
             },
-            &["00.png", "`cat` and `dog`; correct one of them"],
+            &[
+                "00.png",
+                "the label `cat` and the label `dog`; correct one of them",
+            ],
         )
         .then(
             |root| {

@@ -264,11 +264,13 @@ pub(crate) fn by_libraries() -> Vec<Row> {
         written("a tar of the POSIX form with long names", "packed/pax.tar").reads(SPLIT),
         written("a zip of parquet files", "packed/parquet.zip").reads(SPLIT),
         written("a tar.gz of parquet files", "packed/parquet.tar.gz").reads(SPLIT),
-        written("a tar.xz of IDX files", "packed/idx.tar.xz").reads("0 6/0/2, 1 6/0/2, 2 6/0/2"),
+        written("a tar.xz of IDX files", "packed/idx.tar.xz")
+            .bars(crate::formats::by_number)
+            .reads("0 6/0/2, 1 6/0/2, 2 6/0/2"),
         written("a zip of CIFAR records", "packed/records.zip")
             .bars(crate::formats::by_cifar10)
             .reads(crate::formats::CIFAR10),
-        written("a zip by LZMA", "packed/lzma.zip").refused(&["lzma.zip"]),
+        written("a zip by LZMA", "packed/lzma.zip").reads(SPLIT),
         written("a tar.xz that is cut", "packed/cut.tar.xz").refused(&["cut.tar.xz"]),
         written("a tar.zst that is cut", "packed/cut.tar.zst").refused(&["cut.tar.zst"]),
     ]

@@ -175,12 +175,12 @@ fn unreadable() -> Vec<Row> {
         with("one PNG that is cut", "cat/broken.png", move || {
             cut(png(CAT, 9))
         })
-        .with(&[])
+        .with(&[&[]])
         .fails(&["broken.png"]),
         with("one JPEG that is cut", "dog/broken.jpg", move || {
             cut(jpeg(DOG, 9))
         })
-        .with(&[])
+        .with(&[&[]])
         .fails(&["broken.jpg"]),
         with("one picture of no bytes", "cat/broken.jpg", Vec::new)
             .reads(BOTH)
@@ -232,7 +232,7 @@ fn unreadable() -> Vec<Row> {
                 b"not a picture".into()
             });
         })
-        .with(&[])
+        .with(&[&[]])
         .refused(&["dog"]),
     ]
 }
@@ -302,13 +302,16 @@ fn link_device(root: &Path) {
 
 /// Pictures that Pillow, scikit-image and torchvision wrote.
 pub(crate) fn by_libraries() -> Vec<Row> {
-    let modes = "1 2/0/0, CMYK 2/0/0, F 2/0/0, I16 2/0/0, L 2/0/0, LA 2/0/0, P 2/0/0, RGB 2/0/0, RGBA 2/0/0, \
+    let modes = "1 2/0/0, CMYK 2/0/0, I16 2/0/0, L 2/0/0, LA 2/0/0, P 2/0/0, RGB 2/0/0, RGBA 2/0/0, \
                  YCbCr 2/0/0";
     let any = |_: &str| Some(DOG);
     vec![
         written("TIFF of every mode of Pillow", "pictures/tiff")
             .bars(any)
             .reads(modes),
+        written("TIFF of floats beyond 1", "pictures/floats")
+            .with(&[&[]])
+            .refused(&["floats", "scale them"]),
         written("TIFF packed in every way", "pictures/packed")
             .bars(any)
             .reads("deflate 2/0/0, jpeg 2/0/0, lzw 2/0/0, none 2/0/0, packbits 2/0/0"),

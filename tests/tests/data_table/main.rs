@@ -24,7 +24,7 @@ fn carry_out(rows: &[Row], peers: Option<&Path>) {
     let (failed, all) = (failures.len(), rows.len());
     assert!(
         failures.is_empty(),
-        "{failed} of {all} rows:\n{}",
+        "{failed} failures in {all} rows:\n{}",
         failures.join("\n")
     );
 }

@@ -90,6 +90,13 @@ fn columns() -> Vec<Row> {
         written("paths to files that are gone", "parquet/gone").refused(&["holds no images"]),
         written("paths that datasets wrote for a folder", "parquet/exported").reads(BOTH),
         written("TIFF as datasets stores it", "parquet/tiff").reads(BOTH),
+        written(
+            "float TIFF beyond 1 as datasets stores it",
+            "parquet/floats",
+        )
+        .with(&[&[]])
+        .reads("cat 5/0/0, dog 5/0/0")
+        .fails(&["row 6", "row 7", "floats"]),
         written("a grey row first", "parquet/grey_first")
             .reads(BOTH)
             .holds("/input", json!([32, 32, 3]))
@@ -121,7 +128,8 @@ fn odd_rows() -> Vec<Row> {
             .fails(&[]),
         written("a row without a label", "parquet/null_label")
             .reads("cat 5/0/0, dog 6/0/0")
-            .leaves_out(1, &["label"]),
+            .says(&["row 3"])
+            .fails(&[]),
         written("a test part with labels of -1", "parquet/minus_one")
             .reads(BOTH)
             .leaves_out(4, &["label"]),

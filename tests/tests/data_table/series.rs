@@ -25,7 +25,7 @@ fn file(name: &'static str, file: &'static str, text: impl Into<Vec<u8>>) -> Row
     let text = text.into();
     row(name, move |root| put(&root.join(file), &text))
         .at(file)
-        .with(&[])
+        .with(&[&[]])
 }
 
 /// A file of `rows` rows at these dates.
@@ -138,9 +138,12 @@ fn tables() -> Vec<Row> {
             });
             more.collect::<String>()
         })
-        .holds("/columns/2/name", "c")
-        .holds("/columns/2/constant", true)
-        .holds("/columns/3/constant", true),
+        .holds(
+            "/columns/2",
+            json!({"name": "c", "missing": 0, "constant": true, "stand_in": null}),
+        )
+        .holds("/columns/3/constant", true)
+        .says(&["columns `c` and `d` are constant"]),
     ]
 }
 
@@ -296,7 +299,11 @@ fn steps() -> Vec<Row> {
 /// Values that are missing.
 fn values() -> Vec<Row> {
     let with = |cell: &str| plain().replacen(&format!(",{},", a(3)), &format!(",{cell},"), 1);
-    let missing = |name, cell| csv(name, with(cell)).holds("/columns/0/missing", 1);
+    let missing = |name, cell| {
+        csv(name, with(cell))
+            .holds("/columns/0/missing", 1)
+            .says(&["1 missing, the first in line 5, column `a`"])
+    };
     vec![
         missing("an empty cell", ""),
         missing("a question mark", "?"),
@@ -330,7 +337,7 @@ fn many() -> Vec<Row> {
     };
     let keyed = |name, header: &'static str, key: &'static str| {
         file(name, "s.csv", long(header))
-            .with(&["--key", "x"])
+            .with(&[&["--key", "x"]])
             .holds("/rows", ROWS)
             .holds("/step", "1 h")
             .holds("/keys/count", 2)
