@@ -6,6 +6,7 @@ pub mod hub_fixture;
 pub mod hub_server;
 pub mod model;
 pub mod peer;
+pub mod picture;
 pub mod series;
 pub mod shardline;
 pub mod zoo;

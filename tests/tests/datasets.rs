@@ -161,3 +161,52 @@ fn a_hub_that_lies_is_an_error_and_not_the_sample() {
         }
     }
 }
+
+#[test]
+fn any_dataset_of_the_hub_is_read_by_its_repository() {
+    let home = TempDir::new().unwrap();
+    let server = HubServer::start(files()).unwrap();
+    let online = settings(server.endpoint(), &home);
+    let data = open(Some("someone/digits"), &online).unwrap();
+    assert_eq!(data.source.name, "someone/digits");
+    assert_eq!((data.train.len(), data.test.len()), (5, 2));
+    drop(server);
+    let offline = Settings {
+        offline: true,
+        ..online
+    };
+    assert_eq!(open(Some("someone/digits"), &offline).unwrap(), data);
+
+    let png = |value: u8| {
+        let mut bytes = Cursor::new(Vec::new());
+        let image = DynamicImage::from(GrayImage::from_pixel(8, 8, Luma([value])));
+        image.write_to(&mut bytes, ImageFormat::Png).unwrap();
+        bytes.into_inner()
+    };
+    let mut folder = vec![RepoFile::small("README.md", "pets")];
+    for (class, value) in [("cat", 10), ("dog", 200)] {
+        for part in ["train", "test"] {
+            let path = format!("{part}/{class}/0.png");
+            folder.push(RepoFile::large(&path, png(value)));
+        }
+    }
+    let server = HubServer::start(folder).unwrap();
+    let online = settings(server.endpoint(), &home);
+    let pets = open(Some("someone/pets"), &online).unwrap();
+    assert_eq!(pets.label_names, ["cat", "dog"]);
+    assert_eq!((pets.train.len(), pets.test.len()), (2, 2));
+    assert!(pets.source.skipped.is_empty());
+    drop(server);
+    let offline = Settings {
+        offline: true,
+        ..online
+    };
+    assert_eq!(open(Some("someone/pets"), &offline).unwrap(), pets);
+    let error = open(Some("someone/absent"), &offline).unwrap_err();
+    let error = error.to_string();
+    assert!(error.contains("there is no folder `someone`"), "{error}");
+    assert!(
+        error.ends_with("or give its files with --data PATH"),
+        "{error}"
+    );
+}

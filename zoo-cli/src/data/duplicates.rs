@@ -217,7 +217,8 @@ mod tests {
     /// Noise in blocks of 4×4 pixels.
     fn image(seed: u32) -> Vec<u8> {
         let block = |y: usize, x: usize, channel: usize| {
-            let mut state = seed ^ ((y / 4 * 8 + x / 4) * 3 + channel + 1) as u32 * 0x9e37_79b9;
+            let place = ((y / 4 * 8 + x / 4) * 3 + channel + 1) as u32;
+            let mut state = seed ^ place.wrapping_mul(0x9e37_79b9);
             for _ in 0..3 {
                 state = (state ^ (state >> 15)).wrapping_mul(0x85eb_ca6b);
             }
@@ -288,7 +289,7 @@ mod tests {
         // Alike enough for the hash, not for the pixels.
         let bar = |i: usize| {
             let mut image = vec![0; 32 * 32 * 3];
-            image[..3 * (32 * 4 + i)].fill(255);
+            image[..3 * (32 * 2 + i)].fill(255);
             image
         };
         let many: Vec<Vec<u8>> = (0..2000).map(|i| bar(i % 900)).collect();

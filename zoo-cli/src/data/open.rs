@@ -215,7 +215,7 @@ mod tests {
             texts.contains("it holds `0.txt`, `1.txt`, `2.txt` and 2 more files"),
             "{texts}"
         );
-        assert!(texts.contains("give a CIFAR binary folder"), "{texts}");
+        assert!(texts.contains("give images in class folders"), "{texts}");
         #[cfg(unix)]
         assert!(
             open("/dev/null")

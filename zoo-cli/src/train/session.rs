@@ -133,7 +133,8 @@ impl Session {
                 }),
                 name: name.clone(),
                 fingerprint: source.fingerprint.clone(),
-                notice: source.notice.clone(),
+                // Where the data lie stays at home.
+                notice: (source.notice.as_ref()).map(|notice| notice.replace(&source.name, &name)),
                 inventory: problem.inventory(),
             },
             recipe: resolved.recipe,

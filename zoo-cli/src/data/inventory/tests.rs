@@ -95,6 +95,19 @@ fn held_out_images_are_counted_where_they_are_used() {
 }
 
 #[test]
+fn a_validation_part_takes_the_place_of_held_out_images() {
+    let mut inventory = three();
+    inventory.parts.validation = 6;
+    let line = inventory.lines().remove(0);
+    assert!(
+        line.contains("81 training, 6 validation, 9 test (the validation part is watched"),
+        "{line}"
+    );
+    inventory.held_out = 81;
+    assert!(!inventory.lines()[0].contains("watched"));
+}
+
+#[test]
 fn input_says_what_becomes_of_size_and_colour() {
     for (input, colour, sizes, expected) in [
         (Some([480, 640, 3]), 90, 1, "colour, 640×480"),

@@ -54,6 +54,9 @@ impl Inventory {
     /// out; notes; images that lie there more than once.
     pub fn lines(&self) -> Vec<String> {
         let mut first = format!("{}: {}", self.classes_in_words(), self.parts_in_words());
+        if self.parts.validation > 0 && self.parts.train > self.held_out {
+            first += " (the validation part is watched, `validation.fraction` does nothing)";
+        }
         if let Some(input) = self.input_in_words() {
             first += &format!("; {input}");
         }

@@ -275,8 +275,10 @@ fn typed(there: &Value, value: Value, in_model: bool) -> Result<Value, (Value, &
     match (there, value) {
         // A number stays one where it is set to a whole one: a later layer may set it to another.
         (Value::Float(_), Value::Integer(i)) => Ok(Value::Float(i as f64)),
-        // One number where a recipe may list several.
-        (Value::Array(_), Value::Integer(i)) if !in_model => Ok(Value::Array(vec![i.into()])),
+        // One number where a recipe may list several, or none.
+        (Value::Array(there), Value::Integer(i)) if !in_model && there.is_empty() => {
+            Ok(Value::Array(vec![i.into()]))
+        }
         // Every whole number is a count.
         (Value::Integer(_), Value::Integer(i)) if i < 0 => {
             Err((Value::Integer(i), "a whole number of at least 0"))

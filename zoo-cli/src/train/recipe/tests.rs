@@ -84,6 +84,8 @@ fn a_wrong_type_is_refused() {
     assert!(message(&["epochs=1.5"]).contains("a whole number"));
     assert!(message(&["optimizer=3"]).contains("one of its keys"));
     assert!(message(&["model.widths=3"]).contains("a list"));
+    assert!(message(&["image_size=many"]).contains("a list"));
+    assert!(message(&["image_size=0"]).contains("1 to 1024 pixels, not 0"));
     assert!(message(&["schedule.shape=wavy"]).contains("schedule.shape"));
     assert!(message(&["epochs"]).contains("write `--set key=value`"));
     assert!(message(&["epochs="]).contains("write `--set key=value`"));

@@ -1,0 +1,277 @@
+//! Trees of pictures in archives.
+
+use std::io::Write as _;
+
+use flate2::{Compression, Crc, write::GzEncoder};
+
+use crate::row::{Row, row, written};
+use end_to_end::picture::{CAT, DOG, OWL, png, put};
+
+const BOTH: &str = "cat 6/0/0, dog 6/0/0";
+const SPLIT: &str = "cat 6/0/2, dog 6/0/2";
+
+/// A file in an archive.
+type Member = (String, Vec<u8>);
+
+/// Six cats and six dogs below a folder.
+fn pets(folder: &str, count: usize) -> Vec<Member> {
+    let one = |(name, bar): (&str, usize), i| (format!("{folder}{name}/{i}.png"), png(bar, i));
+    let both = [("cat", CAT), ("dog", DOG)];
+    both.into_iter()
+        .flat_map(|class| (0..count).map(move |i| one(class, i)))
+        .collect()
+}
+
+fn tar(members: &[Member]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (name, content) in members {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        builder
+            .append_data(&mut header, name, content.as_slice())
+            .unwrap();
+    }
+    builder.into_inner().unwrap()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut writer = GzEncoder::new(Vec::new(), Compression::fast());
+    writer.write_all(bytes).unwrap();
+    writer.finish().unwrap()
+}
+
+/// A zip archive that stores its members under these flags and this method.
+fn zip_with(members: &[Member], flags: u16, method: u16) -> Vec<u8> {
+    let (mut bytes, mut directory) = (Vec::new(), Vec::new());
+    for (name, content) in members {
+        let mut crc = Crc::new();
+        crc.update(content);
+        let size = content.len() as u32;
+        let mut header = Vec::new();
+        for field in [20, flags, method, 0, 0x21] {
+            header.extend(u16::to_le_bytes(field));
+        }
+        for field in [crc.sum(), size, size, name.len() as u32] {
+            header.extend(field.to_le_bytes());
+        }
+        let offset = bytes.len() as u32;
+        bytes.extend(b"PK\x03\x04");
+        bytes.extend(&header);
+        bytes.extend(name.as_bytes());
+        bytes.extend(content);
+        directory.extend(b"PK\x01\x02\x14\0");
+        directory.extend(&header);
+        directory.extend([0; 10]);
+        directory.extend(offset.to_le_bytes());
+        directory.extend(name.as_bytes());
+    }
+    let (start, count) = (bytes.len() as u32, members.len() as u16);
+    bytes.extend(&directory);
+    bytes.extend(b"PK\x05\x06\0\0\0\0");
+    bytes.extend(count.to_le_bytes());
+    bytes.extend(count.to_le_bytes());
+    bytes.extend((directory.len() as u32).to_le_bytes());
+    bytes.extend(start.to_le_bytes());
+    bytes.extend([0, 0]);
+    bytes
+}
+
+fn zip(members: &[Member]) -> Vec<u8> {
+    zip_with(members, 0x0800, 0)
+}
+
+/// An archive of this name beside which nothing lies.
+fn archive(name: &'static str, file: &'static str, bytes: impl Fn() -> Vec<u8> + 'static) -> Row {
+    row(name, move |root| put(&root.join(file), bytes())).at(file)
+}
+
+fn train_and_test() -> Vec<Member> {
+    [pets("pets/train/", 6), pets("pets/test/", 2)].concat()
+}
+
+fn and(mut members: Vec<Member>, more: &[(&str, &[u8])]) -> Vec<Member> {
+    members.extend(
+        more.iter()
+            .map(|(name, bytes)| (name.to_string(), bytes.to_vec())),
+    );
+    members
+}
+
+pub(crate) fn rows() -> Vec<Row> {
+    [packed(), odd(), refused()].into_iter().flatten().collect()
+}
+
+fn packed() -> Vec<Row> {
+    vec![
+        archive("a tar of classes", "pets.tar", || tar(&pets("", 6))).reads(BOTH),
+        archive("a tar.gz of parts", "pets.tar.gz", || {
+            gzip(&tar(&train_and_test()))
+        })
+        .reads(SPLIT),
+        archive("a tgz", "pets.tgz", || gzip(&tar(&pets("pets/", 6)))).reads(BOTH),
+        archive("a zip of classes", "pets.zip", || zip(&pets("", 6))).reads(BOTH),
+        archive("a zip of parts", "pets.zip", || zip(&train_and_test())).reads(SPLIT),
+        archive("a zip whose name says nothing", "pets", || {
+            zip(&pets("", 6))
+        })
+        .reads(BOTH),
+        archive("a tar.gz called tar", "pets.tar", || {
+            gzip(&tar(&pets("", 6)))
+        })
+        .reads(BOTH),
+        archive("a zip called tar.gz", "pets.tar.gz", || zip(&pets("", 6))).reads(BOTH),
+    ]
+}
+
+fn odd() -> Vec<Row> {
+    vec![
+        archive("a zip of a Mac", "pets.zip", || {
+            let more: [(&str, &[u8]); 2] = [
+                ("__MACOSX/pets/cat/._0.png", b"\0\x05\x16\x07"),
+                ("pets/.DS_Store", b"\0\0\0\x01"),
+            ];
+            zip(&and(pets("pets/", 6), &more))
+        })
+        .reads(BOTH)
+        .leaves_out(2, &[]),
+        archive("a zip with entries for folders", "pets.zip", || {
+            zip(&and(pets("", 6), &[("cat/", b""), ("dog/", b"")]))
+        })
+        .reads(BOTH),
+        archive("a zip with an entry for an empty class", "pets.zip", || {
+            zip(&and(pets("", 6), &[("owl/", b"")]))
+        })
+        .refused(&["owl"]),
+        archive("a zip of old Windows tools", "pets.zip", || {
+            let turn = |(name, bytes): Member| (name.replace('/', "\\"), bytes);
+            zip(&pets("pets/", 6).into_iter().map(turn).collect::<Vec<_>>())
+        })
+        .reads(BOTH),
+        archive("a stray picture in a zip", "pets.zip", || {
+            zip(&and(train_and_test(), &[("pets/x.png", &png(OWL, 0))]))
+        })
+        .reads(SPLIT)
+        .leaves_out(1, &[]),
+        archive("a broken picture in a tar", "pets.tar", || {
+            tar(&and(pets("", 6), &[("cat/broken.png", b"no picture")]))
+        })
+        .reads(BOTH)
+        .fails(&["broken.png"]),
+        archive("a broken picture in a zip", "pets.zip", || {
+            zip(&and(pets("", 6), &[("cat/broken.png", b"no picture")]))
+        })
+        .reads(BOTH)
+        .fails(&["broken.png"]),
+        row(
+            "an archive beside the folder that it was unpacked to",
+            |root| {
+                for (name, bytes) in pets("d/", 6) {
+                    put(&root.join(name), bytes);
+                }
+                put(&root.join("d/pets.zip"), zip(&pets("", 6)));
+            },
+        )
+        .reads(BOTH)
+        .leaves_out(1, &[]),
+    ]
+}
+
+fn refused() -> Vec<Row> {
+    vec![
+        archive("a zip under a password", "pets.zip", || {
+            zip_with(&pets("", 6), 0x0801, 0)
+        })
+        .refused(&["pets.zip", "password"]),
+        archive("a zip of an unknown method", "pets.zip", || {
+            zip_with(&pets("", 6), 0x0800, 98)
+        })
+        .refused(&["pets.zip"]),
+        archive("a zip that is cut", "pets.zip", || {
+            let bytes = zip(&pets("", 6));
+            bytes[..bytes.len() / 2].to_vec()
+        })
+        .refused(&["pets.zip"]),
+        archive("a tar.gz that is cut", "pets.tar.gz", || {
+            let bytes = gzip(&tar(&pets("", 6)));
+            bytes[..bytes.len() / 2].to_vec()
+        })
+        .refused(&["pets.tar.gz"]),
+        archive("a zip that leads out", "pets.zip", || {
+            zip(&and(pets("", 6), &[("../../evil.png", &png(CAT, 0))]))
+        })
+        .refused(&["evil.png"]),
+        archive("a tar that leads out", "pets.tar", || {
+            let mut bytes = tar(&and(pets("", 6), &[("xx/evil.png", &png(CAT, 0))]));
+            rename_in_tar(&mut bytes, "xx/evil.png", "../evil.png");
+            bytes
+        })
+        .refused(&["evil.png"]),
+        archive("a zip with a file twice", "pets.zip", || {
+            zip(&and(pets("", 6), &[("cat/0.png", &png(DOG, 0))]))
+        })
+        .refused(&["cat/0.png"]),
+        archive("a zip within a zip", "pets.zip", || {
+            zip(&[("pets.zip".into(), zip(&pets("", 6)))])
+        })
+        .refused(&["pets.zip"]),
+        archive("an empty zip", "pets.zip", || zip(&[])).refused(&["pets.zip"]),
+        archive("a zip of texts", "pets.zip", || {
+            zip(&[("a.txt".into(), b"text".to_vec())])
+        })
+        .refused(&["a.txt"]),
+        archive("a rar", "pets.rar", || {
+            b"Rar!\x1a\x07\x01\0\0\0\0\0".repeat(100)
+        })
+        .refused(&["rar"]),
+        archive("a 7z", "pets.7z", || {
+            b"7z\xbc\xaf\x27\x1c\0\x04\0\0\0\0".repeat(100)
+        })
+        .refused(&["7z"]),
+        row("a folder of one zip", |root| {
+            put(&root.join("d/pets.zip"), zip(&pets("", 6)))
+        })
+        .refused(&["pets.zip"]),
+        row("a folder of parts as zip", |root| {
+            put(&root.join("d/train.zip"), zip(&pets("", 6)));
+            put(&root.join("d/test.zip"), zip(&pets("", 2)));
+        })
+        .refused(&["zip"]),
+    ]
+}
+
+/// Puts another name of the same length into the header of a member.
+fn rename_in_tar(bytes: &mut [u8], from: &str, to: &str) {
+    let found = bytes
+        .windows(from.len())
+        .position(|window| window == from.as_bytes());
+    let at = found.unwrap();
+    bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+    let header: &mut [u8] = &mut bytes[at..at + 512];
+    header[148..156].fill(b' ');
+    let sum: u32 = header.iter().map(|&byte| u32::from(byte)).sum();
+    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+}
+
+/// Archives that Python's library and others packed.
+pub(crate) fn by_libraries() -> Vec<Row> {
+    vec![
+        written("a deflated zip", "packed/pets.zip").reads(SPLIT),
+        written("a tar.xz", "packed/pets.tar.xz").reads(SPLIT),
+        written("a txz", "packed/pets.txz").reads(SPLIT),
+        written("a tar.bz2", "packed/pets.tar.bz2").reads(SPLIT),
+        written("a tar.zst", "packed/pets.tar.zst").reads(SPLIT),
+        written("a tar of the POSIX form with long names", "packed/pax.tar").reads(SPLIT),
+        written("a zip of parquet files", "packed/parquet.zip").reads(SPLIT),
+        written("a tar.gz of parquet files", "packed/parquet.tar.gz").reads(SPLIT),
+        written("a tar.xz of IDX files", "packed/idx.tar.xz")
+            .bars(crate::formats::by_number)
+            .reads("0 6/0/2, 1 6/0/2, 2 6/0/2"),
+        written("a zip of CIFAR records", "packed/records.zip")
+            .bars(crate::formats::by_cifar10)
+            .reads(crate::formats::CIFAR10),
+        written("a zip by LZMA", "packed/lzma.zip").reads(SPLIT),
+        written("a tar.xz that is cut", "packed/cut.tar.xz").refused(&["cut.tar.xz"]),
+        written("a tar.zst that is cut", "packed/cut.tar.zst").refused(&["cut.tar.zst"]),
+    ]
+}
