@@ -108,14 +108,10 @@ fn a_record_of_another_network_is_told() {
     fs::remove_file(zoo.path("d/training.json")).unwrap();
     zoo.zoo(&upload).expect(0);
 
-    // A file of that name that is none of ours keeps nobody from measuring.
+    // A file of that name that is none of ours does not tell what to measure on.
     fs::write(zoo.path("d/training.json"), "{\"lr\": 0.1}").unwrap();
-    let ran = zoo.zoo(&["eval", "d"]).expect(0);
-    assert!(
-        ran.stderr.contains("is not a training record"),
-        "{}",
-        ran.stderr
-    );
+    zoo.zoo(&["eval", "d"])
+        .refused(&["d/training.json", "is not a training record", "delete it"]);
 }
 
 #[test]
