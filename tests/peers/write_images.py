@@ -340,6 +340,8 @@ shutil.copytree(root / "parquet/pool", root / "parquet/relative/pictures")
 (root / "parquet/exported").mkdir()
 folder = datasets.load_dataset("imagefolder", data_dir=str(root / "parquet/pool"), split="train")
 folder.to_parquet(root / "parquet/exported/pets.parquet")
+embedded = folder.with_format("arrow").map(datasets.table.embed_table_storage, batched=True)
+embedded.to_parquet(place("parquet/embedded/pets.parquet"))
 
 
 def stored(name, modes):

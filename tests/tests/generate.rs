@@ -152,7 +152,7 @@ fn images_of_another_size_are_brought_to_the_configured_one_or_refused() {
     let with = |more: &[&'static str]| [args.as_slice(), more].concat();
     let ran = zoo.zoo(&with(&["--set", "model.width=16"])).expect(0);
     assert!(
-        ran.stderr.contains("8×8 and are brought to 8×16"),
+        ran.stderr.contains("grey, 16×8 by resizing from 8×8"),
         "{}",
         ran.stderr
     );

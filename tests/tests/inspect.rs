@@ -200,7 +200,7 @@ fn training_says_what_it_learns_from_and_keeps_it() {
     assert_eq!(record["data"]["inventory"]["parts"]["validation"], 6);
     assert_eq!(
         record["recipe"]["classification"]["image_size"],
-        json!([16, 16])
+        json!([16])
     );
     assert_eq!(record["data"]["argument"], "photos");
     let card = fs::read_to_string(zoo.path("run/README.md")).unwrap();

@@ -109,7 +109,7 @@ fn a_record_of_another_network_is_told() {
     fs::rename(zoo.path("d/training.json"), zoo.path("elsewhere.json")).unwrap();
     zoo.zoo(&upload).expect(0);
 
-    // A file of that name that is none of ours keeps nobody from measuring.
+    // A file of that name that is none of ours does not tell what to measure on.
     fs::write(zoo.path("d/training.json"), "{\"lr\": 0.1}").unwrap();
     zoo.zoo(&["eval", "d"])
         .refused(&["is not a training record", "name the data with `--data`"]);

@@ -20,7 +20,8 @@ use image::{
     ExtendedColorType, ImageEncoder,
     codecs::png::{CompressionType, FilterType, PngEncoder},
 };
-use zoo::data::{Images, idx};
+use zoo::data::Images;
+use zoo::data::readers::idx;
 
 const CLASSES: usize = 10;
 const SIDE: usize = 28;

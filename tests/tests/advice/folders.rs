@@ -109,7 +109,7 @@ pub(crate) fn cases() -> Vec<Refused> {
                 class(&root.join("d/dog/small"), DOG, 3);
             },
             &[
-                "`dog` hold no images but folders, such as `large`, `small`; give `d/dog` if these are the classes, or move their \
+                "`dog` holds no images but folders, such as `large`, `small`; give `d/dog` if these are the classes, or move their \
                  images up where `dog` is one",
             ],
         )

@@ -5,6 +5,7 @@ mod folders;
 mod follow;
 mod formats;
 mod models;
+mod parquet;
 
 use follow::{Refused, follow};
 
@@ -21,4 +22,9 @@ fn advice_about_folders_works_and_loses_nothing() {
 #[test]
 fn advice_about_formats_works_and_loses_nothing() {
     all_work(&formats::cases());
+}
+
+#[test]
+fn advice_about_parquet_works_and_loses_nothing() {
+    all_work(&parquet::cases());
 }

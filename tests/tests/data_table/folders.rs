@@ -103,6 +103,11 @@ fn parts() -> Vec<Row> {
             classes(&root.join("d/test"), &["cat", "dog"], 6)
         })
         .reads("cat 0/0/6, dog 0/0/6"),
+        row("a folder whose path says test", |root| {
+            classes(&root.join("my_test/pets"), &["cat", "dog"], 6);
+        })
+        .at("my_test/pets")
+        .reads(BOTH),
         row("the training folder itself", |root| {
             classes(&root.join("d/train"), &["cat", "dog"], 6);
             classes(&root.join("d/test"), &["cat", "dog"], 6);

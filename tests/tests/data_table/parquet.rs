@@ -89,6 +89,7 @@ fn columns() -> Vec<Row> {
         written("paths beside the file", "parquet/relative").reads(BOTH),
         written("paths to files that are gone", "parquet/gone").refused(&["holds no images"]),
         written("paths that datasets wrote for a folder", "parquet/exported").reads(BOTH),
+        written("images that were embedded as advised", "parquet/embedded").reads(BOTH),
         written("TIFF as datasets stores it", "parquet/tiff").reads(BOTH),
         written(
             "float TIFF beyond 1 as datasets stores it",

@@ -323,6 +323,10 @@ fn values() -> Vec<Row> {
             [&b"PK\x03\x04"[..], &[0; 40], b"xl/workbook.xml"].concat(),
         )
         .refused(&["s.xlsx"]),
+        row("a folder of tables", |root| {
+            put(&root.join("d/s.csv"), plain())
+        })
+        .refused(&["d/s.csv"]),
         file("JSON", "s.json", r#"{"date": ["2024-01-01"], "a": [1]}"#).refused(&["s.json"]),
     ]
 }

@@ -34,7 +34,9 @@ pub(super) fn run(args: &InspectArgs, printer: &Printer) -> anyhow::Result<Outco
         None if is_series(&args.data) => series(args, printer),
         None => match images(args, printer)? {
             // A text without a name that says so.
-            Err(DataError::UnknownFormat { .. }) if is_text(Path::new(&args.data)) => {
+            Err(DataError::UnknownFormat { .. })
+                if is_text(Path::new(&args.data)) || holds_series(Path::new(&args.data)) =>
+            {
                 series(args, printer)
             }
             other => Ok(other?),
@@ -51,6 +53,15 @@ fn is_series(data: &str) -> bool {
     let name = lower.strip_suffix(".gz").unwrap_or(&lower);
     let has_name = SERIES.iter().any(|end| name.ends_with(&format!(".{end}")));
     is_stream(data) || (has_name && !Path::new(data).is_dir())
+}
+
+/// Whether a folder holds files whose names say that they are series; which of them, the reader asks.
+fn holds_series(folder: &Path) -> bool {
+    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    files.into_iter().any(|file| {
+        let path = file.path();
+        path.to_str().is_some_and(is_series)
+    })
 }
 
 /// Whether a file begins with text.

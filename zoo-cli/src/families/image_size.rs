@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_checked_and_written_in_full() {
+    fn sizes_are_checked() {
         for (given, expected) in [
             (vec![], Ok(vec![])),
             (vec![48], Ok(vec![48, 48])),

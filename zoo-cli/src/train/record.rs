@@ -160,7 +160,12 @@ fn sort_into_sections(record: &mut Value) {
     let (name, section) = match architecture.as_deref() {
         Some("classifier") => (
             "classification",
-            json!({"label_smoothing": label_smoothing, "stem_epochs": stem_epochs, "augment": augment}),
+            json!({
+                "label_smoothing": label_smoothing,
+                "stem_epochs": stem_epochs,
+                "image_size": [],
+                "augment": augment,
+            }),
         ),
         Some("generator") => ("reconstruction", json!({"augment": augment})),
         _ => ("series", series.unwrap_or_default()),
@@ -223,7 +228,12 @@ mod tests {
             former("classifier"),
             json!({
                 "epochs": 3,
-                "classification": {"label_smoothing": 0.1, "stem_epochs": 0, "augment": augment},
+                "classification": {
+                    "label_smoothing": 0.1,
+                    "stem_epochs": 0,
+                    "image_size": [],
+                    "augment": augment,
+                },
             })
         );
         assert_eq!(

@@ -75,6 +75,7 @@ pub(super) fn folders(
     let place = level::Place {
         path,
         is_archive: store.is_archive(),
+        empty_folders: store.empty_folders(),
         table: members.iter().find(is_table).map(PathBuf::as_path),
     };
     let layout = layout::layout(&tree, &place).and_then(|layout| match empty(&layout, &place) {
@@ -98,13 +99,19 @@ pub(super) fn folders(
 
 /// An empty folder beside the class folders, whose class no other folder is.
 fn empty(layout: &Layout, place: &level::Place<'_>) -> Option<PathBuf> {
-    if place.is_archive {
-        return None;
-    }
     let known: BTreeSet<&str> = layout.examples.iter().map(|e| e.class.as_str()).collect();
     let is_unknown = |name: &str| {
         !name.starts_with(['.', '@', '_']) && !known.contains(classes::normal(name).as_str())
     };
+    if place.is_archive {
+        let mut empty = place.empty_folders.iter();
+        let found = empty.find(|folder| {
+            let name = folder.file_name().unwrap_or_default().to_string_lossy();
+            let level = folder.parent().unwrap_or(Path::new(""));
+            layout.class_levels.iter().any(|known| known == level) && is_unknown(&name)
+        });
+        return found.cloned();
+    }
     // A folder that cannot be read has been told when the files were looked for.
     let folders = |at: &Path| fs::read_dir(at).into_iter().flatten().flatten();
     layout.class_levels.iter().find_map(|level| {

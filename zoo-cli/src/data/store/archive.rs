@@ -18,6 +18,8 @@ pub(super) struct Listing {
     pub(super) members: Vec<(PathBuf, usize, Option<Content>)>,
     pub(super) left_out: Vec<LeftOut>,
     pub(super) failed: Vec<SkippedFile>,
+    /// The folders that it names; after [`Listing::sorted`] those with nothing in them.
+    pub(super) folders: Vec<PathBuf>,
 }
 
 pub(super) fn refused(root: &Path, format: &'static str, problem: impl Into<String>) -> DataError {
@@ -34,6 +36,11 @@ pub(super) fn failed(root: &Path, format: &'static str, reason: io::Error) -> Da
         io::ErrorKind::FileTooLarge => input::read_failed(root, reason),
         _ => refused(root, format, format!("{reason}; fetch it again")),
     }
+}
+
+/// Whether an entry is the archive's own root, which some programs pack as `./`.
+pub(super) fn is_root(path: &Path) -> bool {
+    path.components().all(|part| part == Component::CurDir)
 }
 
 /// The path of an entry as a member: `./a/b` and `a/b` are one.
@@ -136,6 +143,13 @@ impl Listing {
             let problem = format!("it holds `{}` twice; pack it afresh", pair[0].0.display());
             return Err(refused(root, format, problem));
         }
+        let (members, left_out) = (&self.members, &self.left_out);
+        self.folders.retain(|folder| {
+            let next = members.partition_point(|(member, ..)| member < folder);
+            let is_in = |file: &PathBuf| file.starts_with(folder);
+            !members.get(next).is_some_and(|(member, ..)| is_in(member))
+                && !left_out.iter().any(|(_, file)| is_in(file))
+        });
         Ok(self)
     }
 }

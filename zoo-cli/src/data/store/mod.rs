@@ -54,6 +54,7 @@ pub(crate) struct Store {
     contents: OnceLock<Vec<Content>>,
     left_out: Vec<LeftOut>,
     failed: Vec<SkippedFile>,
+    empty_folders: Vec<PathBuf>,
 }
 
 impl Store {
@@ -95,6 +96,7 @@ impl Store {
             contents: OnceLock::new(),
             left_out: Vec::new(),
             failed: Vec::new(),
+            empty_folders: Vec::new(),
         }
     }
 
@@ -130,6 +132,7 @@ impl Store {
         let listing = tape::list(root)?.sorted(root, tape::FORMAT)?;
         let mut store = Self::new(root, Place::Folder);
         (store.left_out, store.failed) = (listing.left_out, listing.failed);
+        store.empty_folders = listing.folders;
         let mut order = Vec::with_capacity(listing.members.len());
         let mut contents = Vec::with_capacity(listing.members.len());
         for (member, (path, position, content)) in listing.members.into_iter().enumerate() {
@@ -155,6 +158,7 @@ impl Store {
             members,
             left_out: listing.left_out,
             failed: listing.failed,
+            empty_folders: listing.folders,
             ..Self::new(root, Place::Zip(zip, order))
         })
     }
@@ -183,6 +187,11 @@ impl Store {
     /// permission. Whoever goes on without them ends with 1.
     pub(crate) fn failed(&self) -> &[SkippedFile] {
         &self.failed
+    }
+
+    /// The folders of an archive in which nothing lies, as far as it names them. Those of a folder are not looked for.
+    pub(crate) fn empty_folders(&self) -> &[PathBuf] {
+        &self.empty_folders
     }
 
     /// What each member is, by its first bytes; found out once. A file that cannot be read is told as such in its

@@ -28,17 +28,18 @@ struct Entry<'a> {
     content: &'a mut dyn Read,
 }
 
-/// Goes through the entries of an archive that are not folders, in its order, until one fails.
+/// Goes through the entries of an archive, in its order, until one fails.
 fn walk(root: &Path, visit: Visitor<'_>) -> Result<(), DataError> {
     let failed = |reason| archive::failed(root, FORMAT, reason);
     let mut archive = Archive::new(input::open(root)?);
     for (position, entry) in archive.entries().map_err(failed)?.enumerate() {
         let mut entry = entry.map_err(failed)?;
         let kind = entry.header().entry_type();
-        if matches!(kind, EntryType::Directory | EntryType::XGlobalHeader) {
+        let path = entry.path().map_err(failed)?;
+        let is_folder = kind == EntryType::Directory;
+        if kind == EntryType::XGlobalHeader || is_folder && archive::is_root(&path) {
             continue;
         }
-        let path = entry.path().map_err(failed)?;
         let path = member_path(root, FORMAT, &path)?;
         let target = entry.link_name().map_err(failed)?.map(Into::into);
         let size = entry.size();
@@ -59,6 +60,10 @@ pub(super) fn list(root: &Path) -> Result<Listing, DataError> {
     let mut listing = Listing::default();
     walk(root, &mut |entry| {
         let (path, kind) = (entry.path, entry.kind);
+        if kind == EntryType::Directory {
+            listing.folders.push(path);
+            return Ok(());
+        }
         if listing.leaves_out(&path) {
             return Ok(());
         }

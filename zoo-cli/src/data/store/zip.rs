@@ -1,6 +1,7 @@
 //! Zip archives: read entry by entry, in any order, without unpacking to disk.
 
 use std::{
+    collections::HashSet,
     fs::File,
     io::{self, BufReader, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
@@ -149,15 +150,19 @@ impl Zip {
             let problem = format!("it holds more than {MAX_MEMBERS} files; split it");
             return Err(refused(&root, FORMAT, problem));
         }
+        if let Some(name) = self
+            .twice()
+            .map_err(|reason| input::read_failed(&root, reason))?
+        {
+            let problem = format!("it holds `{}` twice; pack it afresh", name.escape_debug());
+            return Err(refused(&root, FORMAT, problem));
+        }
         let file_size = self.archive.clone().into_inner().0.get_ref().length;
         let limit = input::unpacked_limit(file_size);
         let mut total = 0u64;
         let mut listing = Listing::default();
         for index in 0..self.archive.len() {
             let entry = self.archive.by_index_data(index).map_err(damaged)?;
-            if entry.is_dir() {
-                continue;
-            }
             // Programs that do not mark a name as UTF-8 often write it so all the same.
             let name = match std::str::from_utf8(entry.name_raw()) {
                 Ok(name) => name.to_owned(),
@@ -169,6 +174,13 @@ impl Zip {
             } else {
                 name.replace('\\', "/")
             };
+            if entry.is_dir() {
+                let name = Path::new(&name);
+                if !archive::is_root(name) {
+                    listing.folders.push(member_path(&root, FORMAT, name)?);
+                }
+                continue;
+            }
             let path = member_path(&root, FORMAT, Path::new(&name))?;
             if entry.encrypted() {
                 let problem = "it is encrypted; unpack it with its password and give the folder";
@@ -199,6 +211,35 @@ impl Zip {
             }
         }
         Ok(listing)
+    }
+
+    /// A name that two entries have. The library keeps the last of them and forgets the others, so that the names are
+    /// read once more, from the headers of the central directory (46 bytes each, then name, extra field and comment).
+    fn twice(&self) -> io::Result<Option<String>> {
+        let mut directory = self.archive.clone().into_inner();
+        directory.seek(SeekFrom::Start(self.archive.central_directory_start()))?;
+        let mut names = HashSet::new();
+        let mut header = [0; 46];
+        loop {
+            match directory.read_exact(&mut header) {
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+                read => read?,
+            }
+            if !header.starts_with(b"PK\x01\x02") {
+                return Ok(None);
+            }
+            let length = |at: usize| u16::from_le_bytes([header[at], header[at + 1]]);
+            let mut name = vec![0; usize::from(length(28))];
+            directory.read_exact(&mut name)?;
+            let rest = i64::from(length(30)) + i64::from(length(32));
+            directory.0.seek_relative(rest)?;
+            // A folder twice is harmless.
+            if !name.ends_with(b"/")
+                && let Some(name) = names.replace(name)
+            {
+                return Ok(Some(String::from_utf8_lossy(&name).into_owned()));
+            }
+        }
     }
 
     /// Hands on the content of an entry, and its size.

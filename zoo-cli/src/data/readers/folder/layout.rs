@@ -209,9 +209,17 @@ impl Layout {
         let groups: Vec<&Folder> = filled.iter().copied().filter(|f| grouped(f)).collect();
         if let Some(group) = groups.first() {
             return Err(format!(
-                "its folders {} hold no images but folders, such as {}; {} if these are the classes, or move their images up \
-                 where `{}` is one",
-                names(&groups),
+                "its {} {} no images but folders, such as {}; {} if these are the classes, or move their images up where \
+                 `{}` is one",
+                if groups.len() == 1 {
+                    "folder"
+                } else {
+                    "folders"
+                }
+                .to_owned()
+                    + " "
+                    + &names(&groups),
+                if groups.len() == 1 { "holds" } else { "hold" },
                 names(&group.core().filled()),
                 place.give(group.core()),
                 group.name(),

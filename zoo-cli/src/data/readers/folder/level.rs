@@ -1,6 +1,6 @@
 //! Whether the folders on one level are parts of a dataset or classes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::tree::Folder;
 use crate::data::splits::{self, Split};
@@ -9,6 +9,8 @@ use crate::data::splits::{self, Split};
 pub(super) struct Place<'a> {
     pub(super) path: &'a Path,
     pub(super) is_archive: bool,
+    /// The folders of an archive in which nothing lies.
+    pub(super) empty_folders: &'a [PathBuf],
     /// A table that lies there and is no list of labels.
     pub(super) table: Option<&'a Path>,
 }

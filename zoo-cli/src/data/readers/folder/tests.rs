@@ -256,7 +256,7 @@ fn what_can_be_read_in_two_ways_is_refused() {
         ),
         (
             "animals/cat/1.png animals/dog/2.png car/3.png",
-            "its folders `animals` hold no images but folders, such as `cat`, `dog`; give `",
+            "its folder `animals` holds no images but folders, such as `cat`, `dog`; give `",
         ),
         (
             "train/animals/cat/1.png train/animals/dog/2.png train/car/3.png test/car/4.png",
