@@ -106,7 +106,12 @@ impl Series {
         }
         let reading = Reading::new(spec, options)?;
         let inventory = reading.inventory.clone();
-        Ok((inventory, reading.series(options.missing).err()))
+        let series = reading.series(options.missing);
+        let scale = series.and_then(|series| {
+            let learned = series.split(options.held_out).train;
+            series.scale(learned)
+        });
+        Ok((inventory, scale.err()))
     }
 
     /// How many rows there are.
