@@ -1,5 +1,5 @@
 //! The formats of image datasets: one file each, and the table of all. A new format is a file here and a line in
-//! [`READERS`].
+//! `READERS`.
 
 use std::path::Path;
 
