@@ -292,7 +292,7 @@ fn special() -> Vec<Row> {
         })
         .bars(|name| Some(if name == "cat" { CAT } else { DOG }))
         .reads("cat 6/0/0, dog 6/0/0, hound 6/0/0"),
-        row("a device", |root| link_device(root)).refused(&["neither a file nor a folder"]),
+        row("an empty device", link_device).refused(&["it is empty; give a CSV file"]),
     ]
 }
 

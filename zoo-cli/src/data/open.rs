@@ -143,7 +143,7 @@ pub(super) fn open_store(
 
 /// Reads the images that were found, and brings what was found up to date with what could be read.
 pub(super) fn load(
-    load: Box<dyn FnOnce(&Preprocessor) -> Result<Parts, DataError> + '_>,
+    load: readers::Load<'_>,
     to: &Preprocessor,
     path: &Path,
     classes: Option<&[&str]>,

@@ -202,13 +202,14 @@ fn webp(bytes: &Bytes<'_>) -> Option<Header> {
             let [flags] = bytes.array(20)?;
             let mut orientation = Orientation::NoTransforms;
             let mut at = 30;
-            while flags & 0x08 != 0 {
-                let (name, length) = (bytes.array::<4>(at)?, bytes.le32(at + 4)?);
-                if &name == b"EXIF" {
-                    orientation = exif_orientation(bytes.0.get(at + 8..at + 8 + length)?);
-                    break;
-                }
+            let has_exif = flags & 0x08 != 0;
+            while has_exif && bytes.array::<4>(at)? != *b"EXIF" {
+                let length = bytes.le32(at + 4)?;
                 at += 8 + length + length % 2;
+            }
+            if has_exif {
+                let length = bytes.le32(at + 4)?;
+                orientation = exif_orientation(bytes.0.get(at + 8..at + 8 + length)?);
             }
             (width, height, orientation)
         }

@@ -1,5 +1,5 @@
 //! The formats of image datasets: one file each, and the table of all. A new format is a file here and a line in
-//! [`READERS`].
+//! `READERS`.
 
 use std::path::Path;
 
@@ -38,6 +38,9 @@ const READERS: &[Reader] = &[
     known::refused,
 ];
 
+/// Reads the images of a store, brought to an input.
+pub(crate) type Load<'a> = Box<dyn FnOnce(&Preprocessor) -> Result<Parts, DataError> + 'a>;
+
 /// What lies in a store, before (or without) its images being decoded.
 pub(crate) struct Survey<'a> {
     /// What lies there.
@@ -45,7 +48,7 @@ pub(crate) struct Survey<'a> {
     /// What is known to fail before images are decoded. Those that are loaded name it again.
     pub(crate) failed: Vec<SkippedFile>,
     /// Reads the images, brought to this input.
-    pub(crate) load: Box<dyn FnOnce(&Preprocessor) -> Result<Parts, DataError> + 'a>,
+    pub(crate) load: Load<'a>,
 }
 
 impl<'a> Survey<'a> {

@@ -260,7 +260,7 @@ impl Store {
         &self,
         order: &[(usize, usize)],
         wanted: &[usize],
-        visit: &mut dyn FnMut(usize, u64, &mut dyn Read) -> Result<(), DataError>,
+        visit: tape::Taker<'_>,
     ) -> Result<(), DataError> {
         let chosen = order
             .iter()

@@ -90,11 +90,14 @@ pub(super) fn list(root: &Path) -> Result<Listing, DataError> {
     Ok(listing)
 }
 
+/// Takes the content of a member: a number that names it, its size in bytes, and a reader.
+pub(super) type Taker<'a> = &'a mut dyn FnMut(usize, u64, &mut dyn Read) -> Result<(), DataError>;
+
 /// Hands on the entries at these positions, in the archive's order, with their positions and sizes.
 pub(super) fn visit(
     root: &Path,
     wanted: &BTreeSet<usize>,
-    visit: &mut dyn FnMut(usize, u64, &mut dyn Read) -> Result<(), DataError>,
+    visit: Taker<'_>,
 ) -> Result<(), DataError> {
     walk(root, &mut |entry| {
         if wanted.contains(&entry.position) {

@@ -277,7 +277,8 @@ fn each_file_is_told_by_its_content() {
         width: 3,
         channels: 1,
     };
-    let files: &[(&str, &[u8], Kind, Option<Result<decode::Header, &str>>)] = &[
+    type Told = Option<Result<decode::Header, &'static str>>;
+    let files: &[(&str, &[u8], Kind, Told)] = &[
         ("a.jfif", PNG, Kind::Png, Some(Ok(grey))),
         ("b", PNG, Kind::Png, Some(Ok(grey))),
         ("c.csv", b"a,b\n", Kind::Text, None),

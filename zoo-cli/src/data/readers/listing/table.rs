@@ -197,7 +197,7 @@ fn split_column(records: &[StringRecord], header: &[String]) -> Result<Vec<Optio
             .iter()
             .map(move |record| record.get(column).unwrap_or(""))
     };
-    for column in columns(header, &SPLIT_COLUMNS) {
+    if let Some(column) = columns(header, &SPLIT_COLUMNS).into_iter().next() {
         let other = values(column).find(|value| splits::in_name(value).is_none());
         if let Some(value) = other {
             return Err(format!(

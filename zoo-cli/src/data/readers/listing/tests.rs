@@ -216,7 +216,8 @@ fn contradictions_are_refused() {
     );
     let ten = "file,label\n0.png,a0\n1.png,a1\n2.png,a2\n3.png,a3\n4.png,a4\n5.png,a5\n6.png,a6\n7.png,a7\n8.png,a8\n9.png,a9";
     let ten: &'static str = ten;
-    let cases: Vec<(Vec<String>, Vec<(&str, &str)>, &str)> = {
+    type Owned = (Vec<String>, Vec<(&'static str, &'static str)>, &'static str);
+    let cases: Vec<Owned> = {
         let fixed: [Case; 8] = [
             (
                 &FOUR,

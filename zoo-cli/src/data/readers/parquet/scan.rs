@@ -256,7 +256,7 @@ pub(super) fn scan(
                             path.display()
                         );
                         fail(class, &|| reason.clone());
-                        lost.get_or_insert_with(|| (0, named)).0 += 1;
+                        lost.get_or_insert((0, named)).0 += 1;
                         skips.failed(row, reason);
                     }
                     (Some(Ok(place)), Some(Ok(header)), Some(class)) => {

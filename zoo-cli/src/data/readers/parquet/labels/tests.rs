@@ -38,8 +38,20 @@ fn texts(path: &str, split: Split, rows: &[&str]) -> Labels {
     }
 }
 
+/// Names of classes, the labels of each file by name, and notes.
+type Told = (Vec<String>, Vec<Vec<String>>, String);
+
+/// What is tried, the files, the names, the labels of each file, and the note.
+type Case = (
+    &'static str,
+    Vec<Labels>,
+    &'static [&'static str],
+    &'static [&'static [&'static str]],
+    &'static str,
+);
+
 /// The names and the labels of all files as names, `-` for unlabelled and `?` for missing.
-fn read(files: &[Labels]) -> Result<(Vec<String>, Vec<Vec<String>>, String), String> {
+fn read(files: &[Labels]) -> Result<Told, String> {
     let classes = resolve(Path::new("d"), files).map_err(|error| error.to_string())?;
     let name = |label: &Label| match label {
         Label::Class(class) => classes.names[*class as usize].clone(),
@@ -53,7 +65,7 @@ fn read(files: &[Labels]) -> Result<(Vec<String>, Vec<Vec<String>>, String), Str
 
 #[test]
 fn classes_are_matched_by_name() {
-    let cases: [(&str, Vec<Labels>, &[&str], &[&[&str]], &str); 10] = [
+    let cases: [Case; 10] = [
         (
             "a test file that lacks a class has a shorter list",
             vec![
