@@ -111,7 +111,7 @@ fn broken_files_are_named_with_the_next_step() {
             .unwrap_err()
             .to_string()
     };
-    assert!(pair("images", "cut").contains("gzip"));
+    assert!(pair("images", "cut").contains("a compressed file"));
     assert!(pair("images", "two").contains("2 labels for the 3 images"));
     assert!(pair("images", "empty").contains("is empty"));
     assert!(pair("images", "absent").contains("does not exist"));
