@@ -10,8 +10,9 @@
 use std::ops::Range;
 
 use fast_image_resize::{
-    FilterType, PixelType, ResizeAlg, ResizeError, ResizeOptions, Resizer,
-    images::{Image, ImageRef},
+    FilterType, PixelTrait, ResizeAlg, ResizeError, ResizeOptions, Resizer,
+    images::{TypedImage, TypedImageRef},
+    pixels::{U8, U8x3},
 };
 use models::preprocessor::{Interpolation, Preprocessor, ResamplePrecision, ResizeRule};
 
@@ -162,16 +163,15 @@ pub(crate) fn resize(
         (_, Interpolation::Bicubic) => FilterType::CatmullRom,
         (_, Interpolation::Lanczos) => FilterType::Lanczos3,
     };
-    let kind = match channels {
-        1 => PixelType::U8,
-        2 => PixelType::U8x2,
-        3 => PixelType::U8x3,
-        4 => PixelType::U8x4,
+    // The library's own choice by the kind of pixel would link its kernels for all kinds, four megabytes.
+    let over_bytes = match channels {
+        1 => over_bytes::<U8>,
+        3 => over_bytes::<U8x3>,
         _ => return over_floats(),
     };
     let needed = rows.needed(to.interpolation);
     let pixels = &pixels[needed.start * width * channels..needed.end * width * channels];
-    over_bytes(pixels, kind, algorithm, needed, &rows, &columns)
+    over_bytes(pixels, algorithm, needed, &rows, &columns)
         // It fails for windows outside the image only, of which there are none.
         .unwrap_or_else(|_| over_floats())
 }
@@ -211,9 +211,8 @@ fn over_floats(
 }
 
 /// Along the rows to bytes, and along the columns to bytes. The pixels are those of the rows `needed`.
-fn over_bytes(
+fn over_bytes<P: PixelTrait>(
     pixels: &[u8],
-    kind: PixelType,
     filter: FilterType,
     needed: Range<usize>,
     rows: &Axis,
@@ -223,20 +222,22 @@ fn over_bytes(
         .resize_alg(ResizeAlg::Convolution(filter))
         .use_alpha(false);
     let (height, width) = (needed.len() as u32, columns.target as u32);
-    let source = ImageRef::new(columns.source as u32, height, pixels, kind)
+    let source = TypedImageRef::<P>::from_buffer(columns.source as u32, height, pixels)
         .map_err(|_| ResizeError::PixelTypesAreDifferent)?;
     // In one call the library would choose which of the two comes first.
     let mut resizer = Resizer::new();
-    let mut narrow = Image::new(width, height, kind);
+    let mut narrow = TypedImage::<P>::new(width, height);
     let (left, length) = columns.window();
     let window = options.crop(left, 0.0, length, f64::from(height));
-    resizer.resize(&source, &mut narrow, &window)?;
-    let mut output = Image::new(width, rows.target as u32, kind);
+    resizer.resize_typed(&source, &mut narrow, &window)?;
+    let mut bytes = vec![0; columns.target * rows.target * P::size()];
+    let mut output = TypedImage::<P>::from_buffer(width, rows.target as u32, &mut bytes)
+        .map_err(|_| ResizeError::PixelTypesAreDifferent)?;
     let (top, length) = rows.window();
     let top = top - needed.start as f64;
     let window = options.crop(0.0, top, f64::from(width), length);
-    resizer.resize(&narrow, &mut output, &window)?;
-    Ok(output.into_vec())
+    resizer.resize_typed(&narrow, &mut output, &window)?;
+    Ok(bytes)
 }
 
 #[cfg(test)]
