@@ -7,10 +7,13 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
+use models::model_dir::{CONFIG, WEIGHTS};
+
 use super::{
     DataError, input,
     sniff::{self, Kind},
 };
+use crate::layout::{CHECKPOINTS, DATA_PATH, METRICS_CSV, METRICS_JSONL, TRAINING};
 
 /// Directories may be nested this deeply.
 const MAX_DEPTH: usize = 64;
@@ -59,6 +62,17 @@ pub(crate) fn left_out_reason(path: &Path) -> Option<&'static str> {
     folder.or_else(|| set_aside(path.file_name()?, false))
 }
 
+/// Why the files of a model are left out, as it follows a count of files.
+const OF_MODELS: &str = "in directories of models";
+
+/// Whether a directory of this content is that of a model or of a run, finished or not: one that was written among
+/// the data is no part of them. A record of training is taken for ours only beside another file of a run.
+fn is_model(entries: &[(OsString, FileType)]) -> bool {
+    let has = |name: &str| entries.iter().any(|(entry, _)| entry == name);
+    let run = [CONFIG, DATA_PATH, METRICS_CSV, METRICS_JSONL, CHECKPOINTS];
+    has(CONFIG) && has(WEIGHTS) || has(TRAINING) && run.into_iter().any(has)
+}
+
 /// What lies below a directory.
 #[derive(Default)]
 pub(crate) struct Walk {
@@ -70,7 +84,7 @@ pub(crate) struct Walk {
 }
 
 impl Walk {
-    /// Walks through a directory. Symbolic links are followed.
+    /// Walks through a directory. Symbolic links are followed. Directories of models below it are left out.
     ///
     /// # Errors
     /// When the directory itself cannot be read.
@@ -152,6 +166,11 @@ impl Walk {
                 );
                 self.fail(path, problem);
             }
+            Ok((_, entries)) if is_model(&entries) => {
+                for (name, kind) in entries {
+                    self.set_aside(OF_MODELS, path.join(name), kind);
+                }
+            }
             Ok((canonical, entries)) => {
                 above.push(canonical);
                 self.add(&path, entries, above);
@@ -227,7 +246,7 @@ fn kind_of(path: &Path) -> io::Result<Kind> {
 
 /// The images that these paths stand for, in their order. A file is taken as it is; a directory stands for the files
 /// below it that are images by their content, sorted, and for those that are named as images: why they are none is
-/// found out when they are read. Hidden files and folders are passed over. Symbolic links are followed. A path that is
+/// found out when they are read. Hidden files and folders and directories of models are passed over. Symbolic links are followed. A path that is
 /// missing, a directory that cannot be read and one without images, a link to nothing or back to a folder above it,
 /// and a special file each give an error in their place.
 pub fn walk_images(paths: &[PathBuf]) -> Vec<Result<PathBuf, DataError>> {
@@ -335,6 +354,51 @@ mod tests {
         ] {
             assert_eq!(left_out_reason(Path::new(path)), reason, "{path}");
         }
+    }
+
+    #[test]
+    fn models_among_the_data_are_left_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        for file in [
+            "cat/1.png",
+            // A finished run, one that has only begun, one on data with a name, and a model from elsewhere.
+            "runs/M-1/config.json",
+            "runs/M-1/model.safetensors",
+            "runs/M-1/curves.svg",
+            "runs/M-2/training.json",
+            "runs/M-2/data-path.txt",
+            "M-3/training.json",
+            "M-3/checkpoints/5/state.json",
+            "hub/config.json",
+            "hub/model.safetensors",
+            // Names that others use too.
+            "dog/config.json",
+            "owl/training.json",
+        ] {
+            let path = root.join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "x").unwrap();
+        }
+        let found = |at: &Path| -> (Vec<PathBuf>, Vec<(String, PathBuf)>) {
+            let walk = Walk::below(at).unwrap();
+            let files = walk.found.into_iter().map(Result::unwrap).collect();
+            (files, walk.left_out)
+        };
+        let (files, left_out) = found(root);
+        assert_eq!(
+            files,
+            ["cat/1.png", "dog/config.json", "owl/training.json"].map(|file| root.join(file))
+        );
+        assert_eq!(left_out.len(), 9);
+        assert!(left_out.iter().all(|(reason, _)| reason == OF_MODELS));
+        assert!(
+            left_out
+                .iter()
+                .any(|(_, file)| file.ends_with("M-3/checkpoints/5/state.json"))
+        );
+        // What is named itself is read.
+        assert_eq!(found(&root.join("runs/M-1")).0.len(), 3);
     }
 
     #[cfg(unix)]

@@ -1,7 +1,7 @@
 //! The files of a dataset, in a folder or in an archive (zip; tar, plain or compressed), read without unpacking.
 //!
-//! A file is known by its content. Hidden files and folders and the notes of operating systems are left out, and
-//! counted; what should be read and cannot be (links to nothing, devices) has failed, and is named.
+//! A file is known by its content. Hidden files and folders, the notes of operating systems and, in a folder, the
+//! directories of models are left out, and counted; what should be read and cannot be (links to nothing, devices) has failed, and is named.
 
 use std::{
     collections::BTreeSet,
@@ -124,6 +124,7 @@ impl Store {
         match first_error {
             _ if !store.members.is_empty() => Ok(store),
             Some(error) => Err(error),
+            None if !store.left_out.is_empty() => Err(DataError::NoImages { path: root.into() }),
             None => Err(DataError::Empty { path: root.into() }),
         }
     }
@@ -178,7 +179,8 @@ impl Store {
         !matches!(self.place, Place::Folder)
     }
 
-    /// What is left out because of its name (hidden, `__MACOSX`, `Thumbs.db`) or is a link in an archive.
+    /// What is left out because of its name (hidden, `__MACOSX`, `Thumbs.db`), lies in a directory of a model, or is a
+    /// link in an archive.
     pub(crate) fn left_out(&self) -> &[LeftOut] {
         &self.left_out
     }
