@@ -49,10 +49,18 @@ pub(crate) struct Decoded {
     pub(crate) channels: usize,
 }
 
-pub(crate) fn undecodable(path: &Path, problem: impl Into<String>) -> DataError {
+/// The error for an image that cannot be decoded. What a decoder says may take several lines and end with a full
+/// stop; it becomes a clause on one line.
+pub(crate) fn undecodable(path: &Path, problem: impl AsRef<str>) -> DataError {
+    let parts = |c: char| c.is_control() || c.is_whitespace();
+    let words = problem
+        .as_ref()
+        .split(parts)
+        .filter(|word| !word.is_empty());
+    let line = words.collect::<Vec<_>>().join(" ");
     DataError::Decode {
         path: path.into(),
-        problem: problem.into(),
+        problem: line.trim_end_matches('.').into(),
     }
 }
 
@@ -123,7 +131,10 @@ fn composite<const STRIDE: usize>(pixels: &[u8]) -> Vec<u8> {
 /// The error for a file that is no image that is decoded.
 pub(crate) fn no_image(path: &Path, kind: Kind) -> DataError {
     if kind == Kind::Empty {
-        return DataError::Empty { path: path.into() };
+        return DataError::NotRead {
+            path: path.into(),
+            problem: "it is empty; fetch the image again or remove it".into(),
+        };
     }
     match kind.next_step() {
         Some(_) => DataError::NotRead {
@@ -160,8 +171,7 @@ fn decode_kind(path: &Path, bytes: &[u8], kind: Kind) -> Result<Decoded, DataErr
     };
     let failed = |error: ImageError| match error {
         ImageError::Limits(_) => too_large(path, "decoding it needs too much memory".into()),
-        // The decoders end some of their sentences with a full stop.
-        error => undecodable(path, error.to_string().trim_end_matches('.')),
+        error => undecodable(path, error.to_string()),
     };
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::default();
@@ -281,7 +291,7 @@ impl Decoded {
 /// says; `path` is only named in errors. Grey becomes RGB by repetition, RGB becomes grey by its BT.601 luma.
 ///
 /// # Errors
-/// [`DataError::Decode`], [`DataError::NotRead`], [`DataError::TooLarge`] or [`DataError::Empty`].
+/// [`DataError::Decode`], [`DataError::NotRead`] or [`DataError::TooLarge`].
 pub fn preprocess_bytes(
     path: &Path,
     bytes: &[u8],

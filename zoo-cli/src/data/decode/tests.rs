@@ -172,7 +172,10 @@ fn broken_files_are_named_with_the_next_step() {
             );
         }
     }
-    assert!(run(&[], &to(8, 3)).unwrap_err().contains("is empty"));
+    assert_eq!(
+        run(&[], &to(8, 3)).unwrap_err(),
+        "`photo.jpg` is not read: it is empty; fetch the image again or remove it"
+    );
     assert!(
         run(b"a text file, no more", &to(8, 3))
             .unwrap_err()
@@ -193,6 +196,25 @@ fn broken_files_are_named_with_the_next_step() {
     let path = directory.path().join("really-a-png.webp");
     fs::write(&path, whole(ImageFormat::Png)).unwrap();
     assert_eq!(preprocess(&path, &to(8, 3)).unwrap().len(), 192);
+}
+
+#[test]
+fn what_a_decoder_says_is_put_on_one_line() {
+    let error = undecodable(Path::new("a.jpg"), "expected 162\r\n\tbut found 17.\n");
+    assert_eq!(
+        error.to_string(),
+        "cannot decode `a.jpg` (expected 162 but found 17); replace it by a png, jpg or webp image"
+    );
+    // Cut off at any place, a JPEG is told of in one line.
+    let bytes = encode(photo(), ImageFormat::Jpeg);
+    for length in 3..bytes.len() {
+        let mut cut = bytes[..length].to_vec();
+        // With an end, so that the decoder itself looks at it.
+        cut.extend([0xff, 0xd9]);
+        if let Err(error) = run(&cut, &to(8, 3)) {
+            assert_eq!(error.lines().count(), 1, "{length}: {error}");
+        }
+    }
 }
 
 #[test]

@@ -295,7 +295,12 @@ fn each_file_is_told_by_its_content() {
             Kind::Png,
             Some(Err("it ends within its header")),
         ),
-        ("g.png", b"", Kind::Empty, Some(Err("is empty"))),
+        (
+            "g.png",
+            b"",
+            Kind::Empty,
+            Some(Err("it is empty; fetch the image again")),
+        ),
         ("h", b"", Kind::Empty, None),
         ("i.gz", b"\x1f\x8b\x08\0", Kind::Gzip, None),
     ];
