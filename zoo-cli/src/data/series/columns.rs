@@ -78,6 +78,16 @@ fn named(table: &Table, names: &[&str]) -> Option<usize> {
     names.iter().find_map(of)
 }
 
+/// Whether a column is called as columns of dates are, or begins with that word.
+pub(super) fn is_date_name(name: &str) -> bool {
+    let word = name.split(|c: char| !c.is_alphanumeric()).next();
+    let known = |name: &str| {
+        let name = plain(name);
+        name == "year" || DATES.contains(&name.as_str()) || TIMES.contains(&name.as_str())
+    };
+    known(name) || word.is_some_and(known)
+}
+
 /// Whether a column has no name, or only the one that pandas gives to those without.
 fn is_unnamed(name: &str) -> bool {
     name.is_empty() || name.starts_with("Unnamed: ")

@@ -268,20 +268,64 @@ fn can_be_key(table: &Table, column: usize, absent: &Absent<'_>) -> bool {
     counts.len() > 1 && 2 * counts.len() <= table.rows.len()
 }
 
-/// That a file of one series may be read where `key` asks for one of many.
+/// That a file of one series may be read where `key` asks for one of many; `others` are the columns that are no keys.
 ///
 /// # Errors
 /// When it asks for another than the only one.
-pub(super) fn expect_none(path: &Path, table: &Table, key: &Key) -> Result<(), DataError> {
-    let all = |column: usize| table.cells(column).all(|cell| cell == key.text);
-    if key.text.is_empty() || key.only_of_many || (0..table.header.len()).any(all) {
+pub(super) fn expect_none(
+    path: &Path,
+    table: &Table,
+    key: &Key,
+    others: &[usize],
+    absent: &Absent<'_>,
+) -> Result<(), DataError> {
+    if key.text.is_empty() {
         return Ok(());
     }
-    Err(malformed(
-        path,
-        format!(
+    // The columns of a key need not be here, or be called as where it was chosen: its values are compared.
+    let values: Vec<&str> = key
+        .text
+        .split(',')
+        .map(|part| part.split_once('=').map_or(part, |(_, value)| value).trim())
+        .chain([key.text.as_str()])
+        .collect();
+    let is_wanted = |column: usize| values.contains(&table.rows[0].cell(column));
+    let whole = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let can_be_it = |&column: &usize| {
+        let first = table.rows[0].cell(column);
+        let alike = values.iter().any(|value| whole(value) == whole(first));
+        let kind = whole(first) || !is_number(first);
+        !others.contains(&column)
+            && !absent.is(first)
+            && kind
+            && alike
+            && table.cells(column).all(|cell| cell == first)
+    };
+    let mut keys: Vec<usize> = (0..table.header.len()).filter(can_be_it).collect();
+    let is_called_key = |column: &usize| {
+        let called = |name: &&str| table.header[*column].eq_ignore_ascii_case(name);
+        NAMES.iter().any(|name| called(&name))
+    };
+    if keys.iter().any(is_called_key) {
+        keys.retain(is_called_key);
+    }
+    let problem = match keys.first() {
+        Some(_) if keys.iter().any(|&column| is_wanted(column)) => return Ok(()),
+        Some(&column) => {
+            let only = table.rows[0].cell(column);
+            format!(
+                "it has no series `{}`; it holds one, column `{}` is `{only}` in every row; choose it with `--key {}` \
+                 or give another file",
+                key.text,
+                table.header[column],
+                quoted(only)
+            )
+        }
+        None if key.only_of_many => return Ok(()),
+        None => format!(
             "it holds one series, its dates come once; leave out `--key {}`",
             quoted(&key.text)
         ),
-    ))
+    };
+    Err(malformed(path, problem))
 }

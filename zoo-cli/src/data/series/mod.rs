@@ -14,6 +14,7 @@ mod missing;
 mod number;
 mod options;
 mod read;
+mod row_names;
 mod sample;
 mod select;
 mod split;

@@ -324,7 +324,10 @@ fn rows(
             (keys.rows(path, table, &options.key)?.1, problem)
         }
         None => {
-            key::expect_none(path, table, &options.key)?;
+            let asked = options.columns.iter();
+            let asked = asked.filter_map(|name| table.column(name));
+            let others: Vec<usize> = used.iter().copied().chain(asked).collect();
+            key::expect_none(path, table, &options.key, &others, absent)?;
             (&all[..], None)
         }
     };

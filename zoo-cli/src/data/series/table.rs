@@ -9,6 +9,7 @@ use super::inventory::LeftOut;
 use super::malformed;
 use super::missing::Absent;
 use super::number::is_number;
+use super::row_names::Extra;
 use crate::data::DataError;
 
 /// The marks that part cells, the surest one first: commas stand in numbers, too.
@@ -132,10 +133,26 @@ impl Table {
         if !named {
             header = (1..=width).map(|i| format!("column_{i}")).collect();
         } else if header.len() + 1 == width && rows.iter().all(|row| row.cells.len() == width) {
-            // A comma too many at the end of each row, or names of rows that have no name themselves.
-            match rows.iter().all(|row| row.cell(width - 1).is_empty()) {
-                true => header.push(String::new()),
-                false => header.insert(0, String::new()),
+            match Extra::of(&header, &rows, mark) {
+                Extra::Last => header.push(String::new()),
+                Extra::First => header.insert(0, String::new()),
+                Extra::Unknown => {
+                    let decimals = match mark {
+                        ',' => {
+                            "if numbers have a decimal comma, put quotes around them or semicolons between the cells; "
+                        }
+                        _ => "",
+                    };
+                    return Err(malformed(
+                        path,
+                        format!(
+                            "its rows have one cell more than the header (line {header_line} has {}, line {} has \
+                             {width}); {decimals}if a column has no name, give it one in line {header_line}",
+                            header.len(),
+                            rows[0].line
+                        ),
+                    ));
+                }
             }
         }
         let width = header.len();
@@ -465,6 +482,43 @@ mod tests {
         ] {
             assert_eq!(read(text).unwrap().header.join("|"), header, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_cell_more_than_the_header_is_a_row_name_where_it_can_be_nothing_else() {
+        for (text, header) in [
+            ("x,y\n2024-01-01,5.5,6\n2024-01-02,6.5,7\n", "|x|y"),
+            ("x;y\n2024-01-01;5;6\n2024-01-02;6;7\n", "|x|y"),
+            (
+                "date,x,y\n1,2024-01-01,5,6\n2,2024-01-02,6,7\n3,2024-01-03,6,7\n",
+                "|date|x|y",
+            ),
+            ("year,x\n1,2010,5\n2,2011,6\n3,2012,7\n", "|year|x"),
+            ("date,x\n2024-01-01,5,\n2024-01-02,6,\n", "date|x|"),
+        ] {
+            assert_eq!(read(text).unwrap().header.join("|"), header, "{text:?}");
+        }
+        for text in [
+            "Datum,Verbrauch\n01.01.2020,10,0\n02.01.2020,10,2\n03.01.2020,10,5\n",
+            "date,A\n2020-01-01,100,0\n2020-01-02,102,1\n",
+            "Date (UTC),A\n2020-01-01,-100,0\n2020-01-02,102,1\n",
+            "fecha,valor\n2020-01-01,1.100,0\n2020-01-02,102,1\n",
+            "Datum,Uhr,V\n01.01.2020,00:00,10,0\n02.01.2020,00:00,10,2\n",
+            "V,Datum\n10,0,01.01.2020\n10,2,02.01.2020\n10,5,03.01.2020\n",
+            "year,A\n2020,10,0\n2021,10,2\n2022,10,5\n",
+            "week,A\n1,10,0\n2,10,2\n3,10,5\n",
+            "date,A\n2020-01-01,1.5,2.5\n2020-01-02,1.5,2.5\n",
+        ] {
+            let error = read(text).unwrap_err();
+            for part in [
+                "its rows have one cell more than the header (line 1 has",
+                "decimal comma, put quotes around them or semicolons",
+            ] {
+                assert!(error.contains(part), "{text:?}: {error}");
+            }
+        }
+        let error = read("date;A\n2020-01-01;1;2\n2020-01-02;1;2\n").unwrap_err();
+        assert!(!error.contains("decimal comma"), "{error}");
     }
 
     #[test]

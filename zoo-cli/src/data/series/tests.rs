@@ -298,6 +298,44 @@ fn one_of_many_series_is_read_by_its_key() {
 }
 
 #[test]
+fn the_only_series_of_a_file_is_read_for_no_other_key() {
+    let with = |header: &str, cells: &str, key: &str| {
+        let rows = (1..=9).map(|day| format!("2024-01-0{day},{cells}{day}\n"));
+        let text = format!("date,{header}sales\n{}", rows.collect::<String>());
+        let mut options = SeriesOptions::default();
+        options.key.text = key.into();
+        options.of_trained(&["sales".into()]);
+        read(&text, &options)
+    };
+    for (header, cells, key) in [
+        ("", "", "1"),
+        ("store,", "1,", "1"),
+        ("store,", "1,", "store=1"),
+        ("shop,", "1,", "store=1"),
+        ("unit,", "MW,", "1"),
+        ("store,promo,", "1,0,", "1"),
+    ] {
+        let series = with(header, cells, key);
+        assert!(series.is_ok(), "{header}{cells} {key}: {series:?}");
+    }
+    for (header, cells, key) in [
+        ("store,", "2,", "1"),
+        ("store,", "2,", "store=1"),
+        ("shop,", "2,", "store=1"),
+        ("store,", "b,", "a"),
+        ("store,", "2,", "store=1,item=a"),
+        ("id,promo,", "2,1,", "1"),
+    ] {
+        let error = with(header, cells, key).unwrap_err();
+        let expected = format!("it has no series `{key}`; it holds");
+        assert!(error.contains(&expected), "{header}{cells} {key}: {error}");
+        let value = cells.split(',').next().unwrap();
+        assert!(error.contains(&format!("--key {value}")), "{error}");
+        assert!(with(header, cells, value).is_ok(), "{header}{cells}");
+    }
+}
+
+#[test]
 fn days_off_are_no_gaps() {
     let days = [1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 15];
     let rows = days.map(|day| format!("2024-01-{day:02},{day}\n")).concat();
