@@ -41,6 +41,40 @@ impl Format {
         }
     }
 
+    /// The files of the whole dataset, without their extensions.
+    fn files(self) -> &'static [&'static str] {
+        match self {
+            Self::Cifar10 => &[
+                "data_batch_1",
+                "data_batch_2",
+                "data_batch_3",
+                "data_batch_4",
+                "data_batch_5",
+                "test_batch",
+            ],
+            Self::Cifar100 => &["train", "test"],
+        }
+    }
+
+    /// A sentence on the files of the dataset that are not among these, named without their extensions.
+    pub(super) fn note_missing(self, there: &[&str], extension: &str) -> Option<String> {
+        let missing: Vec<String> = self
+            .files()
+            .iter()
+            .filter(|name| !there.contains(name))
+            .map(|name| format!("`{name}{extension}`"))
+            .collect();
+        let (last, rest) = missing.split_last()?;
+        let dataset = match self {
+            Self::Cifar10 => "CIFAR-10",
+            Self::Cifar100 => "CIFAR-100",
+        };
+        Some(match rest {
+            [] => format!("{last} of {dataset} is not there"),
+            _ => format!("{} and {last} of {dataset} are not there", rest.join(", ")),
+        })
+    }
+
     /// The file of class names beside the records, and the names without it.
     pub(super) fn class_names(self) -> (&'static str, Vec<String>) {
         match self {
@@ -50,13 +84,17 @@ impl Format {
     }
 }
 
+/// The name of a record file without its extensions.
+fn stem(file: &Path) -> Option<&str> {
+    let name = file.file_name()?.to_str()?;
+    name.strip_suffix(".gz")
+        .unwrap_or(name)
+        .strip_suffix(".bin")
+}
+
 /// The format of a file of this name, and whether it belongs to the test part.
 fn recognise(file: &Path) -> Option<(Format, bool)> {
-    let name = file.file_name()?.to_str()?;
-    let name = name
-        .strip_suffix(".gz")
-        .unwrap_or(name)
-        .strip_suffix(".bin")?;
+    let name = stem(file)?;
     match name {
         "train" => Some((Format::Cifar100, false)),
         "test" => Some((Format::Cifar100, true)),
@@ -142,7 +180,14 @@ pub(super) fn survey<'a>(
     };
     let rest = "that hold no CIFAR records";
     let format = "CIFAR record files";
-    Ok(Some(beside::survey(store, format, parts, &read, rest)))
+    let mut survey = beside::survey(store, format, parts, &read, rest);
+    let files = || read.iter().map(|&member| store.members()[member].as_path());
+    if let Some((format, _)) = files().find_map(recognise) {
+        let there: Vec<&str> = files().filter_map(stem).collect();
+        let note = format.note_missing(&there, ".bin");
+        survey.inventory.notes.extend(note);
+    }
+    Ok(Some(survey))
 }
 
 /// Reads the record files of this store, or nothing where there are none; the parts and the files that were read.

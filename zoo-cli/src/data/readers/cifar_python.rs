@@ -61,7 +61,17 @@ pub(super) fn survey<'a>(
     };
     let rest = "that are none of CIFAR's Python files";
     let format = "CIFAR's Python files";
-    Ok(Some(beside::survey(store, format, parts, &read, rest)))
+    let mut survey = beside::survey(store, format, parts, &read, rest);
+    let files = || read.iter().map(|&member| store.members()[member].as_path());
+    if let Some((format, _)) = files().find_map(recognise) {
+        let names = files().filter_map(|file| file.file_name()?.to_str());
+        let there: Vec<&str> = names.collect();
+        survey
+            .inventory
+            .notes
+            .extend(format.note_missing(&there, ""));
+    }
+    Ok(Some(survey))
 }
 
 /// The parts and the files that were read.

@@ -60,6 +60,40 @@ fn cifar_100_uses_the_fine_label_and_the_names_beside_it() {
 }
 
 #[test]
+fn missing_files_are_noted() {
+    let ten = |name| (name, record(&[1], 0));
+    let hundred = |name| (name, record(&[1, 1], 0));
+    let batches = [
+        "data_batch_1.bin",
+        "data_batch_2.bin",
+        "data_batch_3.bin",
+        "data_batch_4.bin",
+        "data_batch_5.bin",
+        "test_batch.bin",
+    ];
+    for (files, expected) in [
+        (batches.map(ten).to_vec(), ""),
+        (
+            [0, 1, 4].map(|i| ten(batches[i])).to_vec(),
+            "`data_batch_3.bin`, `data_batch_4.bin` and `test_batch.bin` of CIFAR-10 are not there",
+        ),
+        (
+            batches[..5].iter().map(|name| ten(name)).collect(),
+            "`test_batch.bin` of CIFAR-10 is not there",
+        ),
+        (["train.bin", "test.bin"].map(hundred).to_vec(), ""),
+        (
+            vec![hundred("train.bin")],
+            "`test.bin` of CIFAR-100 is not there",
+        ),
+    ] {
+        let (store, directory) = folder(&files);
+        let survey = survey(&store, directory.path()).unwrap().unwrap();
+        assert_eq!(survey.inventory.notes.concat(), expected);
+    }
+}
+
+#[test]
 fn broken_files_are_named_with_the_next_step() {
     let two = [record(&[1], 0), record(&[2], 1)].concat();
     let error = failure(&[("data_batch_1.bin", two[..two.len() - 1].to_vec())]);

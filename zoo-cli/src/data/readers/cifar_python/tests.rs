@@ -286,3 +286,42 @@ proptest! {
         let _ = class_names(Path::new("x"), &mut bytes.as_slice(), "labels", 1);
     }
 }
+
+#[test]
+fn missing_files_are_noted() {
+    for (files, expected) in [
+        (
+            &[
+                "data_batch_1",
+                "data_batch_2",
+                "data_batch_3",
+                "data_batch_5",
+                "test_batch",
+            ][..],
+            "`data_batch_4` of CIFAR-10 is not there",
+        ),
+        (
+            &[
+                "data_batch_1",
+                "data_batch_2",
+                "data_batch_3",
+                "data_batch_5",
+            ],
+            "`data_batch_4` and `test_batch` of CIFAR-10 are not there",
+        ),
+        (&["train", "test"], ""),
+        (&["test"], "`train` of CIFAR-100 is not there"),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        for name in files {
+            let key = match files.contains(&"test") {
+                true => "fine_labels",
+                false => "labels",
+            };
+            fs::write(directory.path().join(name), batch(key, &[1])).unwrap();
+        }
+        let store = Store::open(directory.path()).unwrap();
+        let survey = survey(&store, directory.path()).unwrap().unwrap();
+        assert_eq!(survey.inventory.notes.concat(), expected);
+    }
+}

@@ -27,8 +27,8 @@ const LABELS: [&[&str]; 3] = [
     ],
 ];
 
-/// A column of the parts that the rows belong to.
-const SPLIT: &str = "split";
+/// Names of a column of the parts that the rows belong to, in lower case; an earlier one is preferred.
+const SPLITS: [&str; 3] = ["split", "subset", "partition"];
 
 /// Where the images are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,8 +68,8 @@ pub(super) struct Columns {
     /// None where the file holds no images.
     pub(super) image: Option<ImageColumn>,
     pub(super) label: Option<LabelColumn>,
-    /// The leaf column of the parts of the rows.
-    pub(super) split: Option<usize>,
+    /// The name and the leaf column of the parts of the rows.
+    pub(super) split: Option<(String, usize)>,
     /// All columns, for errors.
     pub(super) all: String,
     pub(super) notes: Vec<String>,
@@ -142,6 +142,11 @@ fn class_names(features: Option<&Value>, column: &str) -> Option<Vec<String>> {
 }
 
 impl Columns {
+    /// The name of the column of parts.
+    pub(super) fn split_name(&self) -> &str {
+        self.split.as_ref().map_or("", |(name, _)| name)
+    }
+
     /// Finds the columns in a schema and in the metadata that `datasets` adds (key `huggingface`).
     ///
     /// # Errors
@@ -172,11 +177,11 @@ impl Columns {
             Some(image) => find_label(schema, &tops, features, image, &mut notes)?,
             None => None,
         };
-        let split = tops
-            .iter()
-            .find(|top| top.is_named(&[SPLIT]))
-            .and_then(Top::primitive)
-            .filter(|&leaf| is_single_bytes(&schema.column(leaf)));
+        let split = SPLITS.iter().find_map(|name| {
+            let top = tops.iter().find(|top| top.is_named(&[name]))?;
+            let leaf = top.primitive()?;
+            is_single_bytes(&schema.column(leaf)).then(|| (top.name.to_owned(), leaf))
+        });
         Ok(Self {
             image,
             label,

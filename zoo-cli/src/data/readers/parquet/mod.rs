@@ -26,6 +26,7 @@ use columns::Columns;
 use labels::Labels;
 use parts::Place;
 use shard::{Shard, Source, guarded};
+use values::Splits;
 
 const FORMAT: &str = "a parquet file of images";
 
@@ -179,14 +180,23 @@ fn open(name: PathBuf, source: Source, notes: &mut Vec<String>) -> Result<File, 
     let (columns, by_row) = guarded(&source.path, || {
         let shard = Shard::open(&source)?;
         let mut by_row = None;
-        if let Some(leaf) = shard.columns.split {
-            match values::splits_of(&shard.texts(leaf)?) {
-                Ok(splits) if splits.iter().any(Option::is_some) => by_row = Some(splits),
-                Ok(_) => {}
-                Err(value) => notes.push(format!(
-                    "the column `split` of `{}` is not used, because it holds `{value}`",
+        if let Some((column, leaf)) = &shard.columns.split {
+            match values::splits_of(&shard.texts(*leaf)?) {
+                Splits::Of(splits) => by_row = Some(splits),
+                Splits::Others(None) => {}
+                Splits::Others(Some(value)) => notes.push(format!(
+                    "the column `{column}` of `{}` is not used, because it holds `{value}`",
                     name.display()
                 )),
+                Splits::Mixed(row, value) => {
+                    return Err(malformed(
+                        &source.path,
+                        format!(
+                            "its column `{column}` has the value `{value}` in row {row}, which is no part, beside values that \
+                             are; write train, validation or test there, or rename the column to read its rows without it",
+                        ),
+                    ));
+                }
             }
         }
         Ok((shard.columns, by_row))
@@ -275,13 +285,14 @@ fn read_labels(
         let splits = match (place, file.by_row.take()) {
             (Place::Part(split), by_row) => {
                 if let Some(by_row) = by_row {
-                    agree(&file.source.path, split, &by_row)?;
+                    agree(&file, split, &by_row)?;
                 }
                 vec![Some(split); rows.len()]
             }
             (_, by_row) => {
                 inventory.notes.push(format!(
-                    "the column `split` of `{shown}` says the part of each row"
+                    "the column `{}` of `{shown}` says the part of each row",
+                    file.columns.split_name()
                 ));
                 by_row.unwrap_or_default()
             }
@@ -303,16 +314,16 @@ fn read_labels(
 }
 
 /// Refuses a file whose name says another part than one of its rows.
-fn agree(path: &Path, split: Split, by_row: &[Option<Split>]) -> Result<(), DataError> {
+fn agree(file: &File, split: Split, by_row: &[Option<Split>]) -> Result<(), DataError> {
     let other = |row: &Option<Split>| row.is_some_and(|row| row != split);
     match by_row.iter().position(other) {
         None => Ok(()),
         Some(row) => Err(malformed(
-            path,
+            &file.source.path,
             format!(
-                "its name says the {} part and its column `split` says another in row {row}; rename the file or the \
-                 column",
-                split.name()
+                "its name says the {} part and its column `{}` says another in row {row}; rename the file or the column",
+                split.name(),
+                file.columns.split_name()
             ),
         )),
     }

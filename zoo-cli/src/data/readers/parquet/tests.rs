@@ -785,13 +785,20 @@ fn a_column_may_say_the_parts() {
     );
 
     let (inventory, parts) =
-        open_files(&[("all.parquet", file(["train", "fold 2", "test"]))]).unwrap();
+        open_files(&[("all.parquet", file(["fold 1", "fold 2", "fold 2"]))]).unwrap();
     assert_eq!(parts.train.unwrap().len(), 3);
     assert!(
-        inventory.notes[0].contains("not used, because it holds `fold 2`"),
+        inventory.notes[0].contains("not used, because it holds `fold 1`"),
         "{:?}",
         inventory.notes
     );
+    for column in ["split", "subset"] {
+        let values = ["train", "unknown", "Test"].map(Some).to_vec();
+        let mixed = of(&[pictures(3), labels(&[0, 1, 1]), Text(column, values)]);
+        let error = open_files(&[("all.parquet", mixed)]).err().unwrap();
+        let said = format!("its column `{column}` has the value `unknown` in row 1");
+        assert!(error.contains(&said), "{error}");
+    }
 
     let error = open_files(&[("train.parquet", file(["train", "train", "test"]))])
         .err()

@@ -164,16 +164,31 @@ impl Texts {
     }
 }
 
-/// The parts that the rows of a column say; an error with the first value that says none.
-pub(super) fn splits_of(values: &[Option<String>]) -> Result<Vec<Option<Split>>, String> {
-    values
+/// What a column of parts says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Splits {
+    /// The part of each row.
+    Of(Vec<Option<Split>>),
+    /// All its values are others, as this one; none where it has no values.
+    Others(Option<String>),
+    /// Some values are parts; this one of this row is none.
+    Mixed(usize, String),
+}
+
+/// The parts that the rows of a column say.
+pub(super) fn splits_of(values: &[Option<String>]) -> Splits {
+    let parts: Vec<Option<Split>> = values
         .iter()
-        .map(|value| match value {
-            None => Ok(None),
-            Some(name) => match splits::in_name(name) {
-                Some(split) => Ok(Some(split)),
-                None => Err(name.clone()),
-            },
-        })
-        .collect()
+        .map(|value| splits::in_name(value.as_ref()?))
+        .collect();
+    let mut rows = values.iter().zip(&parts).enumerate();
+    let other = rows.find_map(|(row, (value, part))| match part {
+        None => Some((row, value.clone()?)),
+        Some(_) => None,
+    });
+    match (other, parts.iter().any(Option::is_some)) {
+        (None, true) => Splits::Of(parts),
+        (Some((row, value)), true) => Splits::Mixed(row, value),
+        (other, false) => Splits::Others(other.map(|(_, value)| value)),
+    }
 }
