@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::Path;
 
-use super::date::{DateReading, are_dates, is_date, is_time};
+use super::date::{DateReading, are_dates, is_date, is_time, with_colons};
 use super::inventory::LeftOut;
 use super::malformed;
 use super::missing::Absent;
@@ -185,7 +185,10 @@ impl DateColumns {
         let others = || (0..table.header.len()).filter(move |&column| column != day);
         let known = |column: &usize| TIMES.contains(&plain(&table.header[*column]).as_str());
         let times = |column: &usize| table.cells(*column).all(is_time);
-        let time = others().filter(known).find(times);
+        let pointed = |column: &usize| table.cells(*column).all(|cell| with_colons(cell).is_some());
+        let time = others()
+            .filter(known)
+            .find(|column| times(column) || pointed(column));
         if let Some(time) = time.or_else(|| others().find(times).filter(|_| repeats())) {
             return Self::DayAndTime(day, time);
         }
@@ -260,7 +263,11 @@ impl DateColumns {
         match *self {
             Self::None => Cow::Borrowed(""),
             Self::One(column) => Cow::Borrowed(row.cell(column)),
-            Self::DayAndTime(day, time) => format!("{} {}", row.cell(day), row.cell(time)).into(),
+            Self::DayAndTime(day, time) => {
+                let (day, time) = (row.cell(day), row.cell(time));
+                let colons = with_colons(time);
+                format!("{day} {}", colons.as_deref().unwrap_or(time)).into()
+            }
             Self::DayAndHour(day, hour, minute) => {
                 format!("{}{}", row.cell(day), clock(Some(hour), minute)).into()
             }

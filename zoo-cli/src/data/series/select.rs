@@ -22,7 +22,16 @@ pub(super) struct Selection {
     /// Columns that are not read, said in the inventory.
     pub(super) left_out: Vec<LeftOut>,
     /// Columns that cannot be read, though nobody said to leave them out.
-    unusable: Vec<(usize, String)>,
+    unusable: Vec<Unusable>,
+}
+
+/// A column that cannot be read.
+#[derive(Debug)]
+struct Unusable {
+    column: usize,
+    why: String,
+    /// What its numbers have before or behind them.
+    sign: Option<char>,
 }
 
 /// A cell in a column of numbers that is neither a number nor missing.
@@ -125,8 +134,11 @@ impl Selection {
         match first {
             None if numbers == 0 => {
                 self.leave_out(table, column, "it would be refused: it has no value");
-                self.unusable
-                    .push((column, format!("{} has no value", called(table, column))));
+                self.unusable.push(Unusable {
+                    column,
+                    why: format!("{} has no value", called(table, column)),
+                    sign: None,
+                });
             }
             Some((_, word)) if numbers == 0 && alike => {
                 self.leave_out(table, column, &format!("it is `{word}` in every row"));
@@ -141,7 +153,11 @@ impl Selection {
                     column,
                     &format!("it would be refused: `{word}` in line {line} is no number"),
                 );
-                self.unusable.push((column, no_number));
+                self.unusable.push(Unusable {
+                    column,
+                    why: no_number,
+                    sign: sign(word),
+                });
             }
             _ => self.columns.push(column),
         }
@@ -156,11 +172,11 @@ impl Selection {
         there: &[ColumnInventory],
         options: &SeriesOptions,
     ) -> Option<DataError> {
-        if let [(_, first), ..] = &self.unusable[..] {
+        if let [Unusable { why, sign, .. }, ..] = &self.unusable[..] {
             let unusable = self
                 .unusable
                 .iter()
-                .map(|(column, _)| &table.header[*column]);
+                .map(|unusable| &table.header[unusable.column]);
             let constant = there
                 .iter()
                 .filter(|column| column.constant)
@@ -178,13 +194,17 @@ impl Selection {
                 1 => String::new(),
                 n => format!(" and {} more of the kind", n - 1),
             };
-            return Some(malformed(
-                path,
-                format!(
-                    "{first}{more}; leave out what is no number with {}{also}",
-                    exclude(&names)
-                ),
-            ));
+            let leave_out = format!("leave out what is no number with {}{also}", exclude(&names));
+            // What leaves nothing is no help.
+            let advice = match (sign, there.is_empty()) {
+                (Some(sign), true) => format!("remove the `{sign}` from its numbers"),
+                (Some(sign), false) => {
+                    format!("remove the `{sign}` from its numbers, or {leave_out}")
+                }
+                (None, true) => "give a column of numbers".into(),
+                (None, false) => leave_out,
+            };
+            return Some(malformed(path, format!("{why}{more}; {advice}")));
         }
         let first = wrong
             .iter()
@@ -204,7 +224,10 @@ impl Selection {
             )
         } else if options.columns.is_empty() {
             let names: Vec<&String> = options.exclude.iter().chain([name]).collect();
-            format!("leave the column out with {}", exclude(&names))
+            match there.len() {
+                1 => "give another column of numbers".into(),
+                _ => format!("leave the column out with {}", exclude(&names)),
+            }
         } else {
             "name other columns in `series.columns`".into()
         };
@@ -216,6 +239,12 @@ impl Selection {
             ),
         ))
     }
+}
+
+/// The sign of a currency or a share without which a text is a number.
+fn sign(text: &str) -> Option<char> {
+    let mut signs = text.chars().filter(|c| "$€£¥₹%‰".contains(*c));
+    signs.find(|&sign| is_number(text.replace(sign, "").trim()))
 }
 
 /// The setting that leaves these columns out.

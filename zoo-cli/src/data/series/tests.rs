@@ -336,6 +336,36 @@ fn the_only_series_of_a_file_is_read_for_no_other_key() {
 }
 
 #[test]
+fn times_may_have_points() {
+    let text = "Date;Time;CO(GT);PT;;\n13/03/2004;18.00.00;2,6;-200;;\n13/03/2004;19.00.00;2;1;;\n\
+                13/03/2004;20.00.00;2,2;3;;\n;;;;;\n";
+    let series = read(text, &SeriesOptions::default()).unwrap();
+    assert_eq!(series.timeline.step, Step::Seconds(3600));
+    assert_eq!(series.values, [2.6, -200.0, 2.0, 1.0, 2.2, 3.0]);
+}
+
+#[test]
+fn signs_of_the_only_numbers_are_removed_not_the_column() {
+    for (cells, sign) in [(["$1,000.00", "-$7.00"], "$"), (["5%", "6 %"], "%")] {
+        let [a, b] = cells;
+        let error = refused(&format!("date;A\n2024-01-01;{a}\n2024-01-02;{b}\n"));
+        let expected = format!("remove the `{sign}` from its numbers");
+        assert!(
+            error.contains(&expected) && !error.contains("exclude"),
+            "{error}"
+        );
+    }
+    let error = refused("date,A\n2024-01-01,x\n2024-01-02,y\n");
+    assert!(error.contains("give a column of numbers"), "{error}");
+    assert!(!error.contains("exclude"), "{error}");
+    let error = refused("date,A,B\n2024-01-01,5%,1\n2024-01-02,6%,2\n");
+    assert!(
+        error.contains("remove the `%` from its numbers, or leave out"),
+        "{error}"
+    );
+}
+
+#[test]
 fn days_off_are_no_gaps() {
     let days = [1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 15];
     let rows = days.map(|day| format!("2024-01-{day:02},{day}\n")).concat();

@@ -195,6 +195,15 @@ pub(super) fn is_time(text: &str) -> bool {
     text.contains(':') && Clock::parse(text.trim()).is_some()
 }
 
+/// `18.00.00` as `18:00:00`, where a text is such a time of day; it may be a date as well.
+pub(super) fn with_colons(text: &str) -> Option<String> {
+    let parts: Vec<&str> = text.trim().split('.').collect();
+    let short =
+        |part: &&str| (1..=2).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+    let time = (parts.len() == 3 && parts.iter().all(short)).then(|| parts.join(":"))?;
+    is_time(&time).then_some(time)
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Half {
     Am,

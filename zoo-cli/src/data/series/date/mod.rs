@@ -58,6 +58,11 @@ pub(super) fn is_time(text: &str) -> bool {
     cell::is_time(text)
 }
 
+/// A time of day with points as one with colons.
+pub(super) fn with_colons(text: &str) -> Option<String> {
+    cell::with_colons(text)
+}
+
 /// Whether numbers, all of them together, can be dates without being called so.
 pub(super) fn are_dates<'a>(texts: impl Iterator<Item = &'a str> + Clone) -> bool {
     number::Meaning::of(texts, DateReading::Auto).is_some()
