@@ -188,8 +188,11 @@ fn yolo(store: &Store, files: &[usize], stems: &Stems) -> Result<Option<usize>, 
 /// Refuses what nobody else recognised by its own name; asked last.
 pub(super) fn refused<'a>(
     store: &'a Store,
-    _path: &'a Path,
+    path: &'a Path,
 ) -> Result<Option<Survey<'a>>, DataError> {
+    if let Some(error) = lone_archive(store, path)? {
+        return Err(error);
+    }
     // How many there are of each kind, and the first.
     let mut kinds: BTreeMap<Kind, (usize, usize)> = BTreeMap::new();
     for (member, content) in store.contents()?.iter().enumerate() {
@@ -206,6 +209,42 @@ pub(super) fn refused<'a>(
         )),
         None => Ok(None),
     }
+}
+
+/// What to do with an archive that is all that lies in a folder: it is given itself, where that can be read.
+fn lone_archive(store: &Store, path: &Path) -> Result<Option<DataError>, DataError> {
+    if store.is_archive() || store.members().len() != 1 || store.path(0) == path {
+        return Ok(None);
+    }
+    // A file of PyTorch is a zip archive too.
+    if by_name(&store.members()[0]).is_some() {
+        return Ok(None);
+    }
+    let archive = store.path(0);
+    let found = match Store::open(&archive) {
+        Ok(inner) if !inner.is_archive() => return Ok(None),
+        Ok(inner) => super::survey(&inner, &archive).map(|survey| survey.is_some()),
+        Err(error) => Err(error),
+    };
+    let kind = store.contents()?[0].kind;
+    Ok(match found {
+        Ok(true) => Some(malformed(
+            &archive,
+            format!(
+                "it is an archive, and its folder was given; give this file, `{}`",
+                archive.display()
+            ),
+        )),
+        Ok(false) => Some(malformed(
+            &archive,
+            "it is an archive that holds none of the data sets that are read; put images into folders named by their \
+             classes"
+                .into(),
+        )),
+        // Files that are no archives have sentences of their own.
+        Err(_) if kind.next_step().is_some() => None,
+        Err(error) => Some(error),
+    })
 }
 
 /// The kinds that are not told by the first bytes of every file: Arrow's streams, and archives that are PyTorch's.
@@ -232,7 +271,7 @@ fn next_step(store: &Store, kind: Kind) -> Option<String> {
             "name the arrays x_train.npy, y_train.npy, x_test.npy and y_test.npy and give their folder"
         }
         Kind::Arrow => {
-            "write it to parquet; where save_to_disk of datasets made it, by datasets.load_from_disk(folder)[\"train\"].to_parquet(\"train.parquet\")"
+            "write it to parquet; where save_to_disk of datasets made it, a Dataset by datasets.load_from_disk(folder).to_parquet(\"train.parquet\"), and each part of a DatasetDict by datasets.load_from_disk(folder)[\"train\"].to_parquet(\"train.parquet\")"
         }
         Kind::TfRecord | Kind::Lmdb | Kind::Sqlite => {
             "write its images to folders named by their classes, or to parquet"
@@ -243,7 +282,7 @@ fn next_step(store: &Store, kind: Kind) -> Option<String> {
         {
             "unpack the archive around it and give this file"
         }
-        Kind::Zip | Kind::Npz | Kind::Tar => "give this file, not its folder",
+        Kind::Zip | Kind::Npz | Kind::Tar => "unpack it and give its folder",
         other => other.next_step()?,
     };
     Some(step.to_owned())

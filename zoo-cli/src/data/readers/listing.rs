@@ -17,7 +17,7 @@ mod entries;
 mod names;
 mod table;
 
-use entries::{Listing, class_folders};
+use entries::{Follows, Listing, class_folders};
 use names::{Named, Names};
 use table::Table;
 
@@ -79,9 +79,18 @@ fn follow_folders<'a>(
     if class_folders(store, path)?.is_none() {
         return Err(error);
     }
+    let note = format!("the folders are followed and no list of labels, because {error}");
+    noted(store, path, note)
+}
+
+/// What the folders say, with a note.
+fn noted<'a>(
+    store: &'a Store,
+    path: &'a Path,
+    note: String,
+) -> Result<Option<Survey<'a>>, DataError> {
     let mut survey = folder::survey(store, path)?;
     if let Some(survey) = &mut survey {
-        let note = format!("the folders are followed and no list of labels, because {error}");
         survey.inventory.notes.push(note);
     }
     Ok(survey)
@@ -176,8 +185,11 @@ fn survey_lists<'a>(
             };
         }
     };
-    if !is_chosen && !listing.is_wanted(store, path, &lists)? {
-        return Ok(None);
+    if !is_chosen && let Follows::Folders(note) = listing.follows(store, path, &lists)? {
+        return match (files, note) {
+            (Files::Given(store), Some(note)) => noted(store, path, note),
+            _ => Ok(None),
+        };
     }
 
     let table_names = quoted(store, &lists);

@@ -12,6 +12,7 @@ use crate::data::{
     walk,
 };
 
+mod floats;
 mod join;
 mod names;
 mod npy;

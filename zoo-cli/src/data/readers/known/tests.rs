@@ -96,7 +96,7 @@ fn known_formats_have_a_sentence_of_their_own() {
                 ("data-00000-of-00001.arrow", b"ARROW1\0\0"),
                 ("state.json", b"{}"),
             ],
-            "an Arrow file; write it to parquet; where save_to_disk",
+            "a Dataset by datasets.load_from_disk(folder).to_parquet(\"train.parquet\"), and each part of a DatasetDict by",
         ),
         // datasets writes streams, which start with no word of their own.
         (
@@ -127,10 +127,7 @@ fn known_formats_have_a_sentence_of_their_own() {
             vec![("a.7z", b"7z\xbc\xaf\x27\x1c\0\x04")],
             "a 7z archive; unpack it",
         ),
-        (
-            vec![("a.zip", b"PK\x05\x06\0\0")],
-            "a zip archive; give this file",
-        ),
+        (vec![("a.zip", b"PK\x05\x06\0\0")], "a.zip"),
         (
             vec![
                 ("1.txt", b"text"),
@@ -147,4 +144,40 @@ fn known_formats_have_a_sentence_of_their_own() {
         error(refused, &[("a.txt", b"text"), ("b.bin", &[6; 99])]),
         None
     );
+}
+
+#[test]
+fn a_lone_archive_is_given_itself_where_it_can_be_read() {
+    let png = |value: u8| {
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        image::GrayImage::from_pixel(4, 4, image::Luma([value]))
+            .write_to(&mut bytes, image::ImageFormat::Png)
+            .unwrap();
+        bytes.into_inner()
+    };
+    let packed = |files: &[(&str, Vec<u8>)]| {
+        let mut tar = tar::Builder::new(Vec::new());
+        for (name, bytes) in files {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(bytes.len() as u64);
+            header.set_mode(0o644);
+            tar.append_data(&mut header, name, bytes.as_slice())
+                .unwrap();
+        }
+        let tar = tar.into_inner().unwrap();
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut gzip, &tar).unwrap();
+        [tar, gzip.finish().unwrap()]
+    };
+    let good = [("cat/1.png", png(1)), ("dog/2.png", png(2))];
+    let bad = [("a.txt", b"text".to_vec())];
+    for (files, said) in [
+        (&good[..], "give this file, `"),
+        (&bad, "holds none of the data sets"),
+    ] {
+        for (name, bytes) in ["a.tar", "a.tar.gz"].into_iter().zip(packed(files)) {
+            let error = error(refused, &[(name, &bytes)]).unwrap();
+            assert!(error.contains(said) && error.contains(name), "{error}");
+        }
+    }
 }

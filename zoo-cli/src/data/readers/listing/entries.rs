@@ -1,7 +1,7 @@
 //! What the tables say of each image, and whether that fits together.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     path::{Path, PathBuf},
 };
 
@@ -55,6 +55,22 @@ pub(super) fn class_folders(store: &Store, path: &Path) -> Result<Option<Vec<Exa
         .iter()
         .all(|example| splits::is_no_class(&example.class));
     Ok((several && !say_nothing).then_some(examples))
+}
+
+/// What is followed where both tables and folders say something.
+pub(super) enum Follows {
+    Tables,
+    /// With what is to be said of the tables.
+    Folders(Option<String>),
+}
+
+/// The first image whose label is not that of its folder, or of the other images there.
+fn contradiction<'e, 'v>(both: &'e [(&'v Example, &'v str)]) -> Option<&'e (&'v Example, &'v str)> {
+    let mut labels = HashMap::new();
+    both.iter().find(|(example, label)| {
+        let other = labels.entry(example.class.as_str()).or_insert(*label);
+        *other != *label || *label != example.class
+    })
 }
 
 impl Listing {
@@ -146,19 +162,19 @@ impl Listing {
         Ok(())
     }
 
-    /// Whether the tables are followed, and not the folders: where the folders are no classes, or where the tables
-    /// give parts to the classes of the folders.
+    /// Whether the tables are followed: where the folders are no classes, or where the tables give parts to the
+    /// classes of the folders.
     ///
     /// # Errors
     /// When the folders are classes too, and other ones.
-    pub(super) fn is_wanted(
+    pub(super) fn follows(
         &self,
         store: &Store,
         path: &Path,
         lists: &[List],
-    ) -> Result<bool, DataError> {
+    ) -> Result<Follows, DataError> {
         let Some(examples) = class_folders(store, path)? else {
-            return Ok(true);
+            return Ok(Follows::Tables);
         };
         let both: Vec<(&Example, &str)> = examples
             .iter()
@@ -167,28 +183,35 @@ impl Listing {
                 Some((example, label))
             })
             .collect();
-        if is_one_to_one(
-            both.iter()
-                .map(|(example, label)| (example.class.as_str(), *label)),
-        ) {
+        // A class under another name is the same class, unless that is the name of another class.
+        let classes: HashSet<&str> = examples.iter().map(|e| e.class.as_str()).collect();
+        let renamed = both.iter().find(|(example, label)| *label != example.class);
+        let swapped = both
+            .iter()
+            .find(|(example, label)| *label != example.class && classes.contains(label));
+        let pairs = both
+            .iter()
+            .map(|(example, label)| (example.class.as_str(), *label));
+        let differing = match is_one_to_one(pairs) {
+            true => swapped,
+            false => contradiction(&both),
+        };
+        let Some((example, label)) = differing else {
             let is_split = |split: Split| split != Split::Train;
             let by_table = self.entries.values().any(|entry| is_split(entry.split));
             let by_folder = examples.iter().any(|example| is_split(example.split));
-            return Ok(by_table && !by_folder);
-        }
-        let (mut labels, mut differing) = (HashMap::new(), None);
-        for (example, label) in &both {
-            let other = labels.entry(example.class.as_str()).or_insert(*label);
-            if *other != *label || *label != example.class {
-                differing = Some((example, *label));
-                break;
-            }
-        }
+            return Ok(match (by_table && !by_folder, renamed) {
+                (true, _) => Follows::Tables,
+                (false, None) => Follows::Folders(None),
+                (false, Some((example, label))) => Follows::Folders(Some(format!(
+                    "the names of the folders are followed, and `{}` gives their classes others, as `{label}` for `{}`",
+                    store.members()[lists[0].member].display(),
+                    example.class
+                ))),
+            });
+        };
         let list = &lists[0];
         let table = store.path(list.member);
-        let Some((example, label)) = differing else {
-            return Ok(false);
-        };
         Err(DataError::Malformed {
             path: path.into(),
             format: FORMAT,

@@ -324,6 +324,23 @@ fn a_table_beside_class_folders_changes_nothing_or_is_asked_about() {
     let data = open(folder(&classes, &[split]).path()).unwrap();
     assert_eq!(read(&data), "1cat 3dog; ; 2cat 4dog");
 
+    // Other names for the same classes are told; the names of each other are asked about.
+    let renamed = "file,label\n1.png,x\n2.png,x\n3.png,y\n4.png,y\n";
+    let data = open(folder(&classes, &[("labels.csv", renamed)]).path()).unwrap();
+    assert_eq!(read(&data), "1cat 2cat 3dog 4dog; ; ");
+    let notes = data.inventory.notes.concat();
+    assert!(
+        notes.contains("`labels.csv` gives their classes others, as `x` for `cat`"),
+        "{notes}"
+    );
+    for swapped in [
+        "file,label\n1.png,dog\n2.png,dog\n3.png,cat\n4.png,cat\n",
+        "file,label\n1.png,dog\n2.png,dog\n",
+    ] {
+        let error = open(folder(&classes, &[("labels.csv", swapped)]).path()).unwrap_err();
+        assert!(error.contains("`cat/1.png` lies in the folder of the class `cat` and `labels.csv` gives it the label `dog`"), "{error}");
+    }
+
     let other = (
         "labels.csv",
         "file,label\n1.png,wild\n2.png,tame\n3.png,tame\n4.png,wild\n",

@@ -3,7 +3,7 @@
 
 use std::{io::Read, path::Path};
 
-use super::malformed;
+use super::{floats, malformed};
 use crate::data::{
     DataError, input,
     readers::numpy::{Dtype, Layout},
@@ -63,16 +63,22 @@ pub(super) fn read(path: &Path, reader: &mut dyn Read) -> Result<Array, DataErro
     let text = String::from_utf8(text).unwrap_or_default();
     let header = Header::parse(&text)
         .ok_or_else(|| malformed(path, "its header is broken; fetch the file again"))?;
-    let dtype = header.descr.as_deref().and_then(Dtype::parse).ok_or_else(|| {
+    let Some(dtype) = header.descr.as_deref().and_then(Dtype::parse) else {
         let named = header.descr.as_deref().unwrap_or("records");
-        malformed(
+        let step = match floats::lie_within_one(path, named, reader)? {
+            true => {
+                "its values lie between 0 and 1, so multiply images by 255 and write them as uint8, and write labels as int64"
+            }
+            false => "bring images to 0 to 255 and write them as uint8, and write labels as int64",
+        };
+        return Err(malformed(
             path,
             format!(
-                "its elements are of the type `{}`, and only whole numbers are read; write images as uint8 (0 to 255) and labels as int64",
+                "its elements are of the type `{}`, and only whole numbers are read; {step}",
                 named.escape_debug()
             ),
-        )
-    })?;
+        ));
+    };
     let layout = Layout {
         dtype,
         shape: header.shape,
@@ -89,7 +95,8 @@ pub(super) fn read(path: &Path, reader: &mut dyn Read) -> Result<Array, DataErro
             ),
         });
     };
-    let data = bytes(expected + 1)?;
+    let data = input::read_up_to(reader, expected + 1)
+        .map_err(|reason| input::read_failed(path, reason))?;
     match data.len() as u64 {
         found if found < expected => Err(malformed(
             path,

@@ -226,6 +226,20 @@ fn what_is_no_dataset_of_images_says_why() {
             "type `<f4`",
         ),
         (
+            pair(
+                npy("<f4", false, &[1, 1, 1], &0.5f32.to_le_bytes()),
+                labels(&[1]),
+            ),
+            "multiply images by 255 and write them as uint8",
+        ),
+        (
+            pair(
+                npy("<f4", false, &[1, 1, 1], &200f32.to_le_bytes()),
+                labels(&[1]),
+            ),
+            "bring images to 0 to 255 and write them as uint8",
+        ),
+        (
             pair(npy("|u1", false, &[1, 5, 5, 5], &bytes(125)), labels(&[1])),
             "volumes of 5×5×5",
         ),
