@@ -101,7 +101,7 @@ pub(super) fn folders(
 fn empty(layout: &Layout, place: &level::Place<'_>) -> Option<PathBuf> {
     let known: BTreeSet<&str> = layout.examples.iter().map(|e| e.class.as_str()).collect();
     let is_unknown = |name: &str| {
-        !name.starts_with(['.', '@', '_']) && !known.contains(classes::normal(name).as_str())
+        !name.starts_with(['.', '@', '_']) && !known.contains(classes::normal(name.trim()).as_str())
     };
     if place.is_archive {
         let mut empty = place.empty_folders.iter();

@@ -213,6 +213,12 @@ fn survey_lists<'a>(
             listing.repeated
         ));
     }
+    let trimmed: usize = lists.iter().map(|list| list.table.trimmed).sum();
+    if trimmed > 0 {
+        notes.push(format!(
+            "spaces around the labels are taken away in {trimmed} rows of {table_names}"
+        ));
+    }
     if listing.moved > 0 {
         notes.push(format!(
             "{table_names} put {} images in another part than the names of their folders do; the list is followed",

@@ -229,7 +229,15 @@ impl Layout {
     }
 
     fn add(&mut self, folder: &Folder, split: Split, class: &Folder) {
-        let class = classes::normal(&class.name());
+        let name = class.name();
+        if name.trim().len() < name.len() {
+            self.notes.push(format!(
+                "spaces around the name of the folder `{}` are taken away ({})",
+                class.at.display(),
+                count(class.below, "image")
+            ));
+        }
+        let class = classes::normal(name.trim());
         for member in folder.all() {
             self.examples.push(Example {
                 member,

@@ -528,3 +528,19 @@ fn names_need_not_be_text() {
     assert_eq!(data.label_names, ["a\u{fffd}", "b"]);
     assert_eq!(read(&data), "1b 7a\u{fffd}; ; ");
 }
+
+#[test]
+fn spaces_around_the_names_of_folders_are_no_part_of_them() {
+    let directory = folder(&[
+        ("train/cat/1.png", png(1)),
+        ("train/dog/2.png", png(2)),
+        ("test/cat /3.png", png(3)),
+    ]);
+    let data = open(directory.path()).unwrap();
+    assert_eq!(read(&data), "1cat 2dog; ; 3cat");
+    let notes = data.inventory.notes.concat();
+    assert!(
+        notes.contains("`test/cat ` are taken away (1 image)"),
+        "{notes}"
+    );
+}

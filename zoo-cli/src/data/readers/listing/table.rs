@@ -78,6 +78,8 @@ pub(super) struct Table {
     /// The name of the column of labels.
     pub(super) label_column: String,
     pub(super) rows: Vec<Row>,
+    /// Rows whose label has spaces around it, beside others that have none.
+    pub(super) trimmed: usize,
 }
 
 /// A column's name without case and with `_` for what separates words.
@@ -150,9 +152,25 @@ pub(super) fn read(bytes: &[u8]) -> Result<Option<Table>, String> {
             file_columns: files.iter().map(|&column| named[column].clone()).collect(),
             label_column: named[label].clone(),
             rows,
+            trimmed: trimmed(&text, delimiter, label),
         }));
     }
     Ok(None)
+}
+
+/// The rows with spaces around their label, where others have none: their classes are one.
+fn trimmed(text: &str, delimiter: u8, label: usize) -> usize {
+    let mut reader = ReaderBuilder::new()
+        .delimiter(delimiter)
+        .from_reader(text.as_bytes());
+    let (mut with, mut without) = (0, 0);
+    for record in reader.records().flatten() {
+        match record.get(label) {
+            Some(label) if label.trim().len() < label.len() => with += 1,
+            _ => without += 1,
+        }
+    }
+    if without > 0 { with } else { 0 }
 }
 
 /// The column of labels: of several that say the same the first with names, not numbers.
@@ -288,6 +306,18 @@ mod tests {
             assert_eq!(found, expected, "{text}");
         }
         assert_eq!(rows("id,label,dataset\n1,a,coco")[0].3, None);
+    }
+
+    #[test]
+    fn labels_that_are_trimmed_beside_others_are_counted() {
+        for (text, expected) in [
+            ("id,label\n1,dog\n2,dog \n3,cat", 1),
+            ("id, label\n1, dog\n2, cat", 0),
+            ("id;label\n1;\" dog\"\n2;\tdog\n3;dog", 2),
+        ] {
+            let table = read(text.as_bytes()).unwrap().unwrap();
+            assert_eq!(table.trimmed, expected, "{text}");
+        }
     }
 
     #[test]

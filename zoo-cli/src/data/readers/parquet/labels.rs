@@ -145,15 +145,17 @@ pub(super) fn resolve(path: &Path, files: &[Labels]) -> Result<Classes, DataErro
             texts: labels
                 .texts
                 .iter()
-                .map(|name| classes::normal(name))
+                .map(|name| classes::normal(name.trim()))
                 .collect(),
-            names: labels
-                .names
-                .as_ref()
-                .map(|names| names.iter().map(|name| classes::normal(name)).collect()),
+            names: labels.names.as_ref().map(|names| {
+                names
+                    .iter()
+                    .map(|name| classes::normal(name.trim()))
+                    .collect()
+            }),
         })
         .collect();
-    let mut notes = Vec::new();
+    let mut notes: Vec<String> = trimmed(&files).into_iter().collect();
     lend_names(path, &mut files, &mut notes)?;
     if let Some(note) = differing_lists(&files) {
         notes.push(note);
@@ -369,6 +371,30 @@ fn differing_lists(files: &[File<'_>]) -> Option<String> {
         "the class numbers of `{}` and `{}` mean different classes: they are matched by name",
         short(&first.labels.path),
         short(&other.labels.path)
+    ))
+}
+
+/// A note where spaces around names are taken away.
+fn trimmed(files: &[File<'_>]) -> Option<String> {
+    let (mut rows, mut first) = (0, None);
+    for labels in files.iter().map(|file| file.labels) {
+        for value in &labels.rows {
+            let name = match *value {
+                Value::Text(text) => labels.texts.get(text as usize),
+                Value::Number(number) => usize::try_from(number)
+                    .ok()
+                    .and_then(|number| labels.names.as_ref()?.get(number)),
+                Value::Missing => None,
+            };
+            if let Some(name) = name.filter(|name| name.trim().len() < name.len()) {
+                rows += 1;
+                first.get_or_insert(name);
+            }
+        }
+    }
+    Some(format!(
+        "spaces around the names of classes are taken away in {rows} rows, as in `{}`",
+        first?
     ))
 }
 

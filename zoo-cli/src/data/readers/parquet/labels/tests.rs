@@ -222,3 +222,19 @@ fn what_cannot_be_matched_is_refused() {
         assert!(error.contains(said), "{said}: {error}");
     }
 }
+
+#[test]
+fn spaces_around_names_are_no_part_of_them() {
+    let files = [
+        texts("train", Train, &["dog", "dog ", " cat"]),
+        texts("test", Test, &["dog"]),
+    ];
+    let classes = resolve(Path::new("d"), &files).unwrap();
+    assert_eq!(classes.names, ["cat", "dog"]);
+    let [cat, dog] = [Label::Class(0), Label::Class(1)];
+    assert_eq!(classes.rows, [vec![dog, dog, cat], vec![dog]]);
+    assert_eq!(
+        classes.notes,
+        ["spaces around the names of classes are taken away in 2 rows, as in `dog `"]
+    );
+}
