@@ -304,7 +304,7 @@ pub(super) fn expect_none(
     let mut keys: Vec<usize> = (0..table.header.len()).filter(can_be_it).collect();
     let is_called_key = |column: &usize| {
         let called = |name: &&str| table.header[*column].eq_ignore_ascii_case(name);
-        NAMES.iter().any(|name| called(name))
+        NAMES.iter().any(called)
     };
     if keys.iter().any(is_called_key) {
         keys.retain(is_called_key);
