@@ -96,7 +96,7 @@ pub(crate) fn cases() -> Vec<Refused> {
                 tar_of(&root.join("pets"), &root.join("d/pets.tar"));
                 fs::remove_dir_all(root.join("pets")).unwrap();
             },
-            &["pets.tar", "give this file, not its folder"],
+            &["pets.tar", "give this file, `d/pets.tar`"],
         )
         .give("d/pets.tar", nothing, BOTH),
         refused(
