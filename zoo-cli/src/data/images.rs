@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::{DataError, channels, classes, inventory::Inventory};
@@ -156,29 +155,13 @@ impl Images {
     /// Mean and standard deviation of each channel over all images, for pixels scaled to 0..=1.
     /// A constant channel gets the deviation 1, so that normalising by it is harmless.
     pub fn channel_statistics(&self) -> (Vec<f32>, Vec<f32>) {
-        // A histogram per channel: exact, so that the order of the sums does not matter.
-        let channels = self.channels.max(1);
-        let none = || vec![[0u64; 256]; self.channels];
-        let count = |pixels: &[u8]| {
-            // Neighbours are often alike: two tables in turn, or each increment waits for the one before.
-            let mut counts = [none(), none()];
-            for (i, pixel) in pixels.chunks_exact(channels).enumerate() {
-                for (count, &value) in counts[i % 2].iter_mut().zip(pixel) {
-                    count[usize::from(value)] += 1;
-                }
+        // A histogram per channel: exact, and one pass.
+        let mut counts = vec![[0u64; 256]; self.channels];
+        for pixel in self.pixels.chunks_exact(self.channels.max(1)) {
+            for (count, &value) in counts.iter_mut().zip(pixel) {
+                count[usize::from(value)] += 1;
             }
-            counts
-        };
-        let sum = |mut a: Vec<[u64; 256]>, b: Vec<[u64; 256]>| {
-            let both = a.iter_mut().flatten().zip(b.iter().flatten());
-            both.for_each(|(a, b)| *a += b);
-            a
-        };
-        let counts = self
-            .pixels
-            .par_chunks(channels << 20)
-            .map(|pixels| count(pixels).into_iter().fold(none(), sum))
-            .reduce(none, sum);
+        }
         let moment = |count: &[u64; 256], power: i32| -> f64 {
             let total: u64 = count.iter().sum();
             let sum: f64 = count
