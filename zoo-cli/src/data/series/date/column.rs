@@ -6,8 +6,10 @@ use jiff::civil::DateTime;
 use jiff::tz::{Offset, TimeZone};
 
 use super::DateReading;
-use super::cell::{Cell, Order, Zone};
+use super::cell::{Cell, Order};
+use super::day::Day;
 use super::number::{Meaning, is_plain};
+use super::time::Zone;
 use crate::data::DataError;
 use crate::data::series::malformed;
 
@@ -74,9 +76,7 @@ impl Column {
         }
         readings.dedup_by(|(_, later), (_, earlier)| later == earlier);
         let (offsets, place) = zones(path, lines, texts, &cells, place)?;
-        let settled = cells
-            .iter()
-            .all(|cell| matches!(cell.day, super::cell::Day::Known(_)));
+        let settled = cells.iter().all(|cell| matches!(cell.day, Day::Known(_)));
         Ok(Self {
             written: match &readings[..] {
                 [(order, _)] if !settled => Some(order.words()),

@@ -2,7 +2,9 @@
 
 mod cell;
 mod column;
+mod day;
 mod number;
+mod time;
 
 use serde::{Deserialize, Serialize};
 
@@ -55,12 +57,12 @@ pub(super) fn is_date(text: &str) -> bool {
 
 /// Whether a text is a time of day and nothing else.
 pub(super) fn is_time(text: &str) -> bool {
-    cell::is_time(text)
+    time::is_time(text)
 }
 
 /// A time of day with points as one with colons.
 pub(super) fn with_colons(text: &str) -> Option<String> {
-    cell::with_colons(text)
+    time::with_colons(text)
 }
 
 /// Whether numbers, all of them together, can be dates without being called so.
