@@ -17,7 +17,7 @@ use rayon::prelude::*;
 use super::{
     DataError, SkippedFile, decode, input,
     sniff::{self, Kind},
-    walk::Walk,
+    walk::{self, Walk},
 };
 
 mod archive;
@@ -26,6 +26,7 @@ mod tape;
 mod zip;
 
 pub(crate) use content::Content;
+use tape::Tape;
 use zip::Zip;
 
 /// Files of an archive that are decoded together.
@@ -38,7 +39,7 @@ pub(crate) type LeftOut = (String, PathBuf);
 enum Place {
     Folder,
     /// The members, by their position among the archive's entries (ascending).
-    Tar(Vec<(usize, usize)>),
+    Tar(Tape, Vec<(usize, usize)>),
     /// The entry of each member.
     Zip(Zip, Vec<usize>),
 }
@@ -66,6 +67,7 @@ impl Store {
     pub(crate) fn open(path: &Path) -> Result<Self, DataError> {
         let metadata = fs::metadata(path).map_err(|reason| input::read_failed(path, reason))?;
         if metadata.is_dir() {
+            walk::refuse_model(path)?;
             return Self::open_folder(path);
         }
         if !metadata.is_file() {
@@ -130,7 +132,8 @@ impl Store {
     }
 
     fn open_tar(root: &Path) -> Result<Self, DataError> {
-        let listing = tape::list(root)?.sorted(root, tape::FORMAT)?;
+        let (tape, listing) = Tape::list(root)?;
+        let listing = listing.sorted(root, tape::FORMAT)?;
         let mut store = Self::new(root, Place::Folder);
         (store.left_out, store.failed) = (listing.left_out, listing.failed);
         store.empty_folders = listing.folders;
@@ -142,7 +145,7 @@ impl Store {
             contents.extend(content);
         }
         order.sort_unstable();
-        store.place = Place::Tar(order);
+        store.place = Place::Tar(tape, order);
         store.contents = OnceLock::from(contents);
         Ok(store)
     }
@@ -211,7 +214,7 @@ impl Store {
                 .map(|member| Content::of_file(&self.path(member)))
                 .collect(),
             // Listed with their contents.
-            Place::Tar(_) => Vec::new(),
+            Place::Tar(..) => Vec::new(),
             Place::Zip(zip, order) => order
                 .par_iter()
                 .enumerate()
@@ -242,9 +245,11 @@ impl Store {
                 }
                 Ok(())
             }
-            Place::Tar(order) => self.visit_tar(order, wanted, &mut |member, size, content| {
-                visit(member, &mut tape::unpacked(&self.root, content, size)?)
-            }),
+            Place::Tar(tape, order) => {
+                self.visit_tar(tape, order, wanted, &mut |member, size, content| {
+                    visit(member, &mut tape::unpacked(&self.root, content, size)?)
+                })
+            }
             Place::Zip(zip, order) => {
                 let mut zip = zip.clone();
                 for &member in wanted {
@@ -260,6 +265,7 @@ impl Store {
     /// Hands on these members of a tar archive, with their sizes, as they lie there.
     fn visit_tar(
         &self,
+        tape: &Tape,
         order: &[(usize, usize)],
         wanted: &[usize],
         visit: tape::Taker<'_>,
@@ -269,7 +275,7 @@ impl Store {
             .filter(|(_, member)| wanted.binary_search(member).is_ok());
         let positions: BTreeSet<usize> = chosen.map(|(position, _)| *position).collect();
         let mut seen = 0;
-        tape::visit(&self.root, &positions, &mut |position, size, content| {
+        tape.visit(&positions, &mut |position, size, content| {
             seen += 1;
             match order.binary_search_by_key(&position, |(position, _)| *position) {
                 Ok(at) => visit(order[at].1, size, content),
@@ -310,13 +316,14 @@ impl Store {
                 );
                 Ok(())
             }
-            Place::Tar(order) => self.visit_tar_images(order, wanted, work),
+            Place::Tar(tape, order) => self.visit_tar_images(tape, order, wanted, work),
         }
     }
 
     /// One thread unpacks, the others decode what it has read.
     fn visit_tar_images(
         &self,
+        tape: &Tape,
         order: &[(usize, usize)],
         wanted: &[usize],
         work: &(dyn Fn(usize, Result<Vec<u8>, DataError>) + Sync),
@@ -325,7 +332,7 @@ impl Store {
         thread::scope(|scope| {
             let reader = scope.spawn(move || {
                 let mut chunk = Vec::with_capacity(CHUNK);
-                self.visit_tar(order, wanted, &mut |member, _, mut content| {
+                self.visit_tar(tape, order, wanted, &mut |member, _, mut content| {
                     let path = self.path(member);
                     chunk.push((member, decode::read_image_bytes(&path, &mut content)));
                     if chunk.len() == CHUNK {

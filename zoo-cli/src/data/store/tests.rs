@@ -221,6 +221,26 @@ fn what_is_left_out_of_an_archive_is_counted() {
     assert_eq!((store.members().len(), store.left_out().len()), (1, 2));
 }
 
+/// The first reading is kept; what is too large for that is read again.
+#[test]
+fn a_tar_is_read_from_memory_or_again() {
+    let entries = [
+        ("b/1", EntryType::Regular, b"one".as_slice()),
+        ("a/2", EntryType::Regular, b"two".as_slice()),
+    ];
+    let (mut store, directory) = open(&gzip(&tar(&entries))).unwrap();
+    let seen = all(&store);
+    assert_eq!(seen, [(1, "one".into()), (0, "two".into())]);
+    let Place::Tar(tape, _) = &mut store.place else {
+        panic!("a tar archive is opened as one")
+    };
+    assert!(tape.kept.take().is_some());
+    assert_eq!(all(&store), seen);
+    let (store, _) = open(&gzip(&tar(&entries))).unwrap();
+    drop(directory);
+    assert_eq!(all(&store), seen);
+}
+
 #[test]
 fn a_zip_of_windows_has_folders_too() {
     let (store, _directory) =
@@ -276,6 +296,7 @@ fn each_file_is_told_by_its_content() {
         height: 2,
         width: 3,
         channels: 1,
+        multi_frame: false,
     };
     type Told = Option<Result<decode::Header, &'static str>>;
     let files: &[(&str, &[u8], Kind, Told)] = &[
