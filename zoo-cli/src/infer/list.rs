@@ -1,15 +1,20 @@
 //! A list of paths: one a line, or one before each NUL, as `find -print0` writes it.
 
-use std::io::BufRead;
+use std::io::{BufRead, Chain, Cursor, Read};
 use std::path::PathBuf;
 
 /// What some editors and shells write before a text.
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// The paths of a list, read as they are needed. A NUL always ends a path; the end of a line does until a NUL has come,
-/// because with them a name may have several lines.
+/// No path is longer (`PATH_MAX` of Linux; other systems allow less), so that where NULs end paths the first comes
+/// within so many bytes.
+const LONGEST: u64 = 4096;
+
+/// The paths of a list, read as they are needed. A NUL always ends a path; the end of a line does where none comes
+/// within the first [`LONGEST`] bytes and until one has come, because with NULs a name may have several lines.
 pub(super) struct PathList<R> {
-    reader: R,
+    /// What was read to look for the first NUL, and the rest.
+    reader: Chain<Cursor<Vec<u8>>, R>,
     is_first: bool,
     with_nul: bool,
     has_failed: bool,
@@ -18,15 +23,32 @@ pub(super) struct PathList<R> {
 impl<R: BufRead> PathList<R> {
     pub(super) fn new(reader: R) -> Self {
         Self {
-            reader,
+            reader: Cursor::default().chain(reader),
             is_first: true,
             with_nul: false,
             has_failed: false,
         }
     }
 
+    /// Looks for the first NUL, and steps over the mark of a text.
+    fn begin(&mut self) -> std::io::Result<()> {
+        let (start, rest) = self.reader.get_mut();
+        let mut bytes = Vec::new();
+        let limit = MARK.len() as u64 + LONGEST;
+        rest.take(limit).read_until(0, &mut bytes)?;
+        self.with_nul = bytes.ends_with(&[0]);
+        if bytes.starts_with(MARK) {
+            bytes.drain(..MARK.len());
+        }
+        *start = Cursor::new(bytes);
+        Ok(())
+    }
+
     /// What stands before the next end of a path, without it; nothing at the end of the list.
     fn entry(&mut self) -> std::io::Result<Option<Vec<u8>>> {
+        if std::mem::take(&mut self.is_first) {
+            self.begin()?;
+        }
         let mut entry = Vec::new();
         loop {
             let there = self.reader.fill_buf()?;
@@ -64,9 +86,6 @@ impl<R: BufRead> Iterator for PathList<R> {
                 }
             };
             let mut entry = entry.as_slice();
-            if std::mem::take(&mut self.is_first) {
-                entry = entry.strip_prefix(MARK).unwrap_or(entry);
-            }
             if !self.with_nul {
                 entry = entry.strip_suffix(b"\r").unwrap_or(entry);
             }
@@ -104,6 +123,8 @@ mod tests {
             ("\u{feff}a\nb", vec!["a", "b"]),
             ("\u{feff}a\0b\0", vec!["a", "b"]),
             ("a\0b\nc\0d\r\0", vec!["a", "b\nc", "d\r"]),
+            ("a\nb\0c\0", vec!["a\nb", "c"]),
+            ("\u{feff}\na\r\n\0c\0", vec!["\na\r\n", "c"]),
             ("one", vec!["one"]),
             ("", vec![]),
             ("\u{feff}", vec![]),
@@ -116,6 +137,16 @@ mod tests {
                 assert_eq!(found, expected, "{text:?}");
             }
         }
+    }
+
+    #[test]
+    fn the_longest_first_path_is_not_cut() {
+        let first = format!("a\n{}", "b".repeat(LONGEST as usize - 3));
+        let listed = format!("\u{feff}{first}\0c\0");
+        let found: Vec<PathBuf> = PathList::new(listed.as_bytes())
+            .map(Result::unwrap)
+            .collect();
+        assert_eq!(found, [PathBuf::from(first), PathBuf::from("c")]);
     }
 
     #[cfg(unix)]
