@@ -73,6 +73,24 @@ fn is_model(entries: &[(OsString, FileType)]) -> bool {
     has(CONFIG) && has(WEIGHTS) || has(TRAINING) && run.into_iter().any(has)
 }
 
+/// Refuses the directory of a model or of a run where data are asked for.
+///
+/// # Errors
+/// That it is one, and what to do.
+pub(crate) fn refuse_model(directory: &Path) -> Result<(), DataError> {
+    match entries(directory) {
+        Ok(entries) if is_model(&entries) => Err(DataError::NotRead {
+            path: directory.into(),
+            problem: format!(
+                "it is the directory of a model, not data; give data, or check the model with `zoo verify {}`",
+                directory.display()
+            ),
+        }),
+        // What cannot be read is told where it is read.
+        _ => Ok(()),
+    }
+}
+
 /// What lies below a directory.
 #[derive(Default)]
 pub(crate) struct Walk {

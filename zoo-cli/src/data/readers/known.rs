@@ -9,6 +9,8 @@ use std::{
 use super::{Survey, beside, numpy::SAVE};
 use crate::data::{DataError, input, sniff::Kind, splits, store::Store, walk};
 
+pub(in crate::data) mod pixel_table;
+
 /// As much of a file of annotations is looked at.
 const LOOKED_AT: u64 = 1 << 20;
 
@@ -193,6 +195,9 @@ pub(super) fn refused<'a>(
     if let Some(error) = lone_archive(store, path)? {
         return Err(error);
     }
+    if let Some(error) = tables(store, path)? {
+        return Err(error);
+    }
     // How many there are of each kind, and the first.
     let mut kinds: BTreeMap<Kind, (usize, usize)> = BTreeMap::new();
     for (member, content) in store.contents()?.iter().enumerate() {
@@ -209,6 +214,31 @@ pub(super) fn refused<'a>(
         )),
         None => Ok(None),
     }
+}
+
+/// What to do with tables: those of pixels, and those of an archive, where a series may be meant.
+fn tables(store: &Store, path: &Path) -> Result<Option<DataError>, DataError> {
+    let is_table =
+        |file: &Path| beside::has_extension(file, "csv") || beside::has_extension(file, "tsv");
+    let tables = (0..store.members().len()).filter(|&member| {
+        let file = &store.members()[member];
+        is_table(file) || beside::has_extension(file, "gz") && is_table(&file.with_extension(""))
+    });
+    let tables: Vec<usize> = tables.collect();
+    for &table in &tables {
+        let file = store.path(table);
+        let place = (!store.is_archive()).then_some(file.as_path());
+        if let Some(problem) = pixel_table::refusal(&start(store, table)?, place) {
+            return Ok(Some(malformed(&file, problem)));
+        }
+    }
+    Ok(tables.first().filter(|_| store.is_archive()).map(|&table| {
+        let problem = format!(
+            "it holds no images but tables, as `{}`; for a series unpack it and give that file",
+            store.members()[table].display()
+        );
+        malformed(path, problem)
+    }))
 }
 
 /// What to do with an archive that is all that lies in a folder: it is given itself, where that can be read.

@@ -12,7 +12,7 @@ mod cifar;
 mod cifar_python;
 mod folder;
 pub mod idx;
-mod known;
+pub(in crate::data) mod known;
 mod listing;
 mod npz;
 mod numpy;

@@ -7,7 +7,7 @@ use std::path::Path;
 use flate2::read::MultiGzDecoder;
 
 use super::malformed;
-use crate::data::DataError;
+use crate::data::{DataError, sniff, walk};
 
 /// Longer texts are refused.
 const MAX_BYTES: u64 = 1 << 30;
@@ -85,6 +85,7 @@ pub(super) fn read(spec: &str) -> Result<String, DataError> {
             Err(e) => return Err(failed(e)),
         };
         if metadata.is_dir() {
+            walk::refuse_model(path)?;
             return Err(malformed(path, folder(path)));
         }
         limited(File::open(path).map_err(failed)?, path)?
@@ -180,6 +181,10 @@ fn decode(path: &Path, bytes: Vec<u8>) -> Result<String, DataError> {
                 "it is a zip archive; unpack it and give the CSV file in it"
             },
         ));
+    }
+    if sniff::is_tar(&bytes) {
+        let problem = "it is a tar archive; unpack it and give the CSV file in it";
+        return Err(malformed(path, problem));
     }
     if bytes.contains(&0) {
         return Err(malformed(path, "it is no text; give a CSV file"));
