@@ -34,6 +34,7 @@ pub(super) fn refused(root: &Path, format: &'static str, problem: impl Into<Stri
 pub(super) fn failed(root: &Path, format: &'static str, reason: io::Error) -> DataError {
     match reason.kind() {
         io::ErrorKind::FileTooLarge => input::read_failed(root, reason),
+        io::ErrorKind::Unsupported => refused(root, format, reason.to_string()),
         _ => refused(root, format, format!("{reason}; fetch it again")),
     }
 }
@@ -67,7 +68,7 @@ pub(super) fn member_path(
 
 fn leads_out(root: &Path, format: &'static str, path: &Path) -> DataError {
     let problem = format!(
-        "its entry `{}` leads out of the archive; do not trust its source",
+        "its entry `{}` leads out of the archive; fetch it from a source that you trust",
         path.display()
     );
     refused(root, format, problem)

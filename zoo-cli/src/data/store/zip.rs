@@ -97,7 +97,12 @@ struct Stated<R> {
 
 impl<R: Read> Read for Stated<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.inner.read(buffer)?;
+        // A method that is not built in shows only here.
+        let described = |reason: io::Error| match reason.downcast() {
+            Ok(error) => io::Error::new(io::ErrorKind::Unsupported, described(error)),
+            Err(reason) => reason,
+        };
+        let count = self.inner.read(buffer).map_err(described)?;
         self.left = self.left.checked_sub(count as u64).ok_or_else(|| {
             io::Error::new(
                 io::ErrorKind::InvalidData,
@@ -118,7 +123,10 @@ fn described(error: ZipError) -> String {
             format!("its compression (method {method}) is not read; unpack it and give the folder")
         }
         ZipError::UnsupportedArchive(what) => {
-            format!("{what}, which is not read; unpack it and give the folder")
+            format!("{what}; unpack it and give the folder")
+        }
+        ZipError::InvalidArchive(what) if what.contains("not supported") => {
+            format!("{what}; unpack it and give the folder")
         }
         ZipError::InvalidArchive(what) => format!("{what}; fetch it again"),
         error => format!("{error}; fetch it again"),
