@@ -25,23 +25,25 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// Two parts whose labels have no names but their numbers.
+    /// Parts whose labels have no names but their numbers.
     pub(crate) fn unnamed(
         path: &Path,
         train: Option<Images>,
+        validation: Option<Images>,
         test: Option<Images>,
     ) -> Result<Self, DataError> {
         let count = |part: &Option<Images>| {
             let labels = part.iter().flat_map(|images| &images.labels);
             labels.max().map_or(0, |&label| label as usize + 1)
         };
-        let classes = if train.is_some() {
-            count(&train)
-        } else {
-            count(&test)
+        let classes = match (&train, &test) {
+            (None, None) => count(&validation),
+            (None, test) => count(test),
+            (train, _) => count(train),
         };
         let parts = Self {
             train,
+            validation,
             test,
             label_names: classes::numbered(classes),
             ..Self::default()

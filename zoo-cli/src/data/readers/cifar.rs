@@ -151,7 +151,7 @@ fn parse(
         }
         if index == MAX_RECORDS {
             return Err(malformed(format!(
-                "it holds more than {MAX_RECORDS} records; split it"
+                "it holds more than {MAX_RECORDS} records; fetch the file again"
             )));
         }
         let (labels, planes) = record.split_at(limits.len());
@@ -211,7 +211,7 @@ fn read(store: &Store, path: &Path) -> Result<Option<(Parts, Vec<usize>)>, DataE
             path: store.path(other),
             format: format.name(),
             problem: format!(
-                "it stands beside `{}` of another dataset; give one folder of one dataset",
+                "it stands beside `{}` of another dataset; move the files of one of them into a folder of its own and give that",
                 store.path(first).display()
             ),
         });

@@ -91,7 +91,7 @@ fn read(store: &Store, path: &Path) -> Result<Option<(Parts, Vec<usize>)>, DataE
         return Err(malformed(
             &store.path(other),
             format!(
-                "it stands beside `{}` of another dataset; give one folder of one dataset",
+                "it stands beside `{}` of another dataset; move the files of one of them into a folder of its own and give that",
                 store.path(first).display()
             ),
         ));

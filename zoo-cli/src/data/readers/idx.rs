@@ -135,7 +135,7 @@ fn parse(path: &Path, reader: &mut dyn Read) -> Result<Array, DataError> {
         .filter(|&bytes| bytes <= MAX_BYTES)
         .ok_or_else(|| DataError::TooLarge {
             path: path.into(),
-            problem: format!("its header claims {dimensions:?} elements, the limit is {MAX_BYTES} bytes; split the file"),
+            problem: format!("its header claims {dimensions:?} elements, the limit is {MAX_BYTES} bytes; write fewer or smaller images"),
         })?;
     let bytes = read(expected + 1)?;
     let problem = match bytes.len() as u64 {
@@ -168,7 +168,13 @@ fn join(images: &Path, pixels: Array, labels: &Path, classes: Array) -> Result<I
     let &[count, height, width] = pixels.dimensions.as_slice() else {
         return Err(malformed(
             images,
-            "it holds labels, not images; swap the two files".into(),
+            match classes.dimensions.len() {
+                3 => format!(
+                    "it holds labels, not images; swap it and `{}`",
+                    labels.display()
+                ),
+                _ => "it holds labels, not images; put the file of images in its place".into(),
+            },
         ));
     };
     if pixels.element != Element::U8 {
@@ -196,7 +202,7 @@ fn join(images: &Path, pixels: Array, labels: &Path, classes: Array) -> Result<I
         _ => {
             return Err(malformed(
                 labels,
-                "it holds images, not labels; swap the two files".into(),
+                "it holds images, not labels; put the file of labels in its place".into(),
             ));
         }
     };
@@ -329,13 +335,13 @@ fn read(files: &Files<'_>, chosen: &Chosen, path: &Path) -> Result<Parts, DataEr
     let mut parts = match label_names {
         Some(label_names) => Parts {
             train,
+            validation,
             test,
             label_names,
             ..Parts::default()
         },
-        None => Parts::unnamed(path, train, test)?,
+        None => Parts::unnamed(path, train, validation, test)?,
     };
-    parts.validation = validation;
     parts.check_labels(path)?;
     if !chosen.is_emnist() {
         let known = names::of_set(&chosen.set, &parts)

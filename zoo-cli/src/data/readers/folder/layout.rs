@@ -110,7 +110,7 @@ impl Layout {
                 .find(|(other, f)| other == split && !same(&f.name(), &first.name()))
             {
                 return Err(format!(
-                    "its folders `{}` and `{}` are both a {} part; keep one of them, or name each data set alone",
+                    "its folders `{}` and `{}` are both a {} part; keep one of them, or move those of each data set into a folder of its own and give that",
                     first.name(),
                     second.name(),
                     split.name()
@@ -128,7 +128,7 @@ impl Layout {
             };
             if is_flat && split == Split::Train {
                 return Err(format!(
-                    "its part `{}` holds no class folders; put the images of each class in a folder of its own",
+                    "its part `{0}` holds no class folders; put the images of each class in a folder of its own inside of `{0}`",
                     part.name()
                 ));
             }
@@ -281,8 +281,7 @@ impl Layout {
         }
         if filled.len() > 1 && filled.iter().all(|f| splits::is_plain(&f.name())) {
             return Err(format!(
-                "its class folders {} have the names of parts; put the images of each class in a folder of its own inside of \
-                 them, or rename them if they are classes",
+                "its class folders {} have the names of parts; rename them",
                 names(&filled)
             ));
         }

@@ -71,10 +71,7 @@ pub(super) fn join_all(path: &Path, mut arrays: Arrays) -> Result<Parts, DataErr
         part(Split::Validation)?,
         part(Split::Test)?,
     );
-    let mut parts = Parts::unnamed(path, train, test)?;
-    parts.validation = validation;
-    parts.check_labels(path)?;
-    Ok(parts)
+    Parts::unnamed(path, train, validation, test)
 }
 
 fn join(at: &Path, array: Array, labels_at: &Path, labels: &Array) -> Result<Images, DataError> {

@@ -49,7 +49,7 @@ impl<'a> Machine<'a> {
             self.step(step)?;
         }
         Err(Fault::Problem(format!(
-            "it takes more than {MAX_STEPS} steps to read; save its arrays with {SAVE}"
+            "it takes more than {MAX_STEPS} steps to read; save its arrays with {SAVE} and give that file"
         )))
     }
 

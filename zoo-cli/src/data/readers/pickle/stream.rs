@@ -29,7 +29,7 @@ impl<'a> Stream<'a> {
             return Ok(());
         }
         Err(Fault::Problem(format!(
-            "it is longer than {} MiB; save its arrays with {SAVE}",
+            "it is longer than {} MiB; save its arrays with {SAVE} and give that file",
             MAX_BYTES >> 20
         )))
     }
