@@ -4,6 +4,14 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The temporary files that this process is writing.
+static TEMPORARY: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+fn temporary_files() -> MutexGuard<'static, Vec<PathBuf>> {
+    TEMPORARY.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Puts `bytes` at `path` in one step, as [`replace_with`] does.
 ///
@@ -43,7 +51,42 @@ pub fn replace_with(
         // The first error is the one that matters.
         let _ = fs::remove_file(&temporary);
     }
+    temporary_files().retain(|path| *path != temporary);
     written
+}
+
+/// Whether a file of this name is one that is being written or was half-written by a process that was killed.
+pub fn is_temporary(name: &str) -> bool {
+    let numbers = name
+        .strip_prefix(".zoo-")
+        .and_then(|rest| rest.strip_suffix(".tmp"))
+        .and_then(|numbers| numbers.split_once('-'));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    numbers.is_some_and(|(process, count)| digits(process) && digits(count))
+}
+
+/// Removes the files in `dir` that processes which were killed left half-written.
+///
+/// # Errors
+/// When the system refuses.
+pub fn sweep(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if is_temporary(&entry.file_name().to_string_lossy()) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes what is half-written, and lets nothing more be written: for a process that ends at once.
+pub fn abandon() {
+    let mut files = temporary_files();
+    for path in files.drain(..) {
+        // One that was renamed in the meantime is whole.
+        let _ = fs::remove_file(path);
+    }
+    std::mem::forget(files);
 }
 
 /// Opens what keeps nothing, as a pipe, to write into it. The end of a plain file, where it turns out to be one.
@@ -88,7 +131,9 @@ pub fn destination(path: &Path) -> io::Result<PathBuf> {
 /// When the system refuses.
 pub fn check_writable(path: &Path) -> io::Result<()> {
     let (temporary, _) = create_beside(&destination(path)?, None)?;
-    fs::remove_file(temporary)
+    let removed = fs::remove_file(&temporary);
+    temporary_files().retain(|path| *path != temporary);
+    removed
 }
 
 /// A new file in the directory of `path`, with what must be kept of the one that it is to replace.
@@ -104,7 +149,9 @@ fn create_beside(path: &Path, present: Option<&Metadata>) -> io::Result<(PathBuf
     }
     loop {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let temporary = path.with_file_name(format!(".{}-{count}.tmp", std::process::id()));
+        let name = format!(".zoo-{}-{count}.tmp", std::process::id());
+        let temporary = path.with_file_name(name);
+        let mut files = temporary_files();
         match options.open(&temporary) {
             // Left by a process that was killed and had this number before.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
@@ -116,6 +163,7 @@ fn create_beside(path: &Path, present: Option<&Metadata>) -> io::Result<(PathBuf
                     let _ = fs::remove_file(&temporary);
                     return Err(error);
                 }
+                files.push(temporary.clone());
                 return Ok((temporary, file));
             }
         }

@@ -13,15 +13,16 @@ use crate::version::{self, Commit};
 /// Train, evaluate, label and share small GMNM networks.
 ///
 /// Results go to stdout, progress and logs to stderr. Exit codes: 0 done; 1 done, but some inputs failed; 2 the
-/// request was wrong or could not be met; 130 interrupted, with everything saved.
+/// request was wrong or could not be met; 130, 143 or 129 ended by Ctrl-C, SIGTERM or SIGHUP: a training then saves its
+/// state first, and a second signal ends it at once.
 #[derive(Debug, Parser)]
 #[command(name = "zoo", version, arg_required_else_help = true)]
 pub struct Cli {
     /// Print errors and results only.
     #[arg(long, short, global = true)]
     pub quiet: bool,
-    /// Threads to compute with (0: all cores).
-    #[arg(long, global = true, default_value_t = 0, value_name = "N")]
+    /// Threads to compute with, at most 1024 (0: all cores).
+    #[arg(long, global = true, default_value_t = 0, value_name = "N", value_parser = threads)]
     pub threads: usize,
     /// What to do.
     #[command(subcommand)]
@@ -29,13 +30,15 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// The command line of this process, for a program that was built from `commit`. Help, versions and mistakes are
-    /// printed, and end the process.
-    pub fn from_process(commit: Option<&Commit>) -> Self {
+    /// The command line of this process, for a program that was built from `commit`.
+    ///
+    /// # Errors
+    /// What is to be printed instead: help, the version, or a mistake.
+    pub fn from_process(commit: Option<&Commit>) -> Result<Self, clap::Error> {
         // Made once, for as long as the process lives.
         let version: &'static str = version::long(commit).leak();
         let command = Self::command().long_version(version);
-        Self::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit())
+        Self::from_arg_matches(&command.try_get_matches()?)
     }
 }
 
@@ -515,6 +518,13 @@ pub struct ManArgs {
     /// Replaces the pages that are there.
     #[arg(long)]
     pub overwrite: bool,
+}
+
+fn threads(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(n) if n <= 1024 => Ok(n),
+        _ => Err("give a number from 0 to 1024".to_string()),
+    }
 }
 
 fn seconds(text: &str) -> Result<f64, String> {

@@ -16,8 +16,15 @@ pub const TRAINING: &str = "training.json";
 pub const DATA_PATH: &str = "data-path.txt";
 /// The saved states of an unfinished run.
 pub const CHECKPOINTS: &str = "checkpoints";
+/// Held locked by the process that works in a directory, for as long as it does.
+pub const LOCK: &str = ".zoo-lock";
+/// The record of a run that is being replaced, until nothing else is left of that run.
+pub const REPLACED: &str = ".zoo-replaced.json";
 /// The model card.
 pub const CARD: &str = "README.md";
+/// A card with this line is written anew on upload; a card without it is its owner's.
+pub const GENERATED: &str =
+    "<!-- written by zoo: remove this line to keep your own words on the next upload -->";
 /// Example inputs with the network's outputs.
 pub const EXAMPLES: &str = "examples.safetensors";
 /// The network in Python.

@@ -66,6 +66,7 @@ pub mod forecast;
 pub mod generate;
 pub mod hub;
 pub mod infer;
+pub mod interrupt;
 pub mod layout;
 pub mod output;
 pub mod package;

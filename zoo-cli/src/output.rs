@@ -61,6 +61,20 @@ pub enum OutputError {
         /// The input.
         input: PathBuf,
     },
+    /// The command would write into its input.
+    #[error(
+        "`{flag} {}` lies in the input `{}`, which must not be written into; choose another directory",
+        dir.display(),
+        input.display()
+    )]
+    Within {
+        /// The flag that names the directory.
+        flag: &'static str,
+        /// The directory.
+        dir: PathBuf,
+        /// The input.
+        input: PathBuf,
+    },
     /// Two outputs are one file.
     #[error(
         "{first} and {second} are the same file `{}`; choose another for one of them",
@@ -245,23 +259,32 @@ impl Output {
     }
 }
 
-/// Refuses to write files into `dir`, the directory of `flag`, where they could take the place of `input`: it is the
-/// directory itself, or a file in it.
+/// Refuses to write files into `dir`, the directory of `flag`, where they could take the place of `input` or become a
+/// part of it: it is the directory itself, lies in it, or holds it.
 ///
 /// # Errors
-/// [`OutputError::Holds`].
-pub fn keep_beside(flag: &'static str, dir: &Path, input: &Path) -> Result<(), OutputError> {
-    let (Ok(real), Ok(place)) = (input.canonicalize(), dir.canonicalize()) else {
+/// [`OutputError::Holds`] or [`OutputError::Within`].
+pub fn keep_apart(flag: &'static str, dir: &Path, input: &Path) -> Result<(), OutputError> {
+    let (Ok(real), Ok(place)) = (input.canonicalize(), future(dir)) else {
         return Ok(());
     };
-    match real == place || (real.is_file() && real.parent() == Some(&place)) {
-        false => Ok(()),
-        true => Err(OutputError::Holds {
-            flag,
-            dir: dir.to_path_buf(),
-            input: input.to_path_buf(),
-        }),
+    let (dir, input) = (dir.to_path_buf(), input.to_path_buf());
+    if real.starts_with(&place) {
+        return Err(OutputError::Holds { flag, dir, input });
     }
+    match place.starts_with(&real) {
+        true => Err(OutputError::Within { flag, dir, input }),
+        false => Ok(()),
+    }
+}
+
+/// The real place of a directory that may have to be made with those over it.
+fn future(dir: &Path) -> io::Result<PathBuf> {
+    let dir = std::path::absolute(dir)?;
+    let mut there = dir.ancestors();
+    let real = there.find_map(|above| Some((above.canonicalize().ok()?, above)));
+    let (real, above) = real.ok_or(io::ErrorKind::NotFound)?;
+    Ok(real.join(dir.strip_prefix(above).unwrap_or(Path::new(""))))
 }
 
 const STDOUT: &str = "/dev/stdout";

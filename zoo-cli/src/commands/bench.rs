@@ -1,6 +1,8 @@
 //! `zoo bench`: this machine's numbers for the paths that matter.
 
 use std::process::{Command, Stdio};
+use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -9,8 +11,12 @@ use super::{Outcome, open_device};
 use crate::bench::{Timing, Work, measure, scaling, scaling_works, standard};
 use crate::cli::{BenchArgs, BenchFormat};
 use crate::device::Opened;
+use crate::interrupt;
 use crate::output::Output;
 use crate::report::{Printer, Table};
+
+/// Between two looks at a process.
+const POLL: Duration = Duration::from_millis(20);
 
 /// Measures the named works, or all; or draws how the cost grows.
 ///
@@ -46,8 +52,11 @@ pub(super) fn run(args: &BenchArgs, printer: &Printer) -> anyhow::Result<Outcome
     for work in &works {
         // Each work in a process of its own, so that its peak memory is its own.
         let timing = match works.as_slice() {
-            [_] => measure(work, budget, &opened)?,
+            [_] => Some(measure(work, budget, &opened)?),
             _ => in_child(work, args.seconds, &opened.name)?,
+        };
+        let Some(timing) = timing else {
+            return Ok(Outcome::Interrupted);
         };
         match args.format {
             BenchFormat::Jsonl => printer.result(&serde_json::to_string(&timing)?)?,
@@ -89,9 +98,12 @@ fn plot(
     Ok(Outcome::Done)
 }
 
-fn in_child(work: &Work, seconds: f64, device: &str) -> anyhow::Result<Timing> {
+/// The timing of a work, or nothing where a signal ended it.
+fn in_child(work: &Work, seconds: f64, device: &str) -> anyhow::Result<Option<Timing>> {
     let program = std::env::current_exe().context("the path of `zoo` itself is not known")?;
-    let output = Command::new(program)
+    // A signal to this process alone must not leave the other one behind.
+    let stop = interrupt::flag();
+    let mut child = Command::new(program)
         .args([
             "--quiet",
             "--threads",
@@ -99,9 +111,20 @@ fn in_child(work: &Work, seconds: f64, device: &str) -> anyhow::Result<Timing> {
         ])
         .args(["bench", work.name(), "--format", "jsonl"])
         .args(["--seconds", &seconds.to_string(), "--device", device])
+        .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
-        .output()
+        .spawn()
         .context("`zoo bench` could not start itself")?;
+    while child.try_wait()?.is_none() {
+        if stop.load(Ordering::Relaxed) {
+            child.kill()?;
+            child.wait()?;
+            return Ok(None);
+        }
+        thread::sleep(POLL);
+    }
+    // One line, for which the pipe has room.
+    let output = child.wait_with_output()?;
     anyhow::ensure!(
         output.status.success(),
         "the work `{}` failed; run `zoo bench {}` alone to see why",
@@ -109,5 +132,6 @@ fn in_child(work: &Work, seconds: f64, device: &str) -> anyhow::Result<Timing> {
         work.name()
     );
     serde_json::from_slice(&output.stdout)
+        .map(Some)
         .with_context(|| format!("the work `{}` printed no timing", work.name()))
 }

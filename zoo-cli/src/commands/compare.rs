@@ -10,6 +10,8 @@ use anyhow::bail;
 use super::{Outcome, device_for, hub_settings, warn_about_data};
 use crate::cli::CompareArgs;
 use crate::compare::{Case, Comparison, Plan, PlanOptions, RunOutcome, Task, Watch, compare};
+use crate::interrupt;
+use crate::output::keep_apart;
 use crate::report::{Printer, Progress};
 use crate::train::{Measure, PrecisionChoice};
 
@@ -56,6 +58,9 @@ pub(super) fn run(args: &CompareArgs, printer: &Printer) -> anyhow::Result<Outco
     }));
     let default = || Path::new("comparisons").join(plan.name());
     let dir: PathBuf = args.out.clone().unwrap_or_else(default);
+    if let Some(data) = &args.data {
+        keep_apart("--out", &dir, Path::new(data))?;
+    }
     let cases = chosen(&plan, &args.models)?;
     let runs = cases.len() as u64 * args.seeds;
     printer.info(&format!(
@@ -67,7 +72,7 @@ pub(super) fn run(args: &CompareArgs, printer: &Printer) -> anyhow::Result<Outco
         progress: printer.progress("compared", 100, "percent"),
         runs,
         printer,
-        stop: super::stop_on_ctrl_c()?,
+        stop: interrupt::flag(),
     };
     let (_, complete) = compare(&plan, &cases, args.seeds, &dir, &mut watch)?;
     drop(watch);

@@ -16,15 +16,15 @@ mod upload;
 mod verify;
 
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use models::model_dir::{CONFIG, PREPROCESSOR, WEIGHTS};
 
 use crate::cli::{Cli, Command, DeviceArgs, HubArgs, ReadingArgs};
 use crate::data::{SkippedFile, Source};
 use crate::device::{DeviceChoice, DeviceError, Opened};
 use crate::hub::{HubError, Overrides, Settings, Token};
+use crate::interrupt;
 use crate::layout::TRAINING;
 use crate::output::{Output, OutputError};
 use crate::package::ModelFiles;
@@ -39,7 +39,7 @@ pub enum Outcome {
     Done,
     /// Done, but some inputs failed; they were named.
     SomeFailed,
-    /// Stopped by the user, with everything saved.
+    /// Stopped by a signal, with everything saved.
     Interrupted,
 }
 
@@ -49,7 +49,7 @@ impl Outcome {
         match self {
             Self::Done => 0,
             Self::SomeFailed => 1,
-            Self::Interrupted => 130,
+            Self::Interrupted => interrupt::exit_code(),
         }
     }
 }
@@ -63,18 +63,6 @@ pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
         };
         io.is_some_and(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
     })
-}
-
-/// A flag that Ctrl-C sets; a second Ctrl-C ends the process at once.
-fn stop_on_ctrl_c() -> anyhow::Result<&'static AtomicBool> {
-    static STOP: AtomicBool = AtomicBool::new(false);
-    ctrlc::set_handler(|| {
-        if STOP.swap(true, Ordering::Relaxed) {
-            std::process::exit(i32::from(Outcome::Interrupted.exit_code()));
-        }
-    })
-    .context("cannot listen for Ctrl-C")?;
-    Ok(&STOP)
 }
 
 /// The settings of the Hub after flags, environment and files.

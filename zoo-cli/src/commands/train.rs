@@ -10,9 +10,11 @@ use crate::cli::TrainArgs;
 use crate::data::OpenOptions;
 use crate::device::Opened;
 use crate::families;
-use crate::output::keep_beside;
+use crate::interrupt;
+use crate::output::keep_apart;
 use crate::package;
 use crate::report::{Printer, TrainingReport, Transfer, summary, thousands};
+use crate::train::command::quoted;
 use crate::train::recipe::Overrides;
 use crate::train::run_dir::IfExists;
 use crate::train::session::{Output, Request, Session};
@@ -49,7 +51,7 @@ pub(super) fn run(args: &TrainArgs, printer: &Printer) -> anyhow::Result<Outcome
         opened.words,
         dir.display()
     ));
-    let stop = super::stop_on_ctrl_c()?;
+    let stop = interrupt::flag();
     let report = TrainingReport::new(printer, family);
     let ended = session.train(&opened.device, &report, stop, package::write)?;
     drop(report);
@@ -69,7 +71,7 @@ pub(super) fn run(args: &TrainArgs, printer: &Printer) -> anyhow::Result<Outcome
             printer.warn(&format!(
                 "stopped in {} {epoch} after {step} steps, everything is saved; go on with `zoo train --resume {}`",
                 family.pass(),
-                dir.display()
+                quoted(&dir.to_string_lossy())
             ));
             Ok(Outcome::Interrupted)
         }
@@ -100,7 +102,7 @@ fn open(args: &TrainArgs, printer: &Printer) -> anyhow::Result<(Session, Opened)
     if let Some(dir) = &args.out {
         let inputs = args.data.as_ref().map(Path::new).into_iter();
         for input in inputs.chain(args.recipe.as_deref()) {
-            keep_beside("--out", dir, input)?;
+            keep_apart("--out", dir, input)?;
         }
     }
     let output = match &args.out {

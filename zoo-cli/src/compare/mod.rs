@@ -12,9 +12,10 @@ mod tasks;
 
 use std::path::{Path, PathBuf};
 
-use models::write::replace_file;
+use models::write::{is_temporary, replace_file, sweep};
 
-use crate::train::Measure;
+use crate::layout::LOCK;
+use crate::train::{Lock, Measure, TrainError};
 
 pub use plan::{Plan, PlanOptions, Tell};
 pub use results::{Results, Run};
@@ -60,6 +61,9 @@ pub enum CompareError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// Another process works in the directory, or it was taken away.
+    #[error(transparent)]
+    Lock(#[from] TrainError),
     /// A run failed; those before it are kept.
     #[error("`{model}` on `{problem}` with seed {seed}: {reason}")]
     Run {
@@ -138,7 +142,7 @@ pub fn compare(
         let path = dir.join(name);
         replace_file(&path, text.as_bytes()).map_err(|source| CompareError::Write { path, source })
     };
-    open(plan, dir, &write)?;
+    let lock = open(plan, dir, &write)?;
     let mut results = Results::read(&dir.join("results.csv"), plan.measures())?;
     let mut todo = Vec::new();
     // Seeds outermost: a comparison that is stopped early has every model as often.
@@ -150,6 +154,11 @@ pub fn compare(
         if results.find(&case, seed).is_some() {
             continue;
         }
+        if !watch.at(done, total, &case, seed, 0.0) {
+            complete = false;
+            break;
+        }
+        lock.check()?;
         let run_dir = run_dir(dir, &case, seed);
         let mut progress = |part: f64| watch.at(done, total, &case, seed, part);
         let outcome = plan.run(&case, seed, &run_dir, &mut progress);
@@ -174,13 +183,16 @@ pub fn compare(
     Ok((results, complete))
 }
 
-/// Makes the directory, or checks that it holds the same comparison.
+/// Makes the directory, or checks that it holds the same comparison, and locks it.
 fn open(
     plan: &dyn Comparison,
     dir: &Path,
     write: &dyn Fn(&str, &str) -> Result<(), CompareError>,
-) -> Result<(), CompareError> {
-    let path = dir.join("comparison.json");
+) -> Result<Lock, CompareError> {
+    let failed = |source| CompareError::Write {
+        path: dir.to_path_buf(),
+        source,
+    };
     let wrong = |problem: &str| CompareError::Directory {
         path: dir.to_path_buf(),
         problem: problem.to_string(),
@@ -190,23 +202,31 @@ fn open(
         "version": env!("CARGO_PKG_VERSION"),
         "settings": plan.settings(),
     });
-    if path.is_file() {
-        let text = std::fs::read_to_string(&path).unwrap_or_default();
-        let there: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
-        return if there == settings {
-            Ok(())
-        } else {
-            Err(wrong("holds a comparison with other settings"))
-        };
-    }
-    if std::fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) {
+    let path = dir.join("comparison.json");
+    let is_free = || match std::fs::read_dir(dir) {
+        // What a killed process left before the comparison was there.
+        Ok(mut entries) => entries.all(|entry| {
+            let name = entry.map(|entry| entry.file_name().to_string_lossy().into_owned());
+            name.is_ok_and(|name| name == LOCK || is_temporary(&name))
+        }),
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    };
+    if !path.is_file() && !is_free() {
         return Err(wrong("is not empty and holds no comparison"));
     }
-    std::fs::create_dir_all(dir).map_err(|source| CompareError::Write {
-        path: dir.to_path_buf(),
-        source,
-    })?;
-    write("comparison.json", &format!("{settings:#}\n"))
+    std::fs::create_dir_all(dir).map_err(failed)?;
+    let lock = Lock::acquire(dir)?;
+    sweep(dir).map_err(failed)?;
+    if !path.is_file() {
+        write("comparison.json", &format!("{settings:#}\n"))?;
+        return Ok(lock);
+    }
+    let text = std::fs::read_to_string(&path).unwrap_or_default();
+    let there: serde_json::Value = serde_json::from_str(&text).unwrap_or_default();
+    match there == settings {
+        true => Ok(lock),
+        false => Err(wrong("holds a comparison with other settings")),
+    }
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use crate::train::recipe::{self, Overrides, Resolved};
 use crate::train::record::TrainingRecord;
 use crate::train::run_dir::IfExists;
 use crate::train::session::{Output, Request, Session, Summary};
-use crate::train::{Contrast, Ended, Measure, Recipe, RunDir, Wanted, Watch};
+use crate::train::{Contrast, Ended, Measure, Part, Recipe, RunDir, Wanted, Watch};
 
 /// What is asked of a plan besides its task.
 #[derive(Debug, Clone, Default)]
@@ -300,6 +300,17 @@ struct Follower<'a> {
     at: Cell<(usize, usize, u64, u64)>,
 }
 
+impl Follower<'_> {
+    fn report(&self) {
+        let (epoch, epochs, done, steps) = self.at.get();
+        let within = done as f64 / steps as f64;
+        let part = (epoch as f64 + within) / epochs as f64;
+        if !(self.progress.borrow_mut())(part) {
+            self.stop.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
 impl Watch for Follower<'_> {
     fn epoch_begins(&self, epoch: usize, epochs: usize, steps: u64, done: u64) {
         self.at.set((epoch - 1, epochs.max(1), done, steps.max(1)));
@@ -308,11 +319,11 @@ impl Watch for Follower<'_> {
     fn step(&self, _: f64) {
         let (epoch, epochs, done, steps) = self.at.get();
         self.at.set((epoch, epochs, done + 1, steps));
-        let within = (done + 1) as f64 / steps as f64;
-        let part = (epoch as f64 + within) / epochs as f64;
-        if !(self.progress.borrow_mut())(part) {
-            self.stop.store(true, Ordering::Relaxed);
-        }
+        self.report();
+    }
+
+    fn evaluated(&self, _: Part, _: usize, _: usize) {
+        self.report();
     }
 }
 

@@ -4,6 +4,7 @@ mod device_quality;
 pub mod quality;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::bail;
 use candle_core::{DType, Device, Result, Tensor};
@@ -339,16 +340,20 @@ impl Task for Reconstruction {
         network: &Generator,
         batch_size: usize,
         watch: &dyn Watch,
-    ) -> Result<BTreeMap<String, Tensor>> {
+        stop: &AtomicBool,
+    ) -> Result<Option<BTreeMap<String, Tensor>>> {
         let (total, mut done) = (self.parts.count(Part::Train), 0);
         let mut latents = Vec::new();
         for batch in self.parts.batches(Part::Train, batch_size) {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
             let batch = batch?;
             latents.push(network.encode(&batch.images, false)?);
             done += self.parts.batch_len(&batch);
             watch.evaluated(Part::Train, done, total);
         }
-        Latents::fit(&Tensor::cat(&latents, 0)?)
+        Latents::fit(&Tensor::cat(&latents, 0)?).map(Some)
     }
 
     fn curves(&self, title: &str, history: &[Row]) -> String {

@@ -10,12 +10,8 @@ use models::registry::{self, Entry};
 
 use super::{ModelFiles, PackageError};
 use crate::families;
-use crate::layout::CARD;
+use crate::layout::{CARD, GENERATED};
 use crate::train::record::TrainingRecord;
-
-/// A card with this line is written anew on upload; a card without it is its owner's.
-pub const GENERATED: &str =
-    "<!-- written by zoo: remove this line to keep your own words on the next upload -->";
 
 /// The Hub's identifier for a model whose owner has not chosen a licence.
 pub const NO_LICENSE: &str = "unknown";
@@ -204,14 +200,7 @@ fn measures(card: &mut String, record: &TrainingRecord) -> std::fmt::Result {
 }
 
 fn origin(card: &mut String, record: &TrainingRecord) -> std::fmt::Result {
-    let (data, seed) = (&record.data, record.seed);
-    let command = record.command.clone().unwrap_or_else(|| {
-        let argument = data.argument.as_ref();
-        let argument = argument.map_or_else(String::new, |given| format!(" --data {given}"));
-        let descent = record.recipe.descent();
-        let epochs = descent.map_or_else(|_| String::new(), |d| format!(" --epochs {}", d.epochs));
-        format!("zoo train {}{argument}{epochs} --seed {seed}", record.model)
-    });
+    let (data, command) = (&record.data, record.command_line());
     writeln!(card, "## Training\n\n```\n{command}\n```\n")?;
     if let Some(notice) = &data.notice {
         writeln!(card, "Note on the data: {notice}.\n")?;

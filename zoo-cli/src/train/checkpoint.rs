@@ -1,24 +1,30 @@
 //! The whole state of an unfinished run, so that it goes on as if it had never stopped.
 //!
-//! A checkpoint is a directory `checkpoints/step-N`: `state.toml` and one safetensors file for each set of tensors, on
-//! whatever device the run computes. It is written under another name, synced and renamed; only then is the one before
-//! removed.
+//! A checkpoint is a directory `checkpoints/step-N`: `state.toml`, one safetensors file for each set of tensors, on
+//! whatever device the run computes, and `SHA256SUMS` over them all. It is written under another name, synced and
+//! renamed; only then is an older one removed, its `state.toml` first: a directory without that is no checkpoint. The one
+//! before the newest is kept, for when the newest is damaged on disk.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::metrics::Row;
 use super::{RunDir, TrainError};
-use crate::layout::CHECKPOINTS;
+use crate::layout::{CHECKPOINTS, SUMS};
 
 const STATE: &str = "state.toml";
+const TENSORS: &str = "safetensors";
 const PREFIX: &str = "step-";
 const UNFINISHED: &str = "unfinished";
+/// The newest, and one to fall back on.
+const KEPT: usize = 2;
 
 /// Where a run stands. Random numbers are functions of seed, epoch and example, so this is all their state.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -61,93 +67,184 @@ impl<P: Serialize + DeserializeOwned> Checkpoint<P> {
         }
     }
 
-    /// Writes the state after `steps` steps into `dir` and removes older ones. Returns where it is.
+    /// Writes the state after `steps` steps into `dir`, where it is not there yet, and removes all older ones but one.
+    /// Returns where it is.
     ///
     /// # Errors
-    /// When the system refuses; the older checkpoint is then still there.
+    /// When the system refuses; the older checkpoints are then still there.
     pub fn save(&self, dir: &RunDir, steps: u64) -> Result<PathBuf, TrainError> {
+        dir.check()?;
         let parent = dir.join(CHECKPOINTS);
-        let unfinished = parent.join(UNFINISHED);
-        if unfinished.exists() {
-            fs::remove_dir_all(&unfinished).map_err(TrainError::io("remove", &unfinished))?;
+        let finished = parent.join(format!("{PREFIX}{steps:010}"));
+        if is_whole(&finished) {
+            return Ok(finished);
         }
-        fs::create_dir_all(&unfinished).map_err(TrainError::io("create", &unfinished))?;
+        let unfinished = parent.join(UNFINISHED);
+        // Not the run's own directory: one that was taken away is not made again.
+        for path in [&parent, &unfinished] {
+            match fs::create_dir(path) {
+                Err(e) if e.kind() != ErrorKind::AlreadyExists => {
+                    return Err(TrainError::io("create", path)(e));
+                }
+                _ => {}
+            }
+        }
+        let mut sums = String::new();
+        let mut write = |name: &str, bytes: &[u8]| {
+            sums += &format!("{}  {name}\n", sha256(bytes));
+            write_synced(&unfinished.join(name), bytes)
+        };
         for (name, tensors) in &self.tensors {
-            let path = unfinished.join(format!("{name}.safetensors"));
+            let name = format!("{name}.{TENSORS}");
             let tensors: HashMap<&str, Tensor> = tensors
                 .iter()
                 .map(|(name, tensor)| Ok((name.as_str(), tensor.to_device(&Device::Cpu)?)))
                 .collect::<candle_core::Result<_>>()?;
-            let bytes = safetensors::serialize(tensors, None)
-                .map_err(|e| TrainError::io("write", &path)(std::io::Error::other(e)))?;
-            write_synced(&path, &bytes)?;
+            let bytes = safetensors::serialize(tensors, None).map_err(|e| {
+                TrainError::io("write", &unfinished.join(&name))(std::io::Error::other(e))
+            })?;
+            write(&name, &bytes)?;
         }
-        let path = unfinished.join(STATE);
         // TOML, because its floats come back as the same bits.
-        let state = toml::to_string(&self.position)
-            .map_err(|e| TrainError::io("write", &path)(std::io::Error::other(e)))?;
-        write_synced(&path, state.as_bytes())?;
+        let state = toml::to_string(&self.position).map_err(|e| {
+            TrainError::io("write", &unfinished.join(STATE))(std::io::Error::other(e))
+        })?;
+        write(STATE, state.as_bytes())?;
+        write_synced(&unfinished.join(SUMS), sums.as_bytes())?;
         sync_directory(&unfinished)?;
-        let finished = parent.join(format!("{PREFIX}{steps:010}"));
-        if finished.exists() {
-            fs::remove_dir_all(&finished).map_err(TrainError::io("remove", &finished))?;
-        }
         fs::rename(&unfinished, &finished).map_err(TrainError::io("write", &finished))?;
         sync_directory(&parent)?;
-        for older in all(dir)?.into_iter().filter(|path| *path != finished) {
-            fs::remove_dir_all(&older).map_err(TrainError::io("remove", &older))?;
-        }
+        let mut all = all(dir)?;
+        all.truncate(all.len().saturating_sub(KEPT));
+        all.iter().try_for_each(|older| remove(older))?;
         Ok(finished)
     }
 
     /// The newest state in `dir`, if there is one.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When it is not what was saved, or cannot be read.
     pub fn latest(dir: &RunDir) -> Result<Option<Self>, TrainError> {
-        let Some(path) = latest_path(dir)? else {
+        let mut all = all(dir)?;
+        let Some(path) = all.pop() else {
             return Ok(None);
         };
-        let damaged = |problem: String| TrainError::Resume {
-            path: path.clone(),
-            problem,
-        };
-        let state = path.join(STATE);
-        let text = fs::read_to_string(&state).map_err(TrainError::io("read", &state))?;
-        let position = toml::from_str(&text).map_err(|e| {
-            let problem = e.message();
-            damaged(format!(
-                "`{STATE}` is damaged ({problem}), start the run anew"
-            ))
-        })?;
+        let read = Self::read(&path)?;
+        read.map(Some).map_err(|problem| {
+            let next = match all.last().and_then(|before| before.file_name()) {
+                Some(before) => format!("the run goes on from `{}`", before.display()),
+                None => "the run starts anew".to_string(),
+            };
+            TrainError::Resume {
+                problem: format!("{problem}; remove that directory, and {next}"),
+                path,
+            }
+        })
+    }
+
+    /// The state in `path`, or what is wrong with it.
+    fn read(path: &Path) -> Result<Result<Self, String>, TrainError> {
+        let mut position = None;
         let mut tensors = BTreeMap::new();
-        for entry in fs::read_dir(&path).map_err(TrainError::io("read", &path))? {
-            let file = entry.map_err(TrainError::io("read", &path))?.path();
-            if file.extension().is_some_and(|e| e == "safetensors")
-                && let Some(name) = file.file_stem().and_then(|n| n.to_str())
-            {
-                let set = candle_core::safetensors::load(&file, &Device::Cpu).map_err(|e| {
-                    damaged(format!("`{name}` is damaged ({e}), start the run anew"))
-                })?;
-                tensors.insert(name.to_string(), set.into_iter().collect());
+        for (name, digits) in listed(path)? {
+            let file = path.join(&name);
+            let bytes = match fs::read(&file) {
+                Err(e) if e.kind() == ErrorKind::NotFound => Vec::new(),
+                other => other.map_err(TrainError::io("read", &file))?,
+            };
+            if digits.is_some_and(|digits| digits != sha256(&bytes)) {
+                return Ok(Err(format!("its `{name}` is not what was saved")));
+            }
+            let damaged = |problem: &str| Ok(Err(format!("its `{name}` is damaged ({problem})")));
+            if name == STATE {
+                let text = String::from_utf8_lossy(&bytes);
+                match toml::from_str(&text) {
+                    Ok(read) => position = Some(read),
+                    Err(e) => return damaged(e.message()),
+                }
+            } else if let Some(set) = name.strip_suffix(&format!(".{TENSORS}")) {
+                match candle_core::safetensors::load_buffer(&bytes, &Device::Cpu) {
+                    Ok(read) => drop(tensors.insert(set.to_string(), read.into_iter().collect())),
+                    Err(e) => return damaged(&e.to_string()),
+                }
             }
         }
-        Ok(Some(Self { position, tensors }))
+        Ok(match position {
+            Some(position) => Ok(Self { position, tensors }),
+            None => Err(format!("its `{STATE}` is not in `{SUMS}`")),
+        })
     }
 }
 
-/// Removes all states of a finished run.
+/// The files of a checkpoint with the digits of their hashes, or without where a version of zoo made it that kept none.
+fn listed(path: &Path) -> Result<Vec<(String, Option<String>)>, TrainError> {
+    let sums = path.join(SUMS);
+    match fs::read(&sums) {
+        Ok(bytes) => {
+            // A line that is none is a file that is not there.
+            let text = String::from_utf8_lossy(&bytes);
+            let lines = text
+                .lines()
+                .map(|line| line.split_once("  ").unwrap_or(("", line)));
+            let entry = |(digits, name): (&str, &str)| (name.to_string(), Some(digits.to_string()));
+            Ok(lines.map(entry).collect())
+        }
+        Err(e) if e.kind() == ErrorKind::NotFound => {
+            Ok(own(path)?.into_iter().map(|name| (name, None)).collect())
+        }
+        Err(e) => Err(TrainError::io("read", &sums)(e)),
+    }
+}
+
+/// The names of the files in a checkpoint's directory that are of a checkpoint, the state first.
+fn own(path: &Path) -> Result<Vec<String>, TrainError> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(path).map_err(TrainError::io("read", path))? {
+        let entry = entry.map_err(TrainError::io("read", path))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name == STATE || name == SUMS || name.ends_with(&format!(".{TENSORS}")) {
+            names.push(name);
+        }
+    }
+    names.sort_by_key(|name| name != STATE);
+    Ok(names)
+}
+
+/// Removes a checkpoint, whole or not, but no file of others that lies in it.
+fn remove(path: &Path) -> Result<(), TrainError> {
+    for name in own(path)? {
+        let file = path.join(name);
+        fs::remove_file(&file).map_err(TrainError::io("remove", &file))?;
+    }
+    remove_empty(path)
+}
+
+fn remove_empty(path: &Path) -> Result<(), TrainError> {
+    match fs::remove_dir(path) {
+        Err(e) if !matches!(e.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::NotFound) => {
+            Err(TrainError::io("remove", path)(e))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Removes all states of a run, and no file of others beside them.
 ///
 /// # Errors
 /// When the system refuses.
 pub fn remove_all(dir: &RunDir) -> Result<(), TrainError> {
-    let path = dir.join(CHECKPOINTS);
-    match fs::remove_dir_all(&path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            Err(TrainError::io("remove", &path)(e))
-        }
-        _ => Ok(()),
-    }
+    directories(dir)?.iter().try_for_each(|path| remove(path))?;
+    remove_empty(&dir.join(CHECKPOINTS))
+}
+
+/// Removes what a process that was killed left of states that it was about to write or remove.
+///
+/// # Errors
+/// When the system refuses.
+pub(super) fn sweep(dir: &RunDir) -> Result<(), TrainError> {
+    let mut parts = directories(dir)?;
+    parts.retain(|path| path.ends_with(UNFINISHED) || !is_whole(path));
+    parts.iter().try_for_each(|path| remove(path))
 }
 
 /// Where the newest state of a run is, if there is one.
@@ -158,21 +255,44 @@ pub fn latest_path(dir: &RunDir) -> Result<Option<PathBuf>, TrainError> {
     Ok(all(dir)?.pop())
 }
 
-/// The finished checkpoints of a run, oldest first.
+/// The checkpoints of a run, oldest first.
 fn all(dir: &RunDir) -> Result<Vec<PathBuf>, TrainError> {
+    let mut found = directories(dir)?;
+    found.retain(|path| !path.ends_with(UNFINISHED) && is_whole(path));
+    Ok(found)
+}
+
+fn is_whole(path: &Path) -> bool {
+    path.join(STATE).is_file()
+}
+
+/// The directories of checkpoints, finished or not, sorted by name.
+fn directories(dir: &RunDir) -> Result<Vec<PathBuf>, TrainError> {
     let parent = dir.join(CHECKPOINTS);
-    if !parent.is_dir() {
-        return Ok(Vec::new());
-    }
+    let entries = match fs::read_dir(&parent) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(TrainError::io("read", &parent))?,
+    };
     let mut found = Vec::new();
-    for entry in fs::read_dir(&parent).map_err(TrainError::io("read", &parent))? {
+    for entry in entries {
         let entry = entry.map_err(TrainError::io("read", &parent))?;
-        if entry.file_name().to_string_lossy().starts_with(PREFIX) {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_ours = name == UNFINISHED || is_number(name.strip_prefix(PREFIX));
+        if is_ours && entry.path().is_dir() {
             found.push(entry.path());
         }
     }
     found.sort();
     Ok(found)
+}
+
+fn is_number(text: Option<&str>) -> bool {
+    text.is_some_and(|text| text.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn write_synced(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {

@@ -2,16 +2,80 @@
 
 use std::path::{Path, PathBuf};
 
+use super::command::quoted;
+use crate::layout::LOCK;
+
 /// Why a run cannot start or go on.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
-    /// The output directory is in use.
+    /// There is a run in the output directory.
     #[error(
-        "output directory `{}` is not empty; continue its run with `--resume`, replace it with `--overwrite`, or \
-         choose another with `--out`",
+        "`{}` holds a run; continue it with `zoo train --resume {}`, replace it with `--overwrite`, or choose another \
+         directory with `--out`",
+        .0.display(),
+        quoted(&.0.to_string_lossy())
+    )]
+    HoldsRun(PathBuf),
+    /// A command that was to replace the run in the output directory was killed.
+    #[error(
+        "the run in `{}` was being replaced; give the command that did so again, with `--overwrite`, or choose \
+         another directory with `--out`",
+        .0.display()
+    )]
+    Replaced(PathBuf),
+    /// The output directory holds what is of no run.
+    #[error(
+        "output directory `{}` is not empty; write beside what it holds with `--overwrite`, or choose another with \
+         `--out`",
         .0.display()
     )]
     NotEmpty(PathBuf),
+    /// A file stands where the output directory would be, or above it.
+    #[error(
+        "output directory `{}` cannot be made, because `{}` is a file; choose another with `--out`",
+        path.display(),
+        file.display()
+    )]
+    InTheWay {
+        /// The directory.
+        path: PathBuf,
+        /// The file.
+        file: PathBuf,
+    },
+    /// The system refuses to make the output directory or to write into it.
+    #[error("cannot write into output directory `{}` ({source}); choose another with `--out`", path.display())]
+    Output {
+        /// The directory.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file that no run wrote would have to make room for one of the run.
+    #[error(
+        "`{}` has the name of a file that a run writes, and no run wrote it; move it away, or choose another \
+         directory with `--out`",
+        .0.display()
+    )]
+    Foreign(PathBuf),
+    /// Another process works in the directory.
+    #[error(
+        "{} works in `{}` and holds the lock `{LOCK}` there; wait until it ends, or choose another directory",
+        process.map_or("another process".to_string(), |id| format!("process {id}")),
+        path.display()
+    )]
+    Busy {
+        /// The directory.
+        path: PathBuf,
+        /// The number of the process, where that can be read.
+        process: Option<u32>,
+    },
+    /// The directory was taken away.
+    #[error(
+        "`{}` was removed or moved while it was written to; if it was moved, go on where it is now, else give the \
+         command again",
+        .0.display()
+    )]
+    Lost(PathBuf),
     /// A file or directory of the run cannot be read or written.
     #[error("cannot {action} `{}`: {source}", path.display())]
     Io {
@@ -90,6 +154,18 @@ fn moved(dir: &Path, data: &str, place: Option<&str>) -> String {
 }
 
 impl TrainError {
+    /// That `path` cannot be the output directory.
+    pub(super) fn output(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        move |source| {
+            let path = path.to_path_buf();
+            let is_file = |place: &&Path| place.metadata().is_ok_and(|there| !there.is_dir());
+            match path.ancestors().find(is_file).map(Path::to_path_buf) {
+                Some(file) => Self::InTheWay { path, file },
+                None => Self::Output { path, source },
+            }
+        }
+    }
+
     /// An input or output error with its path.
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
         move |source| Self::Io {

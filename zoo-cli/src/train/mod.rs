@@ -5,8 +5,10 @@
 //! another version may round sums differently.
 
 pub mod checkpoint;
+pub mod command;
 pub mod early_stopping;
 pub mod error;
+pub mod lock;
 pub mod measure;
 pub mod metrics;
 pub mod precision;
@@ -21,6 +23,7 @@ pub mod task;
 pub mod trainer;
 
 pub use error::TrainError;
+pub use lock::Lock;
 pub use measure::{Better, Contrast, Digits, Measure, Measures};
 pub use precision::PrecisionChoice;
 pub use problem::{Effort, Ended, Finished, Place, Problem, Trainable, Wanted};

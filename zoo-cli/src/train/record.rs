@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::recipe::Recipe;
-use super::{RunDir, TrainError};
+use super::{RunDir, TrainError, command};
 use crate::layout::TRAINING;
 
 /// What stands for data that came through a pipe.
@@ -103,10 +103,18 @@ impl TrainingRecord {
     /// # Errors
     /// When the system refuses.
     pub fn write(&self, dir: &RunDir) -> Result<(), TrainError> {
-        let mut text = serde_json::to_string_pretty(self)
+        dir.write(TRAINING, &self.json(dir)?)
+    }
+
+    /// The text of the record in `dir`.
+    ///
+    /// # Errors
+    /// When it cannot be written as JSON.
+    pub fn json(&self, dir: &RunDir) -> Result<Vec<u8>, TrainError> {
+        let mut text = serde_json::to_vec_pretty(self)
             .map_err(|e| TrainError::io("write", &dir.join(TRAINING))(e.into()))?;
-        text.push('\n');
-        dir.write(TRAINING, text.as_bytes())
+        text.push(b'\n');
+        Ok(text)
     }
 
     /// The record that `text` holds in JSON, of this version or of one before it.
@@ -138,10 +146,20 @@ impl TrainingRecord {
         };
         let text = fs::read(dir.join(TRAINING)).map_err(|e| {
             cannot(format!(
-                "it holds no run, `{TRAINING}` cannot be read ({e})"
+                "it holds no run, `{TRAINING}` cannot be read ({e}); train into another directory with `--out`"
             ))
         })?;
-        Self::parse(&text).map_err(|e| cannot(format!("`{TRAINING}` is not a run's record ({e})")))
+        Self::parse(&text).map_err(|e| {
+            cannot(format!(
+                "`{TRAINING}` is not a run's record ({e}); train into another directory with `--out`"
+            ))
+        })
+    }
+
+    /// The command that makes the same model of the same data.
+    pub fn command_line(&self) -> String {
+        let told = || command::plain(self);
+        self.command.clone().unwrap_or_else(told)
     }
 }
 

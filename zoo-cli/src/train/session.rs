@@ -8,13 +8,12 @@ use candle_core::Device;
 use models::registry::{self, Entry};
 use models::{ModelConfig, ModelDir};
 
-use super::checkpoint;
 use super::measure::{Measure, Measures};
 use super::problem::{Ended, Finished, Problem, Trainable, Wanted};
 use super::recipe::{self, Overrides};
 use super::record::{DataRecord, ResultRecord, STREAM, TrainingRecord};
 use super::run_dir::IfExists;
-use super::{Run, RunDir, Watch};
+use super::{Run, RunDir, Watch, checkpoint, command};
 use crate::data::series::is_stream;
 use crate::data::{OpenOptions, SkippedFile, public_name};
 use crate::layout::DATA_PATH;
@@ -104,8 +103,8 @@ impl Session {
         // Mistakes in the recipe need no data to be found, and data may be slow to come.
         let data = request.data.unwrap_or(entry.default_data);
         let expected = resolve(data, &entry.config())?;
-        if let Output::At(path, IfExists::Refuse) = &request.output {
-            RunDir::check_free(path)?;
+        if let Output::At(path, if_exists) = &request.output {
+            RunDir::check_free(path, *if_exists)?;
         }
         let problem = family.open(&Wanted {
             config: &expected.model,
@@ -121,7 +120,7 @@ impl Session {
         let resolved = resolve(dataset, &problem.adapt(entry.config())?)?;
         problem.check(&resolved.model)?;
         let dir = request.output.create(entry)?;
-        let record = TrainingRecord {
+        let mut record = TrainingRecord {
             command: None,
             model: entry.name.to_string(),
             version: env!("CARGO_PKG_VERSION").to_string(),
@@ -141,11 +140,10 @@ impl Session {
             config: resolved.model,
             result: None,
         };
+        record.command = command::exact(&record, &request.overrides);
         let is_path = |data: &&str| !family.is_name(data) && !is_stream(data);
-        if let Some(path) = request.data.filter(is_path) {
-            dir.write(DATA_PATH, absolute(path).as_bytes())?;
-        }
-        record.write(&dir)?;
+        let place = request.data.filter(is_path).map(absolute);
+        dir.begin(place.as_deref(), &record.json(&dir)?)?;
         Ok(Self {
             dir,
             record,
@@ -345,6 +343,7 @@ fn end(
         test: named.zip(finished.test).collect(),
         notes: finished.notes,
     });
+    dir.check()?;
     write(dir.path(), &finished.model, record)?;
     record.write(dir)?;
     Ok(())

@@ -1,6 +1,7 @@
 //! What the trainer asks of a problem: what a batch is, its loss, and what is measured.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
 
 use candle_core::{Result, Tensor};
 use candle_nn::VarBuilder;
@@ -125,7 +126,8 @@ pub trait Task: Sync {
     /// When shapes do not fit.
     fn measure(&self, model: &Self::Model, batch: &BatchOf<Self>) -> Result<Sums>;
 
-    /// Buffers of the network that are found for the trained parameters, `batch_size` examples a forward pass.
+    /// Buffers of the network that are found for the trained parameters, `batch_size` examples a forward pass; nothing
+    /// where `stop` is set before the end.
     ///
     /// # Errors
     /// When the network fails.
@@ -134,9 +136,10 @@ pub trait Task: Sync {
         model: &Self::Model,
         batch_size: usize,
         watch: &dyn Watch,
-    ) -> Result<BTreeMap<String, Tensor>> {
-        let _ = (model, batch_size, watch);
-        Ok(BTreeMap::new())
+        stop: &AtomicBool,
+    ) -> Result<Option<BTreeMap<String, Tensor>>> {
+        let _ = (model, batch_size, watch, stop);
+        Ok(Some(BTreeMap::new()))
     }
 
     /// The learning curves of these epochs as SVG.

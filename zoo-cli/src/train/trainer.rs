@@ -79,7 +79,15 @@ pub fn train<T: Task>(task: &T, run: &Run<'_>) -> Result<Ended<Finished>, TrainE
             return Ok(Ended::Interrupted(place));
         }
     }
-    Ok(Ended::Finished(Box::new(training.finish()?)))
+    let place = Place {
+        epoch: training.position.epoch,
+        step: training.steps_per_epoch,
+    };
+    Ok(match training.finish()? {
+        Some(finished) => Ended::Finished(Box::new(finished)),
+        // The state at the end of the last epoch is saved.
+        None => Ended::Interrupted(place),
+    })
 }
 
 /// The means of the task's measures over a part, in the order of its examples.
@@ -93,6 +101,20 @@ pub fn evaluate<T: Task>(
     batch_size: usize,
     watch: &dyn Watch,
 ) -> Result<Vec<f64>, TrainError> {
+    let never = AtomicBool::new(false);
+    let measured = evaluate_until(&never, task, model, part, batch_size, watch)?;
+    Ok(measured.unwrap_or_default())
+}
+
+/// The same, or nothing where `stop` is set before the end.
+fn evaluate_until<T: Task>(
+    stop: &AtomicBool,
+    task: &T,
+    model: &T::Model,
+    part: Part,
+    batch_size: usize,
+    watch: &dyn Watch,
+) -> Result<Option<Vec<f64>>, TrainError> {
     let examples = task.examples();
     let total = examples.count(part);
     if total == 0 {
@@ -101,6 +123,9 @@ pub fn evaluate<T: Task>(
     let mut measured = Vec::new();
     let mut done = 0;
     for batch in examples.batches(part, batch_size) {
+        if stop.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
         let batch = batch?;
         measured.push(on_worker(|| task.measure(model, &batch))?);
         done += examples.batch_len(&batch);
@@ -110,7 +135,7 @@ pub fn evaluate<T: Task>(
     for batch in tally::values(&measured)? {
         add(&mut sums, &batch);
     }
-    Ok(sums.iter().map(|sum| sum / total as f64).collect())
+    Ok(Some(sums.iter().map(|sum| sum / total as f64).collect()))
 }
 
 fn add(sums: &mut [f64], batch: &[f64]) {
@@ -210,7 +235,7 @@ impl<'a, T: Task> Training<'a, T> {
         for batch in examples.training_batches(epoch, self.position.step) {
             self.step(&batch?)?;
             let within = self.position.step < self.steps_per_epoch;
-            if run.stop.load(Ordering::Relaxed) && within {
+            if run.stop.load(Ordering::Relaxed) {
                 self.save()?;
                 return Ok(Some(self.place()));
             }
@@ -221,7 +246,10 @@ impl<'a, T: Task> Training<'a, T> {
         self.read()?;
         let elapsed = started.elapsed();
         self.effort.time += elapsed;
-        self.end_epoch(self.effort.examples - seen_before, elapsed)?;
+        if !self.end_epoch(self.effort.examples - seen_before, elapsed)? {
+            self.save()?;
+            return Ok(Some(self.place()));
+        }
         if run.stop.load(Ordering::Relaxed) && !self.is_over() {
             return Ok(Some(self.place()));
         }
@@ -277,13 +305,16 @@ impl<'a, T: Task> Training<'a, T> {
         Ok(())
     }
 
-    fn end_epoch(&mut self, examples: u64, elapsed: Duration) -> Result<(), TrainError> {
+    /// Measures and saves; `false` where the run is told to stop before the epoch is measured.
+    fn end_epoch(&mut self, examples: u64, elapsed: Duration) -> Result<bool, TrainError> {
         let run = self.run;
         let seen = self.position.seen.max(1) as f64;
-        let validation = if self.task.examples().count(Part::Validation) > 0 {
-            Some(self.evaluate(Part::Validation)?)
-        } else {
-            None
+        let validation = match self.task.examples().count(Part::Validation) {
+            0 => None,
+            _ => match self.evaluate(Part::Validation)? {
+                None => return Ok(false),
+                measured => measured,
+            },
         };
         let row = Row {
             epoch: self.position.epoch + 1,
@@ -315,7 +346,8 @@ impl<'a, T: Task> Training<'a, T> {
         self.position.seen = 0;
         self.position.sums.fill(0.0);
         self.save()?;
-        self.write_metrics()
+        self.write_metrics()?;
+        Ok(true)
     }
 
     /// The weights that are evaluated and, without early stopping, kept.
@@ -328,15 +360,11 @@ impl<'a, T: Task> Training<'a, T> {
         self.task.build(self.kept().detached().var_builder())
     }
 
-    fn evaluate(&self, part: Part) -> Result<Vec<f64>, TrainError> {
-        let batch_size = self.recipe.evaluation_batch_size;
-        evaluate(
-            self.task,
-            &self.kept_model()?,
-            part,
-            batch_size,
-            self.run.watch,
-        )
+    /// The measures of the weights to keep on a part, or nothing where the run is told to stop before the end.
+    fn evaluate(&self, part: Part) -> Result<Option<Vec<f64>>, TrainError> {
+        let Run { stop, watch, .. } = *self.run;
+        let (model, batch_size) = (self.kept_model()?, self.recipe.evaluation_batch_size);
+        evaluate_until(stop, self.task, &model, part, batch_size, watch)
     }
 
     fn save(&mut self) -> Result<(), TrainError> {
@@ -374,25 +402,31 @@ impl<'a, T: Task> Training<'a, T> {
         dir.write(CURVES, self.task.curves(&title, history).as_bytes())
     }
 
-    fn finish(mut self) -> Result<Finished, TrainError> {
+    /// What comes of the run, or nothing where it is told to stop before the end.
+    fn finish(mut self) -> Result<Option<Finished>, TrainError> {
         if let Some(best) = self.best.take() {
             self.kept().load_strict(&best)?;
         }
         self.renew_statistics()?;
-        let test = self.evaluate(Part::Test)?;
+        let Some(test) = self.evaluate(Part::Test)? else {
+            return Ok(None);
+        };
         if let Some(last) = self.position.history.last_mut() {
             last.test = Some(test.clone());
         }
-        self.write_metrics()?;
-        let Run { record, watch, .. } = self.run;
-        let batch_size = self.recipe.evaluation_batch_size;
+        let Run { record, stop, .. } = *self.run;
+        let (model, batch_size) = (self.kept_model()?, self.recipe.evaluation_batch_size);
         let found = self
             .task
-            .conclude(&self.kept_model()?, batch_size, *watch)?;
+            .conclude(&model, batch_size, self.run.watch, stop)?;
+        let Some(found) = found else {
+            return Ok(None);
+        };
+        self.write_metrics()?;
         let mut tensors = self.kept().tensors();
         tensors.extend(found);
         let examples = self.task.examples();
-        Ok(Finished {
+        Ok(Some(Finished {
             model: ModelDir {
                 model: record.model.clone(),
                 config: record.config.clone(),
@@ -404,7 +438,7 @@ impl<'a, T: Task> Training<'a, T> {
             examples: (examples.count(Part::Train), examples.count(Part::Test)),
             notes: Vec::new(),
             effort: self.effort,
-        })
+        }))
     }
 
     /// Lets the averaged weights' batch norms see training batches, as [`EmaConfig::norm_batches`] says.
@@ -419,6 +453,9 @@ impl<'a, T: Task> Training<'a, T> {
         let _guard = recipe.precision.precision().enter();
         let batches = self.task.examples().training_batches(recipe.epochs, 0);
         for batch in batches.take(recipe.ema.norm_batches) {
+            if self.run.stop.load(Ordering::Relaxed) {
+                break;
+            }
             self.task.loss(&model, &batch?)?;
         }
         Ok(())

@@ -137,7 +137,7 @@ fn run(task: &Line, read_every: usize) -> (Came, Vec<f64>) {
         while !training.is_over() {
             assert!(training.epoch()?.is_none());
         }
-        let finished = training.finish()?;
+        let finished = training.finish()?.expect("nothing stops it");
         let metrics = std::fs::read_to_string(run.dir.join(METRICS_CSV)).unwrap();
         Ok((finished, metrics))
     })();
