@@ -204,7 +204,7 @@ fn any_dataset_of_the_hub_is_read_by_its_repository() {
     assert_eq!(open(Some("someone/pets"), &offline).unwrap(), pets);
     let error = open(Some("someone/absent"), &offline).unwrap_err();
     let error = error.to_string();
-    assert!(error.contains("there is no folder `someone`"), "{error}");
+    assert!(error.contains("/someone/absent` does not exist"), "{error}");
     assert!(
         error.ends_with("or give its files with --data PATH"),
         "{error}"

@@ -2,6 +2,8 @@
 
 use models::model_dir::{CONFIG, PREPROCESSOR, WEIGHTS};
 
+/// The folder of the runs that got no other place.
+pub const RUNS: &str = "runs";
 /// The table of metrics, one row an epoch.
 pub const METRICS_CSV: &str = "metrics.csv";
 /// The metrics as JSON, one object an epoch.

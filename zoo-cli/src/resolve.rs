@@ -6,6 +6,7 @@ use anyhow::{Context, bail};
 use models::{ModelDir, model_dir, registry};
 use serde_json::Value;
 
+use crate::data::is_repository;
 use crate::hub::{self, Progress, RepoId, RepoKind, Request, Settings};
 use crate::layout::TRAINING;
 use crate::package::ModelFiles;
@@ -66,14 +67,29 @@ pub fn locate(
     if name.contains('/') {
         let (repo, revision) = RepoId::parse_with_revision(name)
             .with_context(|| format!("`{name}` is no directory and no repository"))?;
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.into());
+        if !is_repository(name) {
+            bail!(
+                "`{}` does not exist; give a model's directory",
+                absolute.display()
+            );
+        }
         let request = Request {
             repo: &repo,
             kind: RepoKind::Model,
             revision: &revision,
             patterns,
         };
-        let snapshot = hub::download(&request, settings, progress)?;
-        return Ok(ModelFiles::Directory(snapshot.dir));
+        return match hub::download(&request, settings, progress) {
+            Ok(snapshot) => Ok(ModelFiles::Directory(snapshot.dir)),
+            Err(error) if error.finds_nothing() => Err(error).with_context(|| {
+                format!(
+                    "`{}` does not exist, and as a repository of the Hub it cannot be had",
+                    absolute.display()
+                )
+            }),
+            Err(error) => Err(error.into()),
+        };
     }
     if let Some(files) = ModelFiles::embedded(name) {
         return Ok(files);
@@ -174,6 +190,19 @@ mod tests {
             error("surface-fitter.kan").contains("train it with `zoo train surface-fitter.kan`")
         );
         assert!(error("me/absent").contains("is not in the cache"));
+        let here = std::env::current_dir().unwrap().join("me/absent");
+        let said = format!("`{}` does not exist, and as a repository", here.display());
+        assert!(
+            error("me/absent").starts_with(&said),
+            "{}",
+            error("me/absent")
+        );
+        // Where runs are kept is no owner of repositories.
+        let said = error("runs/absent");
+        assert!(
+            said.ends_with("runs/absent` does not exist; give a model's directory"),
+            "{said}"
+        );
         assert!(error("a/b/c").contains("no directory and no repository"));
     }
 

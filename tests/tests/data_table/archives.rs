@@ -5,7 +5,8 @@ use std::io::Write as _;
 use flate2::{Compression, Crc, write::GzEncoder};
 
 use crate::row::{Row, row, written};
-use end_to_end::picture::{CAT, DOG, OWL, png, put};
+use end_to_end::archive::{Member, gzip, rename_in_tar, tar, zip, zip_with};
+use end_to_end::picture::{CAT, DOG, OWL, gif_of_two_frames, png, put, tiff_of_two_pages};
 
 const BOTH: &str = "cat 6/0/0, dog 6/0/0";
 const SPLIT: &str = "cat 6/0/2, dog 6/0/2";
@@ -32,6 +33,15 @@ fn tar(members: &[Member]) -> Vec<u8> {
             .append_data(&mut header, name, content.as_slice())
             .unwrap();
     }
+/// A cat in two pages and a dog in two frames among others.
+fn with_frames() -> Vec<Member> {
+    let more: [(&str, &[u8]); 2] = [
+        ("cat/pages.tif", &tiff_of_two_pages(CAT, DOG)),
+        ("dog/moving.gif", &gif_of_two_frames(DOG, CAT)),
+    ];
+    and(pets("", 6), &more)
+}
+
     builder.into_inner().unwrap()
 }
 
@@ -55,6 +65,16 @@ fn zip_with(members: &[Member], flags: u16, method: u16) -> Vec<u8> {
         for field in [crc.sum(), size, size, name.len() as u32] {
             header.extend(field.to_le_bytes());
         }
+        archive("a zip with pictures of several frames", "pets.zip", || {
+            zip(&with_frames())
+        })
+        .reads("cat 7/0/0, dog 7/0/0")
+        .holds("/multi_frame", 2),
+        archive("a tar with pictures of several frames", "pets.tar", || {
+            tar(&with_frames())
+        })
+        .reads("cat 7/0/0, dog 7/0/0")
+        .holds("/multi_frame", 2),
         let offset = bytes.len() as u32;
         bytes.extend(b"PK\x03\x04");
         bytes.extend(&header);

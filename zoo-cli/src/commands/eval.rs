@@ -1,17 +1,20 @@
 //! `zoo eval`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::anyhow;
 use models::registry;
+use serde_json::{Map, Value, json};
 
 use super::{
     Outcome, assignments, check_same, data_of_training, device_for, hub_settings, training_record,
     warn_about_data,
 };
-use crate::cli::EvalArgs;
-use crate::data::{OpenOptions, is_dataset_name};
+use crate::cli::{EvalArgs, SummaryFormat};
+use crate::data::inventory::Inventory;
+use crate::data::{Learned, OpenOptions, Source, is_dataset_name};
+use crate::evaluation::{Augmented, Examination, Examined, Findings, HeldOut};
 use crate::families;
 use crate::report::{Printer, TrainingReport, Transfer, summary};
 use crate::resolve::{ESSENTIAL, locate};
@@ -22,7 +25,9 @@ use crate::train::session::Summary;
 /// Measures a model on the test part of a dataset.
 ///
 /// # Errors
+use crate::train::record::TrainingRecord;
 /// When model and data cannot be had, or do not fit each other.
+use crate::train::{Problem, Wanted};
 pub(super) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<Outcome> {
     let settings = hub_settings(&args.hub)?;
     let transfer = Transfer::new(printer, "downloading");
@@ -39,10 +44,9 @@ pub(super) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<Outcome>
     let family = families::of(&model.config);
     let opened = device_for(family, &args.device, printer)?;
     let trained_on = data_of_training(&args.model, family, record.as_ref());
-    let unseen = match &trained_on {
-        Ok(place) => is_unseen(args.data.as_deref(), place.as_deref()),
-        Err(_) => false,
-    };
+    let (given, known) = (args.data.as_deref(), trained_on.as_ref().ok());
+    let unseen = known.is_some_and(|known| is_unseen(given, known.as_deref()));
+    let same_place = is_same_place(given, known.and_then(|known| known.as_deref()));
     let place = match &args.data {
         Some(data) => Some(data.clone()),
         None => trained_on?,
@@ -85,6 +89,7 @@ pub(super) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<Outcome>
     drop(report);
     let seconds = started.elapsed().as_secs_f64();
     let measures = measures.by_weight();
+        learned: record.as_ref().and_then(learned),
     let evaluated = Summary {
         model: model.model.clone(),
         data: source.name.clone(),
@@ -102,6 +107,11 @@ pub(super) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<Outcome>
     };
     printer.result(&summary(&evaluated, &opened.name, args.format))?;
     Ok(if source.skipped.is_empty() {
+    if let (true, true, Some(record)) = (same_place, assignments.is_empty(), &record) {
+        changed(&args.model, record, problem.as_ref())
+            .into_iter()
+            .for_each(|said| printer.warn(&said));
+    }
         Outcome::Done
     } else {
         Outcome::SomeFailed
@@ -113,7 +123,6 @@ fn is_unseen(given: Option<&str>, trained_on: Option<&str>) -> bool {
     let (Some(given), Some(trained_on)) = (given, trained_on) else {
         return given.is_some();
     };
-    let place = |path: &str| Path::new(path).canonicalize().ok();
     match (place(given), is_dataset_name(trained_on)) {
         (given, true) => given.is_some(),
         (Some(given), false) => place(trained_on).is_some_and(|known| known != given),
@@ -149,3 +158,123 @@ mod tests {
         }
     }
 }
+/// Mistakes that a report shows.
+const WORST: usize = 24;
+
+/// The directory of the model called `name`, to write into: one of the user's own.
+fn own_directory<'a>(name: &str, dir: Option<&'a Path>) -> anyhow::Result<&'a Path> {
+    match dir {
+        Some(dir) if Path::new(name).is_dir() => Ok(dir),
+        Some(_) => bail!(
+            "`--calibrate` writes into the model's directory, and the cache is not to be changed; copy the model with \
+             `zoo download {name} --out DIR`, and give that directory"
+        ),
+        None => bail!(
+            "`--calibrate` writes into the model's directory, and `{name}` is inside of this program; give the directory \
+             of a model that `zoo train` wrote"
+        ),
+    }
+}
+
+/// How the training of a record held examples out to watch itself; none where it did not.
+fn held_out(record: &TrainingRecord) -> anyhow::Result<Option<HeldOut>> {
+    Ok(match record.recipe.descent() {
+        Ok(descent) => Some(HeldOut {
+            fraction: descent.validation.fraction,
+            seed: record.seed,
+        }),
+        // Networks that are trained in other steps hold none out.
+        Err(_) => None,
+    })
+}
+
+/// Keeps the temperature that was fitted with the model in `dir`.
+fn calibrate(
+    dir: &Path,
+    findings: &Findings,
+    augmented: Augmented,
+    source: &Source,
+    printer: &Printer,
+) -> anyhow::Result<()> {
+    let Findings::Classes(found) = findings else {
+        bail!("no temperature was fitted; leave `--calibrate` out");
+    };
+    let tempered = match &found.temperature {
+        Ok(tempered) => tempered,
+        Err(reason) => bail!("no temperature can be fitted: {reason}; leave `--calibrate` out"),
+    };
+    let record = TemperatureRecord {
+        value: tempered.calibration.temperature,
+        examples: tempered.examples,
+        data: source.name.clone(),
+        fingerprint: source.fingerprint.clone(),
+    };
+    printer.info(&format!(
+        "temperature {:.4}, fitted to {} held-out images, kept in `{}`",
+        record.value,
+        record.examples,
+        dir.join(CALIBRATION).display()
+    ));
+    CalibrationFile::keep(dir, augmented, record)
+}
+
+/// What a report says of files that were left out.
+fn left_out(count: usize) -> Option<String> {
+    (count > 0).then(|| format!("{count} files could not be read and were left out"))
+}
+
+/// An inventory of images; none of what are no images.
+fn of_images(inventory: Option<Value>) -> Option<Inventory> {
+    serde_json::from_value(inventory?).ok()
+}
+
+/// What the images were that a network has learned from; none where its record does not tell.
+fn learned(record: &TrainingRecord) -> Option<Learned> {
+    Some(Learned {
+        fingerprint: record.data.fingerprint.clone(),
+        sketch: of_images(record.data.inventory.clone())?.sketch?,
+    })
+}
+
+/// The warning that the data at the place of the training have another content now.
+fn changed(model: &str, record: &TrainingRecord, problem: &dyn Problem) -> Option<String> {
+    let (then, now) = (&record.data, problem.source());
+    if then.fingerprint == now.fingerprint {
+        return None;
+    }
+    let count = |inventory| of_images(inventory).map(|found| found.parts.total());
+    let counts = match (count(then.inventory.clone()), count(problem.inventory())) {
+        (Some(then), Some(now)) => format!(" ({then} images then, {now} now)"),
+        _ => String::new(),
+    };
+    Some(format!(
+        "`{}` has changed since `{model}` was trained on it{counts}; what it was trained on may be among what it is tested on",
+        now.name
+    ))
+}
+
+/// Whether `given` is the path at which the data of the training lay.
+fn is_same_place(given: Option<&str>, trained_on: Option<&str>) -> bool {
+    let known = trained_on.filter(|known| !is_dataset_name(known));
+    let given = given.and_then(place);
+    given.is_some() && given == known.and_then(place)
+}
+
+/// What lies at this path, however it is named.
+fn place(path: &str) -> Option<PathBuf> {
+    Path::new(path).canonicalize().ok()
+}
+
+        assert!(is_same_place(Some(&same), Some(path)));
+        for (given, trained_on) in [
+            (Some(path), Some(other)),
+            (Some(path), Some("cifar10")),
+            (Some(path), None),
+            (None, None),
+            (Some("/moved/away"), Some("/moved/away")),
+        ] {
+            assert!(
+                !is_same_place(given, trained_on),
+                "{given:?} {trained_on:?}"
+            );
+        }

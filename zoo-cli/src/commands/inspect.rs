@@ -126,6 +126,12 @@ fn images(args: &InspectArgs, printer: &Printer) -> anyhow::Result<Result<Outcom
     } = &found;
     let notice = (!notices.is_empty()).then(|| notices.join("; "));
     warn_about_data(printer, notice.as_deref(), failed);
+    if args.quick {
+        printer.info(
+            "the headers of images were looked into and not their pixels; leave out `--quick` to find the images that are \
+             damaged behind their headers",
+        );
+    }
     let text = match args.format {
         SummaryFormat::Table => images_found(inventory),
         SummaryFormat::Json => {
@@ -133,7 +139,11 @@ fn images(args: &InspectArgs, printer: &Printer) -> anyhow::Result<Result<Outcom
                 .iter()
                 .map(|file| json!({"path": file.path.to_string_lossy(), "reason": file.reason}))
                 .collect();
-            let more = [("failed", json!(failed)), ("notices", json!(notices))];
+            let more = [
+                ("decoded", json!(!args.quick)),
+                ("failed", json!(failed)),
+                ("notices", json!(notices)),
+            ];
             object("images", &args.data, serde_json::to_value(inventory)?, more)
         }
     };

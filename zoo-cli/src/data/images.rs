@@ -4,7 +4,11 @@ use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
-use super::{DataError, channels, classes, inventory::Inventory};
+use super::{
+    DataError, channels, classes,
+    inventory::{Inventory, shown},
+    sketch::Sketch,
+};
 
 /// Height, width and channels of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -250,7 +254,7 @@ impl ImageDataset {
                 Some(index) => Ok(index as u32),
                 None => Err(DataError::UnknownClass {
                     dataset: self.source.name.clone(),
-                    class: class.clone(),
+                    class: shown(class),
                 }),
             })
             .collect::<Result<Vec<u32>, _>>()?;
@@ -270,8 +274,9 @@ impl ImageDataset {
         Ok(())
     }
 
-    /// Computes the fingerprint of the present pixels and labels.
+    /// Computes the fingerprint of the present pixels and labels, and the sketch of the training images.
     pub(crate) fn seal(mut self) -> Self {
+        self.inventory.sketch = (!self.train.is_empty()).then(|| Sketch::of(&self.train));
         let mut hash = Sha256::new();
         let parts = [
             Some(&self.train),

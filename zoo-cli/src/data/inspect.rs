@@ -79,20 +79,17 @@ fn of_place(
         for (class, name) in inventory.classes.iter_mut().zip(names) {
             class.name = (*name).into();
         }
-        let mut skipped = survey.failed;
-        for file in place.store.failed() {
-            if !skipped.contains(file) {
-                skipped.push(file.clone());
-            }
-        }
+        inventory.leave_out_failed(&place.path, &survey.failed);
         let parts = Parts {
-            skipped,
+            skipped: survey.failed,
+            notices: place.notice.into_iter().collect(),
             ..Parts::default()
         };
         return Ok((inventory, parts));
     }
     let (path, classes) = (place.path.as_path(), place.classes);
-    let parts = open::load(survey.load, &to, path, classes, &mut inventory)?;
+    let mut parts = open::load(survey.load, &to, path, classes, &mut inventory)?;
+    parts.notices.extend(place.notice);
     Ok((inventory, parts))
 }
 

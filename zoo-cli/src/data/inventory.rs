@@ -4,11 +4,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{SkippedFile, parts::Parts, splits::Split};
+use super::{SkippedFile, parts::Parts, sketch::Sketch, splits::Split};
 
 mod words;
 
-pub(crate) use words::{count, shown};
+pub(crate) use words::{count, several_frames, shown, shown_path, visible};
 
 /// How many files of a kind are named.
 const EXAMPLES: usize = 3;
@@ -31,6 +31,9 @@ pub struct Inventory {
     pub distinct_sizes: usize,
     /// Images with colour; the others are grey.
     pub colour: usize,
+    /// Images with more than one page or frame, of which the first is used.
+    #[serde(default)]
+    pub multi_frame: usize,
     /// `[height, width, channels]` to which images are brought; none before that is decided.
     pub input: Option<[usize; 3]>,
     /// What is not read, and why.
@@ -41,6 +44,9 @@ pub struct Inventory {
     /// What else is to be known, a sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// Some hashes of the training images, once they were read to train on or to test on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sketch: Option<Sketch>,
 }
 
 /// One class.

@@ -12,6 +12,7 @@ use super::{
     readers,
     remote::{self, Remote},
     sample,
+    sketch::Learned,
     store::Store,
 };
 
@@ -37,6 +38,9 @@ pub struct OpenOptions<'a> {
     /// Take a dataset without a test part for a test part as a whole, instead of holding images out: no model has
     /// learned from it.
     pub unseen: bool,
+    /// What a network has learned from that is to be tested: images of these among the test images are told of in
+    /// [`Source::notice`](super::Source::notice), unless it is the same dataset.
+    pub learned: Option<Learned>,
     /// Where named datasets come from. Without it none can be had.
     pub remote: Option<&'a dyn Remote>,
 }
@@ -49,6 +53,7 @@ impl Default for OpenOptions<'_> {
             held_out: 0.1,
             split_seed: 0,
             unseen: false,
+            learned: None,
             remote: None,
         }
     }
@@ -76,7 +81,16 @@ pub fn open_images(
         None if default == SAMPLE => open_sample(options)?,
         None => open_default(default, options)?,
     };
-    Ok(data.seal())
+    let mut data = data.seal();
+    let other = |learned: &&Learned| learned.fingerprint != data.source.fingerprint;
+    if let Some(learned) = options.learned.as_ref().filter(other) {
+        let overlap = learned.sketch.overlap(&data.test);
+        overlap
+            .in_words()
+            .into_iter()
+            .for_each(|said| data.source.notify(said));
+    }
+    Ok(data)
 }
 
 /// Whether `spec` is the name of a dataset or of a repository of the Hub, not a path.

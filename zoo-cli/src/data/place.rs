@@ -20,7 +20,7 @@ pub(super) struct Place {
     /// What it is called, where that is not its path.
     name: Option<String>,
     /// What the user must be told of the choice.
-    notice: Option<String>,
+    pub(super) notice: Option<String>,
 }
 
 /// Why the files of a dataset are not there.
@@ -56,10 +56,11 @@ impl Place {
         }
         if remote::is_repository(spec) {
             let fetched = remote::fetch_repository(spec, remote).map_err(|error| {
-                let owner = spec.split('/').next().unwrap_or_default();
+                let absolute = std::path::absolute(path).unwrap_or_else(|_| path.into());
                 Unavailable::Fetch(RemoteError {
                     reason: format!(
-                        "there is no folder `{owner}` here, and from the Hub it cannot be had ({error})"
+                        "`{}` does not exist, and from the Hub it cannot be had ({error})",
+                        absolute.display()
                     ),
                     ..error
                 })
@@ -123,8 +124,7 @@ impl Place {
             Some(name) => DataError::Fetch {
                 dataset: name.clone(),
                 problem: format!(
-                    "`{}` holds no images in a form that is read here ({}); remove it and try again",
-                    self.path.display(),
+                    "it holds no images in a form that is read here ({}); name one that does",
                     found(&self.store)
                 ),
             },

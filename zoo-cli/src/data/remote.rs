@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::classes;
+use super::{classes, walk};
+use crate::layout::RUNS;
 
 /// Where the datasets lie that have a name.
 pub trait Remote {
@@ -69,9 +70,9 @@ pub(crate) fn find(name: &str) -> Option<&'static Known> {
     KNOWN.iter().find(|known| known.name == name)
 }
 
-/// Whether `spec` names a repository of the Hub: `owner/name[@revision]`, where nothing lies at this path and there is no
-/// folder `owner`.
-pub(crate) fn is_repository(spec: &str) -> bool {
+/// The owner and the name in `owner/name`, where that can be the name of a repository of the Hub: each part has 1 to 96
+/// letters, digits, `-`, `_` and `.`, holds neither `--` nor `..`, and begins and ends with none of `-` and `.`.
+pub fn repository_name(text: &str) -> Option<(&str, &str)> {
     let valid = |part: &str| {
         (1..=96).contains(&part.len())
             && part
@@ -82,13 +83,47 @@ pub(crate) fn is_repository(spec: &str) -> bool {
             && !part.starts_with(['-', '.'])
             && !part.ends_with(['-', '.'])
     };
+    text.split_once('/')
+        .filter(|(owner, name)| valid(owner) && valid(name))
+}
+
+/// Names of folders that are no owners: where runs are kept, and what the Hub keeps for its own addresses.
+const NO_OWNERS: [&str; 4] = [RUNS, "datasets", "models", "spaces"];
+
+/// Endings of names of files, besides those of images.
+const FILES: [&str; 14] = [
+    "csv",
+    "gz",
+    "json",
+    "npy",
+    "npz",
+    "parquet",
+    "safetensors",
+    "tar",
+    "tgz",
+    "tsv",
+    "txt",
+    "xz",
+    "zip",
+    "zst",
+];
+
+/// Whether `spec` is taken for a repository of the Hub: `owner/name[@revision]`, where nothing lies at this path, there is
+/// no folder `owner`, and neither part is the name of a folder of runs or of a file.
+pub fn is_repository(spec: &str) -> bool {
     let (repo, revision) = spec.split_once('@').unwrap_or((spec, "main"));
-    let Some((owner, name)) = repo.split_once('/') else {
+    let Some((owner, name)) = repository_name(repo) else {
         return false;
     };
-    valid(owner)
-        && valid(name)
-        && !revision.is_empty()
+    let name = Path::new(name);
+    let is_file = walk::has_image_name(name)
+        || FILES.iter().any(|ending| {
+            let extension = name.extension().unwrap_or_default();
+            extension.eq_ignore_ascii_case(ending)
+        });
+    !revision.is_empty()
+        && !is_file
+        && !NO_OWNERS.contains(&owner)
         && !Path::new(owner).exists()
         && !Path::new(spec).exists()
 }
@@ -152,6 +187,12 @@ mod tests {
             ("owner/name@", false),
             // The folder is there when tests run.
             ("src/name", false),
+            ("runs/name", false),
+            ("datasets/name", false),
+            ("owner/labels.csv", false),
+            ("owner/photos.tar.gz", false),
+            ("owner/cat.JPG", false),
+            ("owner/labels.csv@main", false),
         ] {
             assert_eq!(is_repository(spec), expected, "{spec}");
         }

@@ -1,6 +1,7 @@
 //! HTTP to one Hub: bounded retries, redirects followed by hand, and the token for one origin only.
 
 use std::io::Read;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ pub(super) struct Client {
     endpoint: Url,
     authorization: Option<HeaderValue>,
     retry: Retry,
+    /// Whether anybody has answered.
+    met: AtomicBool,
 }
 
 /// Why one try failed.
@@ -32,6 +35,8 @@ pub(super) enum Failure {
         reason: String,
         /// What the server asked for with `Retry-After`.
         pause: Option<Duration>,
+        /// Whether nobody was met, now or before: without a network no try helps.
+        in_vain: bool,
     },
     /// No further try will help.
     Final(HubError),
@@ -58,9 +63,10 @@ impl Tries {
                 host,
                 reason,
                 pause,
+                in_vain,
             } => {
                 self.failed += 1;
-                if self.failed >= self.retry.attempts {
+                if in_vain || self.failed >= self.retry.attempts {
                     return Err(HubError::Unreachable {
                         host,
                         reason: match self.failed {
@@ -115,6 +121,7 @@ impl Client {
             endpoint,
             authorization,
             retry: settings.retry,
+            met: AtomicBool::new(false),
         })
     }
 
@@ -284,9 +291,18 @@ impl Client {
     }
 
     fn send(&self, request: RequestBuilder, url: &Url) -> Result<Response, Failure> {
-        request
-            .send()
-            .map_err(|error| transient(url, reason(error)))
+        match request.send() {
+            Ok(response) => {
+                self.met.store(true, Ordering::Relaxed);
+                Ok(response)
+            }
+            Err(error) => Err(Failure::Transient {
+                host: host(url),
+                in_vain: error.is_connect() && !self.met.load(Ordering::Relaxed),
+                reason: reason(error),
+                pause: None,
+            }),
+        }
     }
 
     /// Sorts an answer into use, another try, and refusal.
@@ -310,6 +326,7 @@ impl Client {
                 host: host(url),
                 reason: format!("it answers {status}"),
                 pause,
+                in_vain: false,
             });
         }
         let gated = response
@@ -347,6 +364,7 @@ fn transient(url: &Url, reason: String) -> Failure {
         host: host(url),
         reason,
         pause: None,
+        in_vain: false,
     }
 }
 

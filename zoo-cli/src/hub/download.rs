@@ -405,6 +405,7 @@ impl Transfer<'_> {
             let read = match response.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(read) => read,
+            in_vain: false,
                 Err(error) => {
                     file.sync_all().map_err(HubError::io(partial))?;
                     return Ok(self.broken(&format!("the connection broke off: {error}")));

@@ -140,6 +140,18 @@ impl HubError {
         )
     }
 
+    /// Whether nothing is known of the repository that was asked for: nobody could be asked, or it was not found.
+    pub fn finds_nothing(&self) -> bool {
+        self.is_unreachable()
+            || matches!(
+                self,
+                Self::Refused {
+                    status: 401 | 404,
+                    ..
+                }
+            )
+    }
+
     /// Ties an IO error to its path, for `map_err`.
     pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
         move |source| Self::Io {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::HubError;
+use crate::data::repository_name;
 use crate::package::sums::is_hex;
 
 /// The kind of a repository.
@@ -25,8 +26,7 @@ impl RepoKind {
     }
 }
 
-/// A repository, `owner/name`. Each part has 1 to 96 letters, digits, `-`, `_` and `.`, holds
-/// neither `--` nor `..`, and begins and ends with none of `-` and `.`, as on the Hub.
+/// A repository, `owner/name`, as [`repository_name`] allows it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RepoId {
     owner: String,
@@ -66,22 +66,12 @@ impl FromStr for RepoId {
     type Err = HubError;
 
     fn from_str(text: &str) -> Result<Self, HubError> {
-        let valid = |part: &str| {
-            (1..=96).contains(&part.len())
-                && part
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
-                && !part.contains("--")
-                && !part.contains("..")
-                && !part.starts_with(['-', '.'])
-                && !part.ends_with(['-', '.'])
-        };
-        match text.split_once('/') {
-            Some((owner, name)) if valid(owner) && valid(name) => Ok(Self {
+        match repository_name(text) {
+            Some((owner, name)) => Ok(Self {
                 owner: owner.to_owned(),
                 name: name.to_owned(),
             }),
-            _ => Err(HubError::BadRepo(text.escape_debug().to_string())),
+            None => Err(HubError::BadRepo(text.escape_debug().to_string())),
         }
     }
 }

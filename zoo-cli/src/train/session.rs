@@ -16,7 +16,7 @@ use super::run_dir::IfExists;
 use super::{Run, RunDir, Watch, checkpoint, command};
 use crate::data::series::is_stream;
 use crate::data::{OpenOptions, SkippedFile, public_name};
-use crate::layout::DATA_PATH;
+use crate::layout::{DATA_PATH, RUNS};
 
 /// The family of a network.
 pub type FamilyOf = fn(&ModelConfig) -> &'static dyn Trainable;
@@ -322,7 +322,7 @@ fn absolute(path: &str) -> String {
 impl Output {
     fn create(&self, entry: &Entry) -> anyhow::Result<RunDir> {
         Ok(match self {
-            Self::Numbered => RunDir::numbered(Path::new("runs"), &entry.name.replace('.', "-"))?,
+            Self::Numbered => RunDir::numbered(Path::new(RUNS), &entry.name.replace('.', "-"))?,
             Self::At(path, if_exists) => RunDir::create(path, *if_exists)?,
         })
     }

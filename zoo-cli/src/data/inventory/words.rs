@@ -13,21 +13,38 @@ const COUNTED_CLASSES: usize = 20;
 /// A longer name is cut.
 const LONGEST_NAME: usize = 60;
 
-/// A name on one line: what is no visible character is written as its code, and much of it is left out.
-pub(crate) fn shown(name: &str) -> String {
-    let mut text = String::new();
-    for c in name.chars().take(LONGEST_NAME) {
-        // Marks that turn the direction of writing would change what stands beside the name.
+/// A longer path is cut.
+const LONGEST_PATH: usize = 240;
+
+/// A text on one line: what is no visible character is written as its code.
+pub(crate) fn visible(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        // Marks that turn the direction of writing would change what stands beside the text.
         let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
         match c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}') {
-            true => text.extend(c.escape_default()),
-            false => text.push(c),
+            true => line.extend(c.escape_default()),
+            false => line.push(c),
         }
     }
-    if name.chars().nth(LONGEST_NAME).is_some() {
-        text.push('…');
+    line
+}
+
+fn cut(text: &str, longest: usize) -> String {
+    match text.char_indices().nth(longest) {
+        Some((end, _)) => visible(&text[..end]) + "…",
+        None => visible(text),
     }
-    text
+}
+
+/// A name on one line, of which much is left out.
+pub(crate) fn shown(name: &str) -> String {
+    cut(name, LONGEST_NAME)
+}
+
+/// A path on one line that something in a file names: it may hold anything.
+pub(crate) fn shown_path(path: &str) -> String {
+    cut(path, LONGEST_PATH)
 }
 
 /// So many of something.
@@ -37,6 +54,15 @@ pub(crate) fn count(n: usize, one: &str) -> String {
         _ if one.ends_with("ss") => format!("{n} {one}es"),
         _ => format!("{n} {one}s"),
     }
+}
+
+/// That so many images have further pages or frames, which are not used.
+pub(crate) fn several_frames(images: usize) -> String {
+    let have = if images == 1 { "has" } else { "have" };
+    format!(
+        "{} {have} more than one page or frame, of which the first is used",
+        count(images, "image")
+    )
 }
 
 /// The first `most` of some things, and how many more there are.
@@ -63,8 +89,8 @@ impl Inventory {
         if let Some(left_out) = self.left_out_in_words() {
             first += &format!("; left out: {left_out}");
         }
-        let notes = self.notes.iter().map(|note| shown_sentence(note));
-        let notes = (!self.notes.is_empty()).then(|| listed(notes, SHOWN_NOTES, "; "));
+        let notes = self.remarks();
+        let notes = (!notes.is_empty()).then(|| listed(notes.into_iter(), SHOWN_NOTES, "; "));
         let duplicates = self.duplicates.and_then(|found| found.in_words());
         [Some(first), notes, duplicates]
             .into_iter()
@@ -113,8 +139,8 @@ impl Inventory {
         if let Some(left_out) = self.left_out_in_words() {
             text += &format!(" Left out: {left_out}.");
         }
-        for note in &self.notes {
-            text += &format!(" Note: {}.", shown_sentence(note).trim_end_matches('.'));
+        for note in self.remarks() {
+            text += &format!(" Note: {}.", note.trim_end_matches('.'));
         }
         text
     }
@@ -162,6 +188,13 @@ impl Inventory {
             true => "no images".into(),
             false => there.join(", "),
         }
+    }
+
+    /// What else is to be known, a line each: images of which a part is used, and the notes.
+    pub fn remarks(&self) -> Vec<String> {
+        let frames = (self.multi_frame > 0).then(|| several_frames(self.multi_frame));
+        let notes = self.notes.iter().map(|note| shown_sentence(note));
+        frames.into_iter().chain(notes).collect()
     }
 
     /// What images are brought to, and from what; none where their sizes are not known.

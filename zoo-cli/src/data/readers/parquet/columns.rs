@@ -6,6 +6,8 @@ use ::parquet::{
 };
 use serde_json::Value;
 
+use crate::data::{inventory::shown, splits};
+
 /// Names of a column of images, in lower case.
 const IMAGES: [&str; 2] = ["image", "img"];
 
@@ -26,9 +28,6 @@ const LABELS: [&[&str]; 3] = [
         "y",
     ],
 ];
-
-/// Names of a column of the parts that the rows belong to, in lower case; an earlier one is preferred.
-const SPLITS: [&str; 3] = ["split", "subset", "partition"];
 
 /// Where the images are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,6 +54,7 @@ pub(super) enum LabelKind {
 /// Where the labels are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct LabelColumn {
+    /// As it is named in messages.
     pub(super) name: String,
     pub(super) leaf: usize,
     pub(super) kind: LabelKind,
@@ -68,7 +68,7 @@ pub(super) struct Columns {
     /// None where the file holds no images.
     pub(super) image: Option<ImageColumn>,
     pub(super) label: Option<LabelColumn>,
-    /// The name and the leaf column of the parts of the rows.
+    /// The name, for messages, and the leaf column of the parts of the rows.
     pub(super) split: Option<(String, usize)>,
     /// All columns, for errors.
     pub(super) all: String,
@@ -115,7 +115,10 @@ fn is_single_bytes(column: &ColumnDescriptor) -> bool {
 }
 
 fn list(names: &[&str]) -> String {
-    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    let quoted: Vec<String> = names
+        .iter()
+        .map(|name| format!("`{}`", shown(name)))
+        .collect();
     match quoted.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} and {last}", rest.join(", ")),
         _ => quoted.concat(),
@@ -177,13 +180,31 @@ impl Columns {
             Some(image) => find_label(schema, &tops, features, image, &mut notes)?,
             None => None,
         };
-        let split = SPLITS.iter().find_map(|name| {
+        let split = splits::COLUMNS.iter().find_map(|name| {
             let top = tops.iter().find(|top| top.is_named(&[name]))?;
             let leaf = top.primitive()?;
-            is_single_bytes(&schema.column(leaf)).then(|| (top.name.to_owned(), leaf))
+            is_single_bytes(&schema.column(leaf)).then(|| (shown(top.name), leaf))
+        });
+        let used = [
+            image.as_ref().map(|image| shown(&image.name)),
+            label.as_ref().map(|label| label.name.clone()),
+            split.as_ref().map(|(name, _)| name.clone()),
+        ];
+        let perhaps = tops.iter().filter(|top| {
+            let lower = top.name.to_lowercase();
+            let known = splits::COLUMNS.iter().chain(&splits::PERHAPS_COLUMNS);
+            !used.contains(&Some(shown(top.name)))
+                && (known.into_iter().any(|name| *name == lower)
+                    || splits::of_flag(&lower).is_some())
         });
         Ok(Self {
             image,
+        notes.extend(perhaps.map(|top| {
+            format!(
+                "the column `{}` is not used as a split: a column `split` of text would say the part of each row",
+                shown(top.name)
+            )
+        }));
             label,
             split,
             all: if names.is_empty() {
@@ -251,7 +272,7 @@ fn find_image(
         return Err(format!(
             "its column `{}` holds no encoded images but other values; store each image as the bytes of a png or jpg \
              file",
-            top.name
+            shown(top.name)
         ));
     };
     let others: Vec<&str> = tops
@@ -262,7 +283,7 @@ fn find_image(
     if !others.is_empty() {
         notes.push(format!(
             "the images are those of the column `{}`; {} not used",
-            image.name,
+            shown(&image.name),
             are(&others)
         ));
     }
@@ -329,14 +350,14 @@ fn find_label(
     if !unused.is_empty() {
         notes.push(format!(
             "the classes are those of the column `{}`; {} not used",
-            top.name,
+            shown(top.name),
             are(&unused)
         ));
     }
     let Some(leaf) = top.primitive() else {
         return Err(format!(
             "its column `{}` holds lists or records; store one class a row, as a number or a name",
-            top.name
+            shown(top.name)
         ));
     };
     let column = schema.column(leaf);
@@ -370,12 +391,12 @@ fn find_label(
         _ => {
             return Err(format!(
                 "its column `{}` holds dates, decimals or other values; store each class as a number or a name",
-                top.name
+                shown(top.name)
             ));
         }
     };
     Ok(Some(LabelColumn {
-        name: top.name.to_owned(),
+        name: shown(top.name),
         leaf,
         kind,
         names: class_names(features, top.name),

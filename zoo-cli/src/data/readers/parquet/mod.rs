@@ -10,7 +10,11 @@ use models::preprocessor::Preprocessor;
 
 use super::Survey;
 use crate::data::{
-    DataError, SkippedFile, input, inventory::Inventory, parts::Parts, splits::Split, store::Store,
+    DataError, SkippedFile, input,
+    inventory::{Inventory, shown},
+    parts::Parts,
+    splits::Split,
+    store::Store,
 };
 
 mod columns;
@@ -185,15 +189,17 @@ fn open(name: PathBuf, source: Source, notes: &mut Vec<String>) -> Result<File, 
                 Splits::Of(splits) => by_row = Some(splits),
                 Splits::Others(None) => {}
                 Splits::Others(Some(value)) => notes.push(format!(
-                    "the column `{column}` of `{}` is not used, because it holds `{value}`",
-                    name.display()
+                    "the column `{column}` of `{}` is not used, because it holds `{}`",
+                    name.display(),
+                    shown(&value)
                 )),
                 Splits::Mixed(row, value) => {
                     return Err(malformed(
                         &source.path,
                         format!(
-                            "its column `{column}` has the value `{value}` in row {row}, which is no part, beside values that \
+                            "its column `{column}` has the value `{}` in row {row}, which is no part, beside values that \
                              are; write train, validation or test there, or rename the column to read its rows without it",
+                            shown(&value)
                         ),
                     ));
                 }
