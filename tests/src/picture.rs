@@ -4,7 +4,8 @@ use std::fs;
 use std::io::Cursor;
 use std::path::Path;
 
-use image::{DynamicImage, ImageFormat, Rgb, RgbImage};
+use image::codecs::gif::GifEncoder;
+use image::{DynamicImage, Frame, ImageFormat, Rgb, RgbImage};
 use zoo::data::Images;
 
 /// The classes that tests use: the bar of each lies at its place.
@@ -143,6 +144,70 @@ pub fn tiff(bar: usize, i: usize) -> Vec<u8> {
     bytes.extend([8, 0, 8, 0, 8, 0]);
     bytes.extend(image.as_raw());
     bytes
+}
+
+/// A TIFF of two pages: a small picture, and another of its size behind it.
+pub fn tiff_of_two_pages(first: usize, second: usize) -> Vec<u8> {
+    let (mut bytes, more) = (tiff(first, 0), tiff(second, 0));
+    let (directory, end) = (8, bytes.len() as u32);
+    // Where the offset of the next page stands behind the nine entries.
+    let next = directory + 2 + 9 * 12;
+    bytes[next..next + 4].copy_from_slice(&(end + 8).to_le_bytes());
+    bytes.extend(more);
+    // The three counts of bits and the strip have moved, in the third and the sixth entry.
+    for entry in [2, 5] {
+        let value = end as usize + directory + 2 + entry * 12 + 8;
+        let field = bytes[value..].first_chunk::<4>().expect("it is whole");
+        let moved = u32::from_le_bytes(*field) + end;
+        bytes[value..value + 4].copy_from_slice(&moved.to_le_bytes());
+    }
+    bytes
+}
+
+/// A GIF of two frames, each a small picture.
+pub fn gif_of_two_frames(first: usize, second: usize) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = GifEncoder::new(&mut bytes);
+    let frame = |bar| Frame::new(picture(bar, 0, SMALL).to_rgba8());
+    let frames = [frame(first), frame(second)];
+    encoder.encode_frames(frames).expect("it fits the format");
+    drop(encoder);
+    bytes
+}
+
+/// A PNG that announces two frames, of which the first is a small picture.
+pub fn png_of_two_frames(bar: usize) -> Vec<u8> {
+    let still = png(bar, 0);
+    let chunk = b"acTL\0\0\0\x02\0\0\0\0";
+    let mut sum = flate2::Crc::new();
+    sum.update(chunk);
+    let sum = sum.sum().to_be_bytes();
+    // Behind the mark and the header.
+    let (head, rest) = still.split_at(33);
+    [head, &8u32.to_be_bytes(), chunk, &sum, rest].concat()
+}
+
+/// A WebP of two frames, each a small picture.
+pub fn webp_of_two_frames(first: usize, second: usize) -> Vec<u8> {
+    fn chunk(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
+        let size = (content.len() as u32).to_le_bytes();
+        let even = &[0][..content.len() % 2];
+        [name, &size, content, even].concat()
+    }
+    let side = [SMALL.width as u8 - 1, 0, 0, SMALL.height as u8 - 1, 0, 0];
+    let frame = |bar| {
+        let still = encoded(bar, 0, SMALL, ImageFormat::WebP);
+        let place = [&[0; 6][..], &side, &[100, 0, 0, 0]].concat();
+        chunk(b"ANMF", &[&place, &still[12..]].concat())
+    };
+    let content = [
+        b"WEBP".to_vec(),
+        chunk(b"VP8X", &[&[2, 0, 0, 0][..], &side].concat()),
+        chunk(b"ANIM", &[0; 6]),
+        frame(first),
+        frame(second),
+    ];
+    chunk(b"RIFF", &content.concat())
 }
 
 /// A small picture as a binary portable pixmap.

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use end_to_end::picture::{CAT, DOG, gif_of_two_frames, put};
 use end_to_end::zoo::{TINY, Workspace};
 use serde_json::Value;
 
@@ -119,6 +120,27 @@ fn every_format_keeps_the_order_and_names_what_failed() {
         .expect(1);
     assert_eq!(table.stdout.lines().count(), 1);
     assert!(table.stdout.starts_with("other.png  "), "{}", table.stdout);
+
+    // Of a film the first frame is labelled, and that is said.
+    put(&zoo.path("moving.gif"), gif_of_two_frames(CAT, DOG));
+    let args = [
+        "infer",
+        "run",
+        "moving.gif",
+        "other.png",
+        "--format",
+        "jsonl",
+    ];
+    let ran = zoo.zoo(&args).expect(0);
+    let rows: Vec<Value> = ran
+        .stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(rows[0]["multi_frame"], true);
+    assert!(rows[1].get("multi_frame").is_none(), "{}", rows[1]);
+    let said = "1 image has more than one page or frame, of which the first is used";
+    assert!(ran.stderr.contains(said), "{}", ran.stderr);
 }
 
 #[test]

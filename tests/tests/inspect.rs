@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use end_to_end::picture::{CAT, DOG, classes, gif_of_two_frames, put, tiff_of_two_pages};
 use end_to_end::zoo::{TINY, Workspace};
 use serde_json::{Value, json};
 
@@ -102,6 +103,36 @@ fn an_image_folder_is_told_in_full() {
 }
 
 #[test]
+fn pages_and_frames_that_are_not_used_are_told() {
+    let root = tempfile::tempdir().unwrap();
+    let zoo = Workspace::new(root.path());
+    classes(&zoo.path("pets"), &["cat", "dog"], 6);
+    put(
+        &zoo.path("pets/cat/moving.gif"),
+        gif_of_two_frames(CAT, DOG),
+    );
+    put(&zoo.path("pets/dog/pages.tif"), tiff_of_two_pages(DOG, CAT));
+    let said = "2 images have more than one page or frame, of which the first is used";
+    for args in [&["pets"][..], &["pets", "--quick"]] {
+        assert_eq!(inspected(&zoo, args, 0)["multi_frame"], 2);
+        let table = zoo.zoo(&[&["inspect"], args].concat()).expect(0).stdout;
+        let line = format!("note: {said}");
+        assert!(table.lines().any(|found| found == line), "{table}");
+    }
+    let mut args = vec![
+        "train", MODEL, "--data", "pets", "--out", "run", "--epochs", "1",
+    ];
+    args.extend(TINY);
+    let ran = zoo.zoo(&args).expect(0);
+    assert!(ran.stderr.contains(said), "{}", ran.stderr);
+    let record = fs::read(zoo.path("run/training.json")).unwrap();
+    let record: Value = serde_json::from_slice(&record).unwrap();
+    assert_eq!(record["data"]["inventory"]["multi_frame"], 2);
+    let card = fs::read_to_string(zoo.path("run/README.md")).unwrap();
+    assert!(card.contains(said), "{card}");
+}
+
+#[test]
 fn data_that_cannot_be_inspected_are_refused() {
     let root = tempfile::tempdir().unwrap();
     let zoo = Workspace::new(root.path());
@@ -112,7 +143,13 @@ fn data_that_cannot_be_inspected_are_refused() {
         (&["cifar-10"], &["`cifar-10`", "did you mean `cifar10`?"]),
         (&["fashionmnist"], &["did you mean `fashion-mnist`?"]),
         (&["digits/gone"], &["`digits/gone` does not exist"]),
-        (&["owner/name"], &["no folder `owner`", "offline mode"]),
+        (
+            &["owner/name"],
+            &["/owner/name` does not exist", "offline mode"],
+        ),
+        // A name that no repository has.
+        (&["owner/labels.csv"], &["`owner/labels.csv`"]),
+        (&["runs/photos"], &["`runs/photos` does not exist"]),
         (&["digits", "--set", "image_size=0"], &["1 to 1024"]),
         (&["digits", "--set", "image_size=[1,2,3]"], &["one height"]),
         (

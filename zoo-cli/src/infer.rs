@@ -13,7 +13,7 @@ use models::Preprocessor;
 use rayon::prelude::*;
 
 use self::list::PathList;
-use crate::data::decode::preprocess;
+use crate::data::decode::{Preprocessed, preprocess};
 use crate::data::normalise::Normaliser;
 use crate::data::walk_images;
 use crate::families::{self, Forward};
@@ -42,6 +42,8 @@ pub struct Labelled {
     pub path: PathBuf,
     /// The most probable labels, most probable first, or why there are none.
     pub outcome: Result<Vec<Prediction>, String>,
+    /// Whether it has more than one page or frame, of which the first is labelled.
+    pub multi_frame: bool,
 }
 
 /// A classifier with its labels and preprocessing.
@@ -161,7 +163,7 @@ impl Labeller {
         let size = height * width * channels;
         let good: Vec<&[u8]> = batch
             .iter()
-            .filter_map(|image| image.pixels.as_deref().ok())
+            .filter_map(|decoded| Some(decoded.image.as_ref().ok()?.pixels.as_slice()))
             .collect();
         let mut probabilities = if good.is_empty() {
             Vec::new()
@@ -180,11 +182,12 @@ impl Labeller {
         .into_iter();
         Ok(batch
             .into_iter()
-            .map(|image| Labelled {
-                outcome: image
-                    .pixels
+            .map(|decoded| Labelled {
+                multi_frame: decoded.image.as_ref().is_ok_and(|image| image.multi_frame),
+                outcome: decoded
+                    .image
                     .map(|_| self.top(probabilities.next().unwrap_or_default(), top_k)),
-                path: image.path,
+                path: decoded.path,
             })
             .collect())
     }
@@ -206,19 +209,19 @@ impl Labeller {
 
 struct Decoded {
     path: PathBuf,
-    pixels: Result<Vec<u8>, String>,
+    image: Result<Preprocessed, String>,
 }
 
 impl Decoded {
     fn new(input: Input, to: &Preprocessor) -> Self {
         match input {
             Ok(path) => Self {
-                pixels: preprocess(&path, to).map_err(|e| e.to_string()),
+                image: preprocess(&path, to).map_err(|e| e.to_string()),
                 path,
             },
             Err((path, reason)) => Self {
                 path,
-                pixels: Err(reason),
+                image: Err(reason),
             },
         }
     }

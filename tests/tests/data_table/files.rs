@@ -8,7 +8,8 @@ use serde_json::json;
 
 use crate::row::{Row, row, written};
 use end_to_end::picture::{
-    CAT, COW, DOG, GREY, Look, OWL, SMALL, bmp, class, classes, encoded, files, png, ppm, put, tiff,
+    CAT, COW, DOG, GREY, Look, OWL, SMALL, bmp, class, classes, encoded, files, gif_of_two_frames,
+    png, png_of_two_frames, ppm, put, tiff, tiff_of_two_pages, webp_of_two_frames,
 };
 
 const BOTH: &str = "cat 6/0/0, dog 6/0/0";
@@ -78,7 +79,7 @@ const LARGE_GREY: Look = Look {
 };
 
 pub(crate) fn rows() -> Vec<Row> {
-    [kinds(), sizes(), unreadable(), special()]
+    [kinds(), multi_frame(), sizes(), unreadable(), special()]
         .into_iter()
         .flatten()
         .collect()
@@ -109,6 +110,29 @@ fn kinds() -> Vec<Row> {
             files(&root.join("d/dog"), 6, "jpeg", |i| jpeg(DOG, i));
         })
         .reads("cat 6/0/0, cow 6/0/0, dog 6/0/0"),
+    ]
+}
+
+/// Pictures of several pages or frames: the first is read, and they are counted.
+fn multi_frame() -> Vec<Row> {
+    vec![
+        third("TIFF of two pages", "tif", |_| tiff_of_two_pages(OWL, CAT))
+            .reads(THREE)
+            .holds("/multi_frame", 6),
+        third("moving GIF", "gif", |_| gif_of_two_frames(OWL, CAT))
+            .reads(THREE)
+            .holds("/multi_frame", 6),
+        third("moving PNG", "png", |_| png_of_two_frames(OWL))
+            .reads(THREE)
+            .holds("/multi_frame", 6),
+        third("moving WebP", "webp", |_| webp_of_two_frames(OWL, CAT))
+            .reads(THREE)
+            .holds("/multi_frame", 6),
+        third("GIF that do not move", "gif", |i| {
+            encoded(OWL, i, SMALL, ImageFormat::Gif)
+        })
+        .reads(THREE)
+        .holds("/multi_frame", 0),
     ]
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::row::{Row, row, written};
-use end_to_end::picture::{CAT, DOG, OWL, png, put};
+use end_to_end::picture::{CAT, DOG, OWL, gif_of_two_frames, png, put};
 
 const BOTH: &str = "cat 6/0/0, dog 6/0/0";
 
@@ -75,6 +75,16 @@ pub(crate) fn rows() -> Vec<Row> {
         )
         .reads(BOTH)
         .fails(&["gone.png"]),
+        row("a table that names moving pictures", |root| {
+            put_images(&root.join("d"));
+            put(
+                &root.join("d/images/moving.gif"),
+                gif_of_two_frames(CAT, DOG),
+            );
+            put(&root.join("d/labels.csv"), plain() + "moving.gif,cat\n");
+        })
+        .reads("cat 7/0/0, dog 6/0/0")
+        .holds("/multi_frame", 1),
         row("a picture that the table does not name", |root| {
             put_images(&root.join("d"));
             put(&root.join("d/labels.csv"), plain());

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::cli::{GenerateArgs, SummaryFormat};
 use crate::data::decode::preprocess;
+use crate::data::inventory::several_frames;
 use crate::data::{ImageDataset, OpenOptions, open_images};
 use crate::families;
 use crate::generate::{MAX_ORIGINALS, Painter};
@@ -141,7 +142,7 @@ fn from_files(
     sheet: &Output,
     printer: &Printer,
 ) -> anyhow::Result<(Vec<Vec<u8>>, bool)> {
-    let (mut originals, mut failed) = (Vec::new(), false);
+    let (mut originals, mut multi_frame, mut failed) = (Vec::new(), 0, false);
     for input in inputs(args.paths.clone()) {
         if originals.len() == MAX_ORIGINALS {
             printer.warn(&format!("only the first {MAX_ORIGINALS} images are drawn"));
@@ -154,12 +155,18 @@ fn from_files(
             .map_err(|(_, reason)| reason)
             .and_then(|path| preprocess(&path, painter.input()).map_err(|e| e.to_string()));
         match read {
-            Ok(pixels) => originals.push(pixels),
+            Ok(image) => {
+                multi_frame += usize::from(image.multi_frame);
+                originals.push(image.pixels);
+            }
             Err(reason) => {
                 failed = true;
                 printer.failed_input(&reason);
             }
         }
+    }
+    if multi_frame > 0 {
+        printer.info(&several_frames(multi_frame));
     }
     if originals.is_empty() {
         bail!("none of the paths gave an image; give image files or folders");

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{Outcome, hub_settings, open_device};
 use crate::cli::{InferArgs, RowFormat};
+use crate::data::inventory::{several_frames, visible};
 use crate::families;
 use crate::infer::{Labelled, Labeller, inputs};
 use crate::report::{Printer, Transfer, peak_memory_mib, thousands};
@@ -26,7 +27,7 @@ pub(super) fn run(args: &InferArgs, printer: &Printer) -> anyhow::Result<Outcome
     let labeller = Labeller::new(&resolved.model, &opened.device)?;
     let started = Instant::now();
     let progress = printer.progress("images", 0, "images");
-    let (mut done, mut failed) = (0, 0);
+    let (mut done, mut failed, mut multi_frame) = (0, 0, 0);
     if args.format == RowFormat::Csv {
         printer.result("path,rank,label,index,probability")?;
     }
@@ -43,6 +44,7 @@ pub(super) fn run(args: &InferArgs, printer: &Printer) -> anyhow::Result<Outcome
             })?;
             for labelled in &batch {
                 done += 1;
+                multi_frame += usize::from(labelled.multi_frame);
                 if let Err(reason) = &labelled.outcome {
                     failed += 1;
                     printer.failed_input(reason);
@@ -57,6 +59,9 @@ pub(super) fn run(args: &InferArgs, printer: &Printer) -> anyhow::Result<Outcome
         anyhow::bail!(
             "there are no images to label; give files, folders or `-` with a list on stdin"
         );
+    }
+    if multi_frame > 0 {
+        printer.info(&several_frames(multi_frame));
     }
     let seconds = started.elapsed().as_secs_f64();
     let memory = peak_memory_mib().map_or(String::new(), |mib| format!(", {mib} MiB at most"));
@@ -85,7 +90,11 @@ fn write_row(out: &mut dyn Write, labelled: &Labelled, format: RowFormat) -> io:
                 .iter()
                 .map(|p| json!({"label": p.label, "index": p.index, "probability": p.probability}))
                 .collect();
-            writeln!(out, "{}", json!({"path": path, "predictions": predictions}))
+            let mut row = json!({"path": path, "predictions": predictions});
+            if labelled.multi_frame {
+                row["multi_frame"] = true.into();
+            }
+            writeln!(out, "{row}")
         }
         (RowFormat::Jsonl, Err(reason)) => {
             writeln!(out, "{}", json!({"path": path, "error": reason}))
@@ -107,9 +116,9 @@ fn write_row(out: &mut dyn Write, labelled: &Labelled, format: RowFormat) -> io:
         (RowFormat::Table, Ok(predictions)) => {
             let shown: Vec<String> = predictions
                 .iter()
-                .map(|p| format!("{} {:.3}", p.label, p.probability))
+                .map(|p| format!("{} {:.3}", visible(&p.label), p.probability))
                 .collect();
-            writeln!(out, "{path}  {}", shown.join("  "))
+            writeln!(out, "{}  {}", visible(&path), shown.join("  "))
         }
         (RowFormat::Csv | RowFormat::Table, Err(_)) => Ok(()),
     }

@@ -25,6 +25,7 @@ use super::{DataError, channels, input, resize::resize, sniff::Kind};
 mod header;
 mod tiff;
 
+use header::is_multi_frame;
 pub(crate) use header::{Header, Look, checked, header, look, tiff_header};
 
 /// The most pixels that an image may have: 100 million.
@@ -214,7 +215,9 @@ fn decode_kind(path: &Path, bytes: &[u8], kind: Kind) -> Result<Decoded, DataErr
     let palettes = matches!(kind, Kind::Png | Kind::Bmp | Kind::Gif);
     if channels == 3
         && palettes
-        && matches!(look(kind, bytes), Look::Found(Header { channels: 1, .. }))
+        && look(kind, bytes)
+            .header()
+            .is_some_and(|header| header.channels == 1)
     {
         pixels = pixels.into_iter().step_by(3).collect();
         channels = 1;
@@ -300,12 +303,25 @@ pub fn preprocess_bytes(
     decode_bytes(path, bytes)?.fit(path, to)
 }
 
+/// An image file at the input of a network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preprocessed {
+    /// As [`preprocess_bytes`] gives them.
+    pub pixels: Vec<u8>,
+    /// Whether the file has more than one page or frame, of which these pixels are the first.
+    pub multi_frame: bool,
+}
+
 /// As [`preprocess_bytes`], for a file.
 ///
 /// # Errors
 /// Also [`DataError::Missing`] and [`DataError::Read`].
-pub fn preprocess(path: &Path, to: &Preprocessor) -> Result<Vec<u8>, DataError> {
-    preprocess_bytes(path, &read_file(path)?, to)
+pub fn preprocess(path: &Path, to: &Preprocessor) -> Result<Preprocessed, DataError> {
+    let bytes = read_file(path)?;
+    Ok(Preprocessed {
+        pixels: preprocess_bytes(path, &bytes, to)?,
+        multi_frame: is_multi_frame(&bytes),
+    })
 }
 
 #[cfg(test)]

@@ -57,11 +57,9 @@ pub fn images_found(inventory: &Inventory) -> String {
         }
         parts.push(left_out.to_string());
     }
-    if !inventory.notes.is_empty() {
-        let notes = inventory
-            .notes
-            .iter()
-            .map(|note| format!("note: {}", shown_line(note)));
+    let notes = inventory.remarks();
+    if !notes.is_empty() {
+        let notes = notes.iter().map(|note| format!("note: {note}"));
         parts.push(notes.collect::<Vec<_>>().join("\n"));
     }
     parts.join("\n\n")

@@ -19,15 +19,29 @@ pub(crate) struct Header {
     pub(crate) width: usize,
     /// 1 for grey, 3 for colour; alpha does not count, and a palette of greys is grey.
     pub(crate) channels: usize,
+    /// Whether further pages or frames follow the first, which alone is decoded.
+    pub(crate) multi_frame: bool,
 }
 
 /// What a part of a file tells.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Look {
     Found(Header),
+    /// All but whether a further page or frame follows, which is told behind these bytes.
+    Perhaps(Header),
     /// The header goes on behind these bytes.
     More,
     Broken(String),
+}
+
+impl Look {
+    /// The header, as far as it is known.
+    pub(crate) fn header(self) -> Option<Header> {
+        match self {
+            Self::Found(header) | Self::Perhaps(header) => Some(header),
+            Self::More | Self::Broken(_) => None,
+        }
+    }
 }
 
 /// A place in the bytes; reading behind their end gives nothing.
@@ -68,7 +82,7 @@ pub(crate) fn header(path: &Path, bytes: &[u8]) -> Result<Header, DataError> {
     let kind = Kind::of(bytes);
     match look(kind, bytes) {
         _ if !kind.is_decoded() => Err(super::no_image(path, kind)),
-        Look::Found(header) => checked(path, header),
+        Look::Found(header) | Look::Perhaps(header) => checked(path, header),
         Look::More => Err(undecodable(path, "it ends within its header")),
         Look::Broken(problem) => Err(undecodable(path, problem)),
     }
@@ -88,21 +102,29 @@ pub(crate) fn look(kind: Kind, bytes: &[u8]) -> Look {
         Kind::Jpeg => jpeg(&bytes),
         Kind::WebP => webp(&bytes),
         Kind::Bmp => bmp(&bytes),
-        Kind::Gif => gif(&bytes),
+        Kind::Gif => return gif(&bytes).unwrap_or(Look::More),
         Kind::Pnm => return pnm(bytes.0),
         // Its directory may stand anywhere.
-        Kind::Tiff => return tiff_header(Cursor::new(bytes.0)).map_or(Look::More, Look::Found),
+        Kind::Tiff => {
+            return match tiff_header(Cursor::new(bytes.0)) {
+                Look::Broken(_) => Look::More,
+                look => look,
+            };
+        }
         _ => return Look::Broken(format!("it is {}", kind.name())),
     };
     found.map_or(Look::More, Look::Found)
 }
 
-/// The header of a TIFF that can be read in any order.
-///
-/// # Errors
-/// One clause on what is wrong.
-pub(crate) fn tiff_header(reader: impl Read + Seek) -> Result<Header, String> {
-    tiff::header(reader)
+/// Whether an image has further pages or frames besides the one that is decoded.
+pub(super) fn is_multi_frame(bytes: &[u8]) -> bool {
+    let header = look(Kind::of(bytes), bytes).header();
+    header.is_some_and(|header| header.multi_frame)
+}
+
+/// What a TIFF tells that can be read in any order.
+pub(crate) fn tiff_header(reader: impl Read + Seek) -> Look {
+    tiff::header(reader).unwrap_or_else(Look::Broken)
 }
 
 pub(super) fn oriented(height: usize, width: usize, channels: usize, by: Orientation) -> Header {
@@ -122,6 +144,7 @@ pub(super) fn oriented(height: usize, width: usize, channels: usize, by: Orienta
         height,
         width,
         channels,
+        multi_frame: false,
     }
 }
 
@@ -144,6 +167,7 @@ fn png(bytes: &Bytes<'_>) -> Option<Header> {
         _ => 3,
     };
     let mut orientation = Orientation::NoTransforms;
+    let mut frames = 1;
     let mut at = 33;
     loop {
         let (length, name) = (bytes.be32(at)?, bytes.array::<4>(at + 4)?);
@@ -153,12 +177,16 @@ fn png(bytes: &Bytes<'_>) -> Option<Header> {
             b"PLTE" if bytes.array(25) == Some([3]) && is_grey(bytes.0.get(at + 8..end)?, 3) => {
                 channels = 1;
             }
+            b"acTL" => frames = bytes.be32(at + 8)?,
             b"eXIf" => orientation = exif_orientation(bytes.0.get(at + 8..end)?),
             _ => {}
         }
         at = end.checked_add(4)?;
     }
-    Some(oriented(height, width, channels, orientation))
+    Some(Header {
+        multi_frame: frames > 1,
+        ..oriented(height, width, channels, orientation)
+    })
 }
 
 fn jpeg(bytes: &Bytes<'_>) -> Option<Header> {
@@ -191,6 +219,7 @@ fn jpeg(bytes: &Bytes<'_>) -> Option<Header> {
 }
 
 fn webp(bytes: &Bytes<'_>) -> Option<Header> {
+    let mut multi_frame = false;
     let (width, height, orientation) = match &bytes.array::<4>(12)? {
         b"VP8L" => {
             let bits = bytes.le32(21)?;
@@ -200,6 +229,8 @@ fn webp(bytes: &Bytes<'_>) -> Option<Header> {
         b"VP8X" => {
             let (width, height) = (bytes.le24(24)? + 1, bytes.le24(27)? + 1);
             let [flags] = bytes.array(20)?;
+            // Those who write an animation of one frame write it as a still.
+            multi_frame = flags & 0x02 != 0;
             let mut orientation = Orientation::NoTransforms;
             let mut at = 30;
             let has_exif = flags & 0x08 != 0;
@@ -218,7 +249,10 @@ fn webp(bytes: &Bytes<'_>) -> Option<Header> {
             (width, height, Orientation::NoTransforms)
         }
     };
-    Some(oriented(height, width, 3, orientation))
+    Some(Header {
+        multi_frame,
+        ..oriented(height, width, 3, orientation)
+    })
 }
 
 fn bmp(bytes: &Bytes<'_>) -> Option<Header> {
@@ -245,10 +279,33 @@ fn bmp(bytes: &Bytes<'_>) -> Option<Header> {
         height,
         width,
         channels,
+        multi_frame: false,
     })
 }
 
-fn gif(bytes: &Bytes<'_>) -> Option<Header> {
+/// Where the blocks of data end that begin here in a GIF.
+fn behind_blocks(bytes: &Bytes<'_>, mut at: usize) -> Option<usize> {
+    loop {
+        let [length] = bytes.array(at)?;
+        at += 1 + usize::from(length);
+        if length == 0 {
+            return Some(at);
+        }
+    }
+}
+
+/// Where the next frame of a GIF begins, in or behind what stands here; nothing where none does.
+fn next_frame(bytes: &Bytes<'_>, mut at: usize) -> Option<Option<usize>> {
+    loop {
+        match bytes.array(at)? {
+            [0x21] => at = behind_blocks(bytes, at + 2)?,
+            [0x2c] => return Some(Some(at)),
+            _ => return Some(None),
+        }
+    }
+}
+
+fn gif(bytes: &Bytes<'_>) -> Option<Look> {
     let (width, height) = (bytes.le16(6)?, bytes.le16(8)?);
     let [flags] = bytes.array(10)?;
     let mut at = 13;
@@ -261,33 +318,30 @@ fn gif(bytes: &Bytes<'_>) -> Option<Header> {
         Some(Some(is_grey(bytes.0.get(start..*at)?, 3)))
     };
     let mut grey = palette(flags, &mut at)?;
-    // The first frame may have a palette of its own.
-    loop {
-        match bytes.array(at)? {
-            [0x21] => {
-                at += 2;
-                loop {
-                    let [length] = bytes.array(at)?;
-                    at += 1 + usize::from(length);
-                    if length == 0 {
-                        break;
-                    }
-                }
-            }
-            [0x2c] => {
-                let [flags] = bytes.array(at + 9)?;
-                at += 10;
-                grey = palette(flags, &mut at)?.or(grey);
-                break;
-            }
-            _ => break,
-        }
+    let first = next_frame(bytes, at)?;
+    if let Some(first) = first {
+        // It may have a palette of its own.
+        let [flags] = bytes.array(first + 9)?;
+        at = first + 10;
+        grey = palette(flags, &mut at)?.or(grey);
     }
-    Some(Header {
+    let header = Header {
         height,
         width,
         channels: if grey == Some(true) { 1 } else { 3 },
-    })
+        multi_frame: false,
+    };
+    if first.is_none() {
+        return Some(Look::Found(header));
+    }
+    // One byte stands before the pixels.
+    let further = behind_blocks(bytes, at + 1).and_then(|at| next_frame(bytes, at));
+    Some(further.map_or(Look::Perhaps(header), |further| {
+        Look::Found(Header {
+            multi_frame: further.is_some(),
+            ..header
+        })
+    }))
 }
 
 fn pnm(bytes: &[u8]) -> Look {
@@ -321,6 +375,7 @@ fn pnm(bytes: &[u8]) -> Look {
         width: numbers[0],
         height: numbers[1],
         channels: if matches!(variant, b'3' | b'6') { 3 } else { 1 },
+        multi_frame: false,
     })
 }
 
@@ -338,6 +393,7 @@ fn pam(bytes: &[u8]) -> Look {
             height,
             width,
             channels: if depth < 3 { 1 } else { 3 },
+            multi_frame: false,
         }),
         _ => Look::Broken("its header states no size".into()),
     }

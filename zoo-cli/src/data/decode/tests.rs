@@ -195,7 +195,8 @@ fn broken_files_are_named_with_the_next_step() {
     assert!(missing.to_string().contains("no.png` does not exist"));
     let path = directory.path().join("really-a-png.webp");
     fs::write(&path, whole(ImageFormat::Png)).unwrap();
-    assert_eq!(preprocess(&path, &to(8, 3)).unwrap().len(), 192);
+    let read = preprocess(&path, &to(8, 3)).unwrap();
+    assert_eq!((read.pixels.len(), read.multi_frame), (192, false));
 }
 
 #[test]
@@ -404,6 +405,7 @@ fn what_is_written_elsewhere_is_read_and_its_header_agrees() {
             height: 2,
             width: 3,
             channels: *channels,
+            multi_frame: false,
         };
         assert_eq!(header(path, bytes).unwrap(), expected, "{i}");
         // Cut short it is an error, never a grey image.
@@ -458,8 +460,105 @@ fn headers_agree_with_what_is_decoded() {
                 height: decoded.height,
                 width: decoded.width,
                 channels: decoded.channels,
+                multi_frame: false,
             };
             assert_eq!(header(path, &bytes).unwrap(), expected, "{format:?}");
         }
     }
+}
+
+/// A grey GIF of frames of one pixel, with a comment before each.
+fn gif(frames: usize) -> Vec<u8> {
+    let mut bytes = b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xff\xff\xff".to_vec();
+    for _ in 0..frames {
+        bytes.extend(b"\x21\xfe\x02,,\0");
+        bytes.extend(b"\x2c\0\0\0\0\x01\0\x01\0\0\x02\x02\x44\x01\0");
+    }
+    bytes.push(0x3b);
+    bytes
+}
+
+/// A grey TIFF whose pages are of these kinds (`NewSubfileType`).
+fn tiff_of(pages: &[u32]) -> Vec<u8> {
+    let size = 2 + 7 * 12 + 4;
+    let mut bytes = b"II*\0\x08\0\0\0".to_vec();
+    for (page, &kind) in pages.iter().enumerate() {
+        let end = 8 + size * pages.len() as u32;
+        let next = 8 + size * (page as u32 + 1);
+        bytes.extend(7u16.to_le_bytes());
+        for (tag, value) in [
+            (254, kind),
+            (256, 1),
+            (257, 1),
+            (258, 8),
+            (262, 1),
+            (273, end),
+            (279, 1),
+        ] {
+            bytes.extend(u16::to_le_bytes(tag));
+            bytes.extend(b"\x04\0\x01\0\0\0");
+            bytes.extend(value.to_le_bytes());
+        }
+        bytes.extend(if next < end { next } else { 0 }.to_le_bytes());
+    }
+    bytes.push(7);
+    bytes
+}
+
+/// A PNG that announces so many frames.
+fn png_of(frames: u32) -> Vec<u8> {
+    let still = encode(GrayImage::new(1, 1), ImageFormat::Png);
+    let mut chunk = b"acTL".to_vec();
+    chunk.extend(frames.to_be_bytes());
+    chunk.extend([0; 4]);
+    let mut sum = flate2::Crc::new();
+    sum.update(&chunk);
+    let mut bytes = still[..33].to_vec();
+    bytes.extend(8u32.to_be_bytes());
+    bytes.extend(chunk);
+    bytes.extend(sum.sum().to_be_bytes());
+    bytes.extend(&still[33..]);
+    bytes
+}
+
+#[test]
+fn further_pages_and_frames_are_seen_by_the_header() {
+    let still = |format| encode(photo(), format);
+    let moving_webp = b"RIFF\x16\0\0\0WEBPVP8X\x0a\0\0\0\x02\0\0\0\0\0\0\0\0\0".to_vec();
+    for (name, bytes, expected) in [
+        ("one frame", gif(1), false),
+        ("two frames", gif(2), true),
+        ("no frame", gif(0), false),
+        ("one page", tiff_of(&[0]), false),
+        ("two pages", tiff_of(&[0, 0]), true),
+        (
+            "a page and its smaller copies and mask",
+            tiff_of(&[0, 1, 5, 4]),
+            false,
+        ),
+        (
+            "a page, its smaller copy and a page",
+            tiff_of(&[0, 1, 2]),
+            true,
+        ),
+        ("a still of PNG", png_of(1), false),
+        ("an animation of PNG", png_of(2), true),
+        ("an animation of WebP", moving_webp, true),
+        ("a still of WebP", still(ImageFormat::WebP), false),
+        ("JPEG", still(ImageFormat::Jpeg), false),
+    ] {
+        let found = header(Path::new("x"), &bytes).unwrap();
+        assert_eq!(found.multi_frame, expected, "{name}");
+        assert_eq!(is_multi_frame(&bytes), expected, "{name}");
+        // The first bytes alone never say that nothing follows.
+        for end in 0..bytes.len() {
+            let cut = look(Kind::of(&bytes), &bytes[..end]);
+            if expected && let Look::Found(found) = cut {
+                assert!(found.multi_frame, "{name} cut at {end}");
+            }
+        }
+    }
+    let cut = &gif(2)[..40];
+    assert!(matches!(look(Kind::Gif, cut), Look::Perhaps(_)));
+    assert!(!header(Path::new("x"), cut).unwrap().multi_frame);
 }

@@ -18,7 +18,9 @@ use tiff::{
     tags::{ByteOrder, Tag},
 };
 
-use super::{Decoded, Header, MAX_DECODED, check_size, composite, header::oriented, undecodable};
+use super::{
+    Decoded, Header, Look, MAX_DECODED, check_size, composite, header::oriented, undecodable,
+};
 use crate::data::DataError;
 
 /// The tag whose value says what samples mean, and two of its values.
@@ -57,8 +59,27 @@ fn palette<R: Read + Seek>(decoder: &mut Decoder<R>) -> Result<Vec<[u8; 3]>, Str
         .collect())
 }
 
-/// The size and channels of the first page.
-pub(super) fn header(reader: impl Read + Seek) -> Result<Header, String> {
+/// Whether a page follows that is neither a smaller copy of the first nor its mask.
+///
+/// # Errors
+/// When that cannot be read.
+fn has_further_page<R: Read + Seek>(decoder: &mut Decoder<R>) -> Result<bool, TiffError> {
+    const NO_PAGE: u32 = 0b101;
+    while decoder.more_images() {
+        decoder.next_image()?;
+        let kind: Option<u32> = decoder.find_tag_unsigned(Tag::NewSubfileType)?;
+        if kind.unwrap_or_default() & NO_PAGE == 0 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The size and channels of the first page, and whether others follow.
+///
+/// # Errors
+/// One clause on what is wrong with the first page.
+pub(super) fn header(reader: impl Read + Seek) -> Result<Look, String> {
     let mut decoder = Decoder::new(reader).map_err(described)?;
     let (width, height) = decoder.dimensions().map_err(described)?;
     let channels = match photometric(&mut decoder) {
@@ -74,7 +95,16 @@ pub(super) fn header(reader: impl Read + Seek) -> Result<Header, String> {
         _ => 3,
     };
     let by = orientation(&mut decoder);
-    Ok(oriented(height as usize, width as usize, channels, by))
+    let header = oriented(height as usize, width as usize, channels, by);
+    let found = |multi_frame| Header {
+        multi_frame,
+        ..header
+    };
+    Ok(match has_further_page(&mut decoder) {
+        Ok(further) => Look::Found(found(further)),
+        // It is announced, and may stand behind what is there to be read.
+        Err(_) => Look::Perhaps(found(true)),
+    })
 }
 
 /// The file with the first page's samples declared to be grey, so that those of a palette can be read as numbers.

@@ -47,8 +47,7 @@ impl Content {
             // Its directory often stands at its end.
             if Kind::of(&first) == Kind::Tiff {
                 file.rewind()?;
-                let header = decode::tiff_header(BufReader::new(file))
-                    .map_or_else(Look::Broken, Look::Found);
+                let header = decode::tiff_header(BufReader::new(file));
                 return Ok(Self::of_look(path, Kind::Tiff, header));
             }
             Self::of_rest(path, first, &mut file)
@@ -79,7 +78,7 @@ impl Content {
         }
         let mut found = decode::look(kind, &bytes);
         for up_to in [SECOND as u64, decode::MAX_FILE] {
-            if found != Look::More || bytes.len() < FIRST {
+            if !matches!(found, Look::More | Look::Perhaps(_)) || bytes.len() < FIRST {
                 break;
             }
             let more = up_to.saturating_sub(bytes.len() as u64);
@@ -91,7 +90,7 @@ impl Content {
 
     fn of_look(path: &Path, kind: Kind, look: Look) -> Self {
         let header = match look {
-            Look::Found(header) => decode::checked(path, header),
+            Look::Found(header) | Look::Perhaps(header) => decode::checked(path, header),
             Look::More => Err(decode::undecodable(path, "it ends within its header")),
             Look::Broken(problem) => Err(decode::undecodable(path, problem)),
         };

@@ -11,7 +11,7 @@ use models::preprocessor::Preprocessor;
 
 use crate::data::{
     DataError, ImageShape, Images, SkippedFile, classes, decode,
-    inventory::{ClassInventory, Inventory, SizeCount, count},
+    inventory::{ClassInventory, Inventory, SizeCount, count, shown},
     parts::Parts,
     readers::Survey,
     splits::Split,
@@ -164,6 +164,7 @@ impl<'a> Labelled<'a> {
                 Some(Ok(header)) => {
                     *sizes.entry((header.height, header.width)).or_default() += 1;
                     inventory.colour += usize::from(header.channels > 1);
+                    inventory.multi_frame += usize::from(header.multi_frame);
                 }
                 Some(Err(reason)) => {
                     unread.add(row, || reason.clone());
@@ -192,9 +193,9 @@ impl<'a> Labelled<'a> {
             .sort_by_key(|size| std::cmp::Reverse(size.images));
         inventory.sizes.truncate(SIZES);
 
-        let shown = |member: usize| store.members()[member].display().to_string();
         for (reason, member) in &self.left_out {
-            inventory.leave_out(reason.as_str(), shown(*member));
+            let file = store.members()[*member].display().to_string();
+            inventory.leave_out(reason.as_str(), file);
         }
         for (reason, file) in store.left_out() {
             inventory.leave_out(reason.as_str(), file.display().to_string());
@@ -212,7 +213,7 @@ pub(in crate::data::readers) fn others(
         .map(|member| {
             let extension = members[member].extension().map(OsStr::to_string_lossy);
             let reason = match extension {
-                Some(extension) => format!("`.{extension}` that are no images"),
+                Some(extension) => format!("`.{}` that are no images", shown(&extension)),
                 None => "that are no images".into(),
             };
             (reason, member)
@@ -253,8 +254,9 @@ impl Unread {
         };
         let class = names.get(*label as usize).map_or("", String::as_str);
         Err(format!(
-            "none of the {} of the class `{class}` in its {} part can be read: {reason}; or move the class out of the data set",
+            "none of the {} of the class `{}` in its {} part can be read: {reason}; or move the class out of the data set",
             count(*files, "image"),
+            shown(class),
             split.name(),
         ))
     }

@@ -17,7 +17,7 @@ use super::{
 use crate::data::{
     DataError, SkippedFile,
     decode::{self, Header, header},
-    inventory::{ClassInventory, Inventory, SizeCount},
+    inventory::{ClassInventory, Inventory, SizeCount, shown, shown_path},
     splits::Split,
 };
 
@@ -29,6 +29,7 @@ const SIZES: usize = 10;
 pub(super) struct Counts {
     sizes: BTreeMap<(usize, usize), usize>,
     colour: usize,
+    multi_frame: usize,
     read: BTreeMap<(Split, u32), usize>,
     /// Of each class of each part how many cannot be read, and why the first.
     failed: BTreeMap<(Split, u32), (usize, String)>,
@@ -38,6 +39,7 @@ impl Counts {
     fn add(&mut self, split: Split, class: u32, header: Header) {
         *self.sizes.entry((header.height, header.width)).or_default() += 1;
         self.colour += usize::from(header.channels > 1);
+        self.multi_frame += usize::from(header.multi_frame);
         *self.read.entry((split, class)).or_default() += 1;
     }
 
@@ -56,7 +58,7 @@ impl Counts {
             format!(
                 "none of {count} images of the class `{}` in its {} part can be read: {reason}; or take the rows of this \
                  class out",
-                names.get(*class as usize).map_or("", String::as_str),
+                shown(names.get(*class as usize).map_or("", String::as_str)),
                 split.name()
             ),
         ))
@@ -78,6 +80,7 @@ impl Counts {
             }
         }
         inventory.colour = self.colour;
+        inventory.multi_frame = self.multi_frame;
         inventory.distinct_sizes = self.sizes.len();
         inventory.sizes = self
             .sizes
@@ -250,6 +253,7 @@ pub(super) fn scan(
                     }
                     (Some(_), _, None) => skips.add(row, "label"),
                     (Some(Err(named)), _, class) => {
+                        let named = shown_path(&named);
                         let reason = format!(
                             "row {row} of `{}` has no image, only the path `{named}`, where there is none; put the image \
                              there or take the row out",

@@ -571,9 +571,27 @@ fn colour_is_that_of_any_image() {
         .map(|s| (s.height, s.width, s.images))
         .collect();
     assert_eq!(sizes, [(3, 4, 2), (8, 9, 1)]);
+    assert_eq!(inventory.multi_frame, 0);
     let train = parts.train.unwrap();
     assert_eq!(train.shape(), ImageShape::new(3, 4, 3));
     assert_eq!(train.image(0)[..3], [50; 3]);
+}
+
+#[test]
+fn films_are_counted() {
+    let film = |frames: usize| {
+        let mut bytes = Vec::new();
+        let frame = image::Frame::new(image::RgbaImage::new(4, 3));
+        image::codecs::gif::GifEncoder::new(&mut bytes)
+            .encode_frames(vec![frame; frames])
+            .unwrap();
+        (Some(bytes), None)
+    };
+    let images = vec![film(1), film(2), film(3)];
+    let bytes = of(&[Column::Image("image", images), labels(&[0, 1, 1])]);
+    let (inventory, parts) = open_files(&[("a.parquet", bytes)]).unwrap();
+    assert_eq!(inventory.multi_frame, 2);
+    assert_eq!(parts.train.unwrap().len(), 3);
 }
 
 #[test]
