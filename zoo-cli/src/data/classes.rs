@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use unicode_normalization::UnicodeNormalization;
 
-use super::splits::Split;
+use super::{inventory::shown, splits::Split};
 
 /// CIFAR-10.
 pub(crate) const CIFAR10: [&str; 10] = [
@@ -187,20 +187,24 @@ pub(crate) fn of_parts<'n>(
                 .find(|known| known.to_lowercase() == class.to_lowercase());
             return Err(match similar {
                 Some(similar) => format!(
-                    "its {} part has the class `{class}`, which its training part calls `{similar}`; give both one name",
-                    split.name()
+                    "its {} part has the class `{}`, which its training part calls `{}`; give both one name",
+                    split.name(),
+                    shown(class),
+                    shown(similar)
                 ),
                 None => format!(
-                    "its {} part has the class `{class}` that its training part lacks; add training images of it, or move \
+                    "its {} part has the class `{}` that its training part lacks; add training images of it, or move \
                      it out of the data set",
-                    split.name()
+                    split.name(),
+                    shown(class)
                 ),
             });
         }
     }
     match all.first() {
         Some(class) if all.len() == 1 => Err(format!(
-            "it has the one class `{class}`; add images of another class"
+            "it has the one class `{}`; add images of another class",
+            shown(class)
         )),
         _ => Ok(all),
     }
@@ -212,7 +216,9 @@ pub(crate) fn note_on_case(names: &[String]) -> Option<String> {
     names.iter().find_map(|name| {
         let other = seen.insert(name.to_lowercase(), name)?;
         Some(format!(
-            "the classes `{other}` and `{name}` differ in upper and lower case only; they are two classes"
+            "the classes `{}` and `{}` differ in upper and lower case only; they are two classes",
+            shown(other),
+            shown(name)
         ))
     })
 }

@@ -30,6 +30,16 @@ const FILLERS: [&str; 13] = [
     "photos", "part", "split",
 ];
 
+/// Columns that say the part of each row, an earlier one preferred; those of the second line may hold something else.
+pub(crate) const COLUMNS: [&str; 3] = ["split", "subset", "partition"];
+pub(crate) const PERHAPS_COLUMNS: [&str; 5] = ["set", "data_set", "dataset", "part", "phase"];
+
+/// The part of which a column says yes or no, by its name: `is_valid`, `train`.
+pub(crate) fn of_flag(column: &str) -> Option<Split> {
+    let name = column.strip_prefix("is_").unwrap_or(column);
+    in_name(name).filter(|_| is_plain(name))
+}
+
 /// The words of a name in lower case: between characters that are neither letters nor digits and where a capital follows
 /// a small letter, without the numbers that are glued to them (`train2017`).
 fn words(name: &str) -> Vec<String> {

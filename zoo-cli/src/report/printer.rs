@@ -6,6 +6,11 @@ use std::io::{self, IsTerminal, Write};
 use indicatif::{MultiProgress, ProgressDrawTarget};
 
 use super::Progress;
+use crate::data::inventory::visible;
+
+/// Colours of a terminal.
+const RED: u8 = 31;
+const YELLOW: u8 = 33;
 
 /// Prints results to stdout and everything else to stderr.
 ///
@@ -62,41 +67,27 @@ impl Printer {
             })
     }
 
-    /// Logs a line to stderr, unless quiet.
-    pub fn info(&self, line: &str) {
+    /// Logs lines to stderr, unless quiet.
+    pub fn info(&self, lines: &str) {
         if !self.quiet {
-            self.log(line);
+            let lines: Vec<String> = lines.split('\n').map(visible).collect();
+            self.log(&lines.join("\n"));
         }
     }
 
     /// Logs something that the user should not miss, quiet or not.
     pub fn warn(&self, line: &str) {
-        let tag = if self.colour {
-            "\x1b[1;33mwarning:\x1b[0m"
-        } else {
-            "warning:"
-        };
-        self.log(&format!("{tag} {line}"));
+        self.tagged(YELLOW, "warning:", line);
     }
 
     /// Reports the error that ends the command, with its causes on the same line.
     pub fn error(&self, error: &anyhow::Error) {
-        let tag = if self.colour {
-            "\x1b[1;31merror:\x1b[0m"
-        } else {
-            "error:"
-        };
-        self.log(&format!("{tag} {}", sentence(error)));
+        self.tagged(RED, "error:", &sentence(error));
     }
 
     /// Reports an input that failed while the command goes on.
     pub fn failed_input(&self, line: &str) {
-        let tag = if self.colour {
-            "\x1b[1;31mfailed:\x1b[0m"
-        } else {
-            "failed:"
-        };
-        self.log(&format!("{tag} {line}"));
+        self.tagged(RED, "failed:", line);
     }
 
     /// Progress over `total` of `unit`: a bar on a terminal, now and then a plain line in a pipe.
@@ -115,6 +106,15 @@ impl Printer {
 
     pub(super) fn colour(&self) -> bool {
         self.colour
+    }
+
+    /// Logs a line behind a tag in this colour; of what it quotes nothing is for the terminal.
+    fn tagged(&self, colour: u8, tag: &str, line: &str) {
+        let line = visible(line);
+        self.log(&match self.colour {
+            true => format!("\x1b[1;{colour}m{tag}\x1b[0m {line}"),
+            false => format!("{tag} {line}"),
+        });
     }
 
     fn log(&self, line: &str) {

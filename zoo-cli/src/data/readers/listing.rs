@@ -9,12 +9,14 @@ use super::{
 };
 use crate::data::{
     DataError, SkippedFile, input,
+    inventory::{shown, shown_path},
     splits::{self, Split},
     store::Store,
 };
 
 mod entries;
 mod names;
+mod parts;
 mod table;
 
 use entries::{Follows, Listing, class_folders};
@@ -219,23 +221,30 @@ fn survey_lists<'a>(
             "spaces around the labels are taken away in {trimmed} rows of {table_names}"
         ));
     }
+    for list in &lists {
+        let table = members[list.member].display();
+        let unused = list.table.no_parts.iter();
+        notes.extend(unused.map(|(column, why)| {
+            format!("the column `{column}` of `{table}` is not used as a split, because its {why}")
+        }));
+    }
     if listing.moved > 0 {
         notes.push(format!(
             "{table_names} put {} images in another part than the names of their folders do; the list is followed",
             listing.moved
         ));
     }
-    let failed = listing
-        .missing
-        .iter()
-        .map(|(path, list, line)| SkippedFile {
-            path: path.clone(),
+    let failed = listing.missing.iter().map(|(name, list, line)| {
+        let table = lists[*list].member;
+        SkippedFile {
+            path: store.path(table).with_file_name(name),
             reason: format!(
                 "`{}` does not exist, but line {line} of `{}` names it; add it, or remove the line",
-                path.display(),
-                members[lists[*list].member].display()
+                store.path(table).with_file_name(shown_path(name)).display(),
+                members[table].display()
             ),
-        });
+        }
+    });
     let failed = failed.collect();
     let examples = listing.entries.into_iter().filter_map(|(member, entry)| {
         Some(Example {
@@ -279,9 +288,9 @@ fn nothing_found(store: &Store, list: &List) -> String {
             "none of the {} files that `{table}` names is there, such as `{}` in line {}; correct its column `{}`, or put the \
              images of each class in a folder of its own",
             list.table.rows.len(),
-            row.files.first().map_or("", String::as_str),
+            shown_path(row.files.first().map_or("", String::as_str)),
             row.line,
-            list.table.file_columns.first().map_or("", String::as_str),
+            shown(list.table.file_columns.first().map_or("", String::as_str)),
         ),
         None => format!(
             "`{table}` has no rows; fill it, or put the images of each class in a folder of its own"

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::{Survey, beside, idx, numpy};
 use crate::data::{
     DataError, classes,
+    inventory::shown,
     parts::Parts,
     splits::{self, Split},
     store::Store,
@@ -114,7 +115,7 @@ pub(super) fn survey<'a>(
         survey
             .inventory
             .notes
-            .push(format!("the array `{name}` is left out"));
+            .push(format!("the array `{}` is left out", shown(&name)));
     }
     Ok(Some(survey))
 }
@@ -207,7 +208,7 @@ fn read(store: &Store, path: &Path, file: &Path, members: &[usize]) -> Result<Fo
         let shown: Vec<String> = unused
             .iter()
             .take(5)
-            .map(|name| format!("`{name}`"))
+            .map(|name| format!("`{}`", shown(name)))
             .collect();
         let held = match unused.len() {
             0 => "no arrays".into(),

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use super::{
@@ -12,6 +12,7 @@ use super::{
 };
 use crate::data::{
     DataError,
+    inventory::{shown, shown_path},
     readers::folder::{self, Example},
     splits::{self, Split},
     store::Store,
@@ -33,8 +34,8 @@ pub(super) struct Entry {
 #[derive(Default)]
 pub(super) struct Listing {
     pub(super) entries: BTreeMap<usize, Entry>,
-    /// Files that are named and not there: their paths, the table and its line.
-    pub(super) missing: Vec<(PathBuf, usize, u64)>,
+    /// Files that are not there: as they are named, the table and its line.
+    pub(super) missing: Vec<(String, usize, u64)>,
     /// Rows that say again what another says.
     pub(super) repeated: usize,
     /// Images that the tables put in another part than the folders in which they lie.
@@ -95,23 +96,24 @@ impl Listing {
             let member = match names.find(name, folder, split) {
                 Named::One(member) => member,
                 Named::Missing => {
-                    let path = store.path(list.member).with_file_name(name);
-                    self.missing.push((path, number, row.line));
+                    self.missing.push((name.to_owned(), number, row.line));
                     continue;
                 }
                 Named::Outside => {
                     return Err(format!(
-                        "line {} of `{}` names `{name}`, which leads out of the data set; put the file into it, or remove the \
+                        "line {} of `{}` names `{}`, which leads out of the data set; put the file into it, or remove the \
                          line",
                         row.line,
-                        table(number)
+                        table(number),
+                        shown_path(name)
                     ));
                 }
                 Named::Several(a, b) => {
                     return Err(format!(
-                        "line {} of `{}` names `{name}`, which may be `{}` or `{}`; write their paths in its column `{}`",
+                        "line {} of `{}` names `{}`, which may be `{}` or `{}`; write their paths in its column `{}`",
                         row.line,
                         table(number),
+                        shown_path(name),
                         members[a].display(),
                         members[b].display(),
                         list.table.file_columns[0],
@@ -138,15 +140,15 @@ impl Listing {
                 table(entry.list)
             );
             if known.label != entry.label {
-                let shown = |label: &Option<String>| match label {
-                    Some(label) => format!("the label `{label}`"),
+                let given = |label: &Option<String>| match label {
+                    Some(label) => format!("the label `{}`", shown(label)),
                     None => "no label".into(),
                 };
                 return Err(format!(
                     "{both} name `{}` and give it {} and {}; correct one of them",
                     members[member].display(),
-                    shown(&known.label),
-                    shown(&entry.label)
+                    given(&known.label),
+                    given(&entry.label)
                 ));
             }
             if known.split != entry.split {
@@ -204,8 +206,9 @@ impl Listing {
                 (true, _) => Follows::Tables,
                 (false, None) => Follows::Folders(None),
                 (false, Some((example, label))) => Follows::Folders(Some(format!(
-                    "the names of the folders are followed, and `{}` gives their classes others, as `{label}` for `{}`",
+                    "the names of the folders are followed, and `{}` gives their classes others, as `{}` for `{}`",
                     store.members()[lists[0].member].display(),
+                    shown(label),
                     example.class
                 ))),
             });
@@ -216,11 +219,12 @@ impl Listing {
             path: path.into(),
             format: FORMAT,
             problem: format!(
-                "`{}` lies in the folder of the class `{}` and `{}` gives it the label `{label}`; {} to follow the table, or \
+                "`{}` lies in the folder of the class `{}` and `{}` gives it the label `{}`; {} to follow the table, or \
                  move the table out of the data set to follow the folders",
                 store.members()[example.member].display(),
                 example.class,
                 store.members()[list.member].display(),
+                shown(label),
                 match store.is_archive() {
                     true => "unpack the archive and give the table".into(),
                     false => format!("give `{}`", table.display()),

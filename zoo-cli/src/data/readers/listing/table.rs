@@ -4,10 +4,8 @@ use std::collections::HashMap;
 
 use csv::{ReaderBuilder, StringRecord, Trim};
 
-use crate::data::{
-    classes,
-    splits::{self, Split},
-};
+use super::parts::Parts;
+use crate::data::{classes, inventory::shown, splits::Split};
 
 const FILE_COLUMNS: [&str; 22] = [
     "file",
@@ -54,10 +52,6 @@ const LABEL_COLUMNS: [&str; 17] = [
     "y",
 ];
 
-/// Columns of parts; the last may hold something else.
-const SPLIT_COLUMNS: [&str; 3] = ["split", "subset", "partition"];
-const PERHAPS_SPLIT_COLUMNS: [&str; 5] = ["set", "data_set", "dataset", "part", "phase"];
-
 /// A row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Row {
@@ -73,13 +67,15 @@ pub(super) struct Row {
 /// A table with a column of files and one of labels.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Table {
-    /// The names of the columns of files.
+    /// The names of the columns of files, for messages.
     pub(super) file_columns: Vec<String>,
-    /// The name of the column of labels.
+    /// The name of the column of labels, for messages.
     pub(super) label_column: String,
     pub(super) rows: Vec<Row>,
     /// Rows whose label has spaces around it, beside others that have none.
     pub(super) trimmed: usize,
+    /// Columns that are not read as parts, though they are named so, and why.
+    pub(super) no_parts: Vec<(String, String)>,
 }
 
 /// A column's name without case and with `_` for what separates words.
@@ -93,7 +89,7 @@ fn plain(name: &str) -> String {
 }
 
 /// The positions of these columns, in the order of `known`.
-fn columns(header: &[String], known: &[&str]) -> Vec<usize> {
+pub(super) fn columns(header: &[String], known: &[&str]) -> Vec<usize> {
     known
         .iter()
         .filter_map(|name| header.iter().position(|column| column == name))
@@ -131,10 +127,10 @@ pub(super) fn read(bytes: &[u8]) -> Result<Option<Table>, String> {
             .collect::<Result<Vec<StringRecord>, _>>()
             .map_err(|error| format!("{}; repair it", error.to_string().trim_end_matches('.')))?;
         let label = label_column(&records, &labels, &named)?;
-        let splits = split_column(&records, &header)?;
+        let parts = Parts::read(&records, &header, &named)?;
         let rows = records
             .iter()
-            .zip(splits)
+            .zip(parts.rows)
             .map(|(record, split)| Row {
                 line: record.position().map_or(0, csv::Position::line),
                 files: files
@@ -149,10 +145,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<Option<Table>, String> {
             })
             .collect();
         return Ok(Some(Table {
-            file_columns: files.iter().map(|&column| named[column].clone()).collect(),
-            label_column: named[label].clone(),
+            file_columns: files.iter().map(|&column| shown(&named[column])).collect(),
+            label_column: shown(&named[label]),
             rows,
             trimmed: trimmed(&text, delimiter, label),
+            no_parts: parts.unused,
         }));
     }
     Ok(None)
@@ -189,7 +186,8 @@ fn label_column(
         if !is_one_to_one(values(first).zip(values(other))) {
             return Err(format!(
                 "its columns `{}` and `{}` give different labels; rename or remove the one that is none",
-                named[first], named[other]
+                shown(&named[first]),
+                shown(&named[other])
             ));
         }
     }
@@ -206,51 +204,6 @@ pub(super) fn is_one_to_one<'v>(pairs: impl Iterator<Item = (&'v str, &'v str)>)
         }
     }
     true
-}
-
-/// The part of each row, by a column such as `split` with the names of parts, or such as `is_valid` with yes and no.
-fn split_column(records: &[StringRecord], header: &[String]) -> Result<Vec<Option<Split>>, String> {
-    let values = |column: usize| {
-        records
-            .iter()
-            .map(move |record| record.get(column).unwrap_or(""))
-    };
-    if let Some(column) = columns(header, &SPLIT_COLUMNS).into_iter().next() {
-        let other = values(column).find(|value| splits::in_name(value).is_none());
-        if let Some(value) = other {
-            return Err(format!(
-                "its column `{}` has the value `{value}`, which is no part; write train, validation or test there",
-                header[column]
-            ));
-        }
-        return Ok(values(column).map(splits::in_name).collect());
-    }
-    for column in columns(header, &PERHAPS_SPLIT_COLUMNS) {
-        let parts: Vec<Option<Split>> = values(column).map(splits::in_name).collect();
-        if !parts.is_empty() && parts.iter().all(Option::is_some) {
-            return Ok(parts);
-        }
-    }
-    for (column, name) in header.iter().enumerate() {
-        let name = name.strip_prefix("is_").unwrap_or(name);
-        let Some(split) = splits::in_name(name).filter(|_| splits::is_plain(name)) else {
-            continue;
-        };
-        let otherwise = match split {
-            Split::Train => Split::Test,
-            _ => Split::Train,
-        };
-        let flag = |value: &str| match value.to_ascii_lowercase().as_str() {
-            "1" | "1.0" | "true" | "yes" => Some(split),
-            "0" | "0.0" | "false" | "no" => Some(otherwise),
-            _ => None,
-        };
-        let parts: Vec<Option<Split>> = values(column).map(flag).collect();
-        if !parts.is_empty() && parts.iter().all(Option::is_some) {
-            return Ok(parts);
-        }
-    }
-    Ok(vec![None; records.len()])
 }
 
 #[cfg(test)]
@@ -285,27 +238,15 @@ mod tests {
     }
 
     #[test]
-    fn parts_come_from_a_column_of_theirs() {
-        use Split::{Test, Train, Validation};
-        for (text, expected) in [
-            (
-                "id,label,split\n1,a,train\n2,b,valid\n3,b,Test",
-                [Train, Validation, Test],
-            ),
-            (
-                "id,label,data set\n1,a,test\n2,b,train\n3,b,train",
-                [Test, Train, Train],
-            ),
-            (
-                "id,label,is_valid\n1,a,True\n2,b,False\n3,b,False",
-                [Validation, Train, Train],
-            ),
-            ("id,label,train\n1,a,1\n2,b,0\n3,b,1", [Train, Test, Train]),
-        ] {
-            let found: Vec<_> = rows(text).into_iter().filter_map(|row| row.3).collect();
-            assert_eq!(found, expected, "{text}");
-        }
-        assert_eq!(rows("id,label,dataset\n1,a,coco")[0].3, None);
+    fn parts_come_from_columns_of_theirs() {
+        let found: Vec<_> = rows("id,label,Data set\n1,a,test\n2,b,train")
+            .into_iter()
+            .map(|row| row.3)
+            .collect();
+        assert_eq!(found, [Some(Split::Test), Some(Split::Train)]);
+        let table = read(b"id,label,Data set\n1,a,coco").unwrap().unwrap();
+        assert_eq!(table.rows[0].split, None);
+        assert_eq!(table.no_parts[0].0, "Data set");
     }
 
     #[test]

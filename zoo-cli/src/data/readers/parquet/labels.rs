@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::malformed;
-use crate::data::{DataError, classes, parts::MAX_CLASSES, splits::Split};
+use crate::data::{DataError, classes, inventory::shown, parts::MAX_CLASSES, splits::Split};
 
 /// The number that the libraries write for a row without a class.
 const UNLABELLED: i64 = -1;
@@ -246,8 +246,9 @@ pub(super) fn resolve(path: &Path, files: &[Labels]) -> Result<Classes, DataErro
                     return Err(malformed(
                         &file.labels.path,
                         format!(
-                            "it has the class `{name}` that the training part lacks; add training images of it, or take \
+                            "it has the class `{}` that the training part lacks; add training images of it, or take \
                              its rows out",
+                            shown(name)
                         ),
                     ));
                 }
@@ -291,7 +292,7 @@ fn lacking(classes: &[&str]) -> String {
     let names: Vec<String> = classes
         .iter()
         .take(SHOWN)
-        .map(|name| format!("`{name}`"))
+        .map(|name| format!("`{}`", shown(name)))
         .collect();
     match classes.len() {
         1 => format!("no training image is of the class {}", names.concat()),
@@ -330,9 +331,10 @@ fn lend_names(
         return Err(malformed(
             path,
             format!(
-                "`{}` numbers its classes and `{}` names them, as `{name}`; write the names in both",
+                "`{}` numbers its classes and `{}` names them, as `{}`; write the names in both",
                 short(first),
-                short(&file.labels.path)
+                short(&file.labels.path),
+                shown(name)
             ),
         ));
     }
@@ -394,7 +396,7 @@ fn trimmed(files: &[File<'_>]) -> Option<String> {
     }
     Some(format!(
         "spaces around the names of classes are taken away in {rows} rows, as in `{}`",
-        first?
+        shown(first?)
     ))
 }
 

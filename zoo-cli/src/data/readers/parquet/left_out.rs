@@ -8,7 +8,7 @@ use std::{
 use super::{File, is_parquet, labels::Label, malformed, scan::whole};
 use crate::data::{
     DataError,
-    inventory::{Inventory, LeftOut},
+    inventory::{Inventory, LeftOut, shown},
     splits::Split,
     store::Store,
     walk,
@@ -22,7 +22,7 @@ pub(super) fn unlabelled(
     counts: &mut BTreeMap<Split, usize>,
     inventory: &mut Inventory,
 ) {
-    let shown = file.name.display();
+    let name = file.name.display();
     let mut leave_out = |reason: String, rows: Vec<usize>| {
         if !rows.is_empty() {
             inventory.left_out.push(LeftOut {
@@ -48,8 +48,8 @@ pub(super) fn unlabelled(
         .filter(|(_, (_, split))| split.is_none())
         .map(|(row, _)| row)
         .collect();
-    leave_out(format!("`{shown}` rows without a label"), without);
-    leave_out(format!("`{shown}` rows that say no part"), nowhere);
+    leave_out(format!("`{name}` rows without a label"), without);
+    leave_out(format!("`{name}` rows that say no part"), nowhere);
 }
 
 /// Says which parts have no labelled image.
@@ -108,7 +108,7 @@ pub(super) fn others(
         let reason = match name.extension() {
             Some(extension) => format!(
                 "`.{}` beside the parquet files",
-                extension.to_string_lossy()
+                shown(&extension.to_string_lossy())
             ),
             None => "beside the parquet files".into(),
         };
