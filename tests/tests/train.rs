@@ -347,13 +347,23 @@ fn an_output_directory_is_never_mixed_up() {
     let zoo = workspace(root.path());
     fs::create_dir(zoo.path("used")).unwrap();
     fs::write(zoo.path("used/mine.txt"), "mine").unwrap();
-    zoo.zoo(&arguments("used", &["--epochs", "1"]))
-        .refused(&["`used`", "--resume", "--overwrite"]);
+    zoo.zoo(&arguments("used", &["--epochs", "1"])).refused(&[
+        "`used`",
+        "not empty",
+        "--overwrite",
+        "--out",
+    ]);
     assert_eq!(fs::read_dir(zoo.path("used")).unwrap().count(), 1);
     zoo.zoo(&arguments("used", &["--epochs", "1", "--overwrite"]))
         .expect(0);
     assert_eq!(read(&zoo, "used/mine.txt"), b"mine");
     assert!(zoo.path("used/model.safetensors").exists());
+    zoo.zoo(&arguments("used", &["--epochs", "1"])).refused(&[
+        "`used` holds a run",
+        "`zoo train --resume used`",
+        "--overwrite",
+        "--out",
+    ]);
     // A wrong request does not cost the earlier run.
     zoo.zoo(&arguments("used", &["--epochs", "0", "--overwrite"]))
         .refused(&["epochs"]);

@@ -107,9 +107,10 @@ impl RunDir {
             return Err(cannot("there is no such directory"));
         }
         if !path.join(TRAINING).exists() {
-            return Err(match survey(path, Lock::was_left(path)?)? {
+            let was_left = Lock::was_left(path)?;
+            return Err(match survey(path, was_left)? {
                 Content::Replaced => TrainError::Replaced(path.to_path_buf()),
-                Content::Nothing => {
+                content if was_left || content == Content::Nothing => {
                     cannot("it holds no run yet; give the command again that was to begin one here")
                 }
                 _ => cannot(
