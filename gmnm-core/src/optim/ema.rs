@@ -1,5 +1,7 @@
 //! The moving average of the weights.
 
+use std::collections::BTreeSet;
+
 use candle_core::Result;
 
 use super::step::apply;
@@ -29,17 +31,24 @@ impl Ema {
         })
     }
 
-    /// Takes in the values of `store` after step `step` (from 1).
+    /// Takes in the values of `store` after step `step` (from 1), but those called `frozen`, which have been the same since
+    /// the average began: rounding would move it away from them.
     ///
     /// # Errors
     /// When the stores differ.
-    pub fn update(&mut self, store: &ParamStore, step: u64) -> Result<()> {
+    pub fn update(
+        &mut self,
+        store: &ParamStore,
+        step: u64,
+        frozen: &BTreeSet<String>,
+    ) -> Result<()> {
         let step = step as f64;
         let decay = self.decay.min(step / (step + 9.0));
         let (means, values) = (self.store.all(), store.all());
         let parameters: Vec<Parameter> = means
             .iter()
             .zip(values)
+            .filter(|((name, _), _)| !frozen.contains(name))
             .map(|((_, mean), (_, value))| Parameter {
                 value: mean,
                 gradient: value.as_detached_tensor(),

@@ -20,6 +20,8 @@ struct Slot {
     moments: Vec<Var>,
     rate_factor: f64,
     decay: f64,
+    /// Steps of the optimizer before its first.
+    late: u64,
 }
 
 /// Updates every trainable parameter of a store.
@@ -65,6 +67,7 @@ impl Optimizer {
                         Role::Weight | Role::Norm => 1.0,
                     },
                     decay: if decays { config.weight_decay } else { 0.0 },
+                    late: 0,
                 })
             })
             .collect::<Result<_>>()?;
@@ -75,6 +78,21 @@ impl Optimizer {
         })
     }
 
+    /// Multiplies the learning rates of the parameters called `names` by `factor`.
+    pub fn scale_rates(&mut self, names: &BTreeSet<String>, factor: f64) {
+        let named = self.slots.iter_mut().filter(|s| names.contains(&s.name));
+        named.for_each(|slot| slot.rate_factor *= factor);
+    }
+
+    /// Counts the steps of the parameters called `names` from that after `steps` steps on: until then they have no
+    /// gradients, and the bias correction of AdamW's moments begins there.
+    pub fn begin_after(&mut self, steps: u64, names: &BTreeSet<String>) {
+        let named = self.slots.iter_mut().filter(|s| names.contains(&s.name));
+        named.for_each(|slot| slot.late = steps);
+        // Those that began together are moved together.
+        self.slots.sort_by_key(|slot| slot.late);
+    }
+
     /// Moves every parameter that has a gradient by one step at `learning_rate`, and returns the gradient's global
     /// norm before clipping, a scalar where the parameters live, if clipping is on and there is a gradient. Does not
     /// wait for a device.
@@ -83,34 +101,20 @@ impl Optimizer {
     /// When a gradient's shape or dtype is not its parameter's.
     pub fn step(&mut self, gradients: &GradStore, learning_rate: f64) -> Result<Option<Tensor>> {
         self.steps += 1;
-        let steps = self.steps as i32;
-        let (step, correction) = match self.config.rule {
-            Rule::Sgd => {
-                let momentum = self.config.momentum;
-                (Step::Sgd { momentum }, 1.0)
-            }
-            Rule::Adamw => {
-                let [beta1, beta2] = self.config.betas;
-                let rule = Adamw {
-                    beta1,
-                    beta2,
-                    second_correction: 1.0 - beta2.powi(steps),
-                    epsilon: self.config.epsilon,
-                };
-                (Step::Adamw(rule), 1.0 - beta1.powi(steps))
-            }
-        };
         let mut parameters = Vec::with_capacity(self.slots.len());
+        let mut counts = Vec::with_capacity(self.slots.len());
         for slot in &self.slots {
             if let Some(gradient) = gradients.get(slot.var.as_tensor()) {
+                let count = self.steps.saturating_sub(slot.late).max(1);
                 let rate = learning_rate * slot.rate_factor;
                 parameters.push(Parameter {
                     value: &slot.var,
                     gradient: gradient.contiguous()?,
                     moments: &slot.moments,
-                    rate: rate / correction,
+                    rate: rate / self.rule(count).1,
                     shrink: 1.0 - rate * slot.decay,
                 });
+                counts.push(count);
             }
         }
         let limit = self.config.clip_norm;
@@ -120,8 +124,34 @@ impl Optimizer {
             None
         };
         let scale = clipped.as_ref().map(|clipped| &clipped.scale);
-        apply(&step, &parameters, scale)?;
+        let mut rest = parameters.as_slice();
+        for together in counts.chunk_by(|a, b| a == b) {
+            let (now, later) = rest.split_at(together.len());
+            apply(&self.rule(together[0]).0, now, scale)?;
+            rest = later;
+        }
         Ok(clipped.map(|clipped| clipped.norm))
+    }
+
+    /// What moves a parameter in its step number `count`, from 1, and the bias correction of its first moment.
+    fn rule(&self, count: u64) -> (Step, f64) {
+        match self.config.rule {
+            Rule::Sgd => {
+                let momentum = self.config.momentum;
+                (Step::Sgd { momentum }, 1.0)
+            }
+            Rule::Adamw => {
+                let [beta1, beta2] = self.config.betas;
+                let count = count as i32;
+                let rule = Adamw {
+                    beta1,
+                    beta2,
+                    second_correction: 1.0 - beta2.powi(count),
+                    epsilon: self.config.epsilon,
+                };
+                (Step::Adamw(rule), 1.0 - beta1.powi(count))
+            }
+        }
     }
 
     /// Steps taken so far.

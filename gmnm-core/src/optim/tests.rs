@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Result, Tensor, Var};
@@ -136,6 +136,47 @@ fn decay_and_rate_follow_the_parameter_s_role() {
         for (&p0, p) in start.iter().zip(values(var)) {
             let expected = p0 - 0.01 * (factor * p0 * p0 + decay * p0);
             assert!((p - expected).abs() < 1e-12, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_parameter_that_begins_later_and_slower_moves_as_a_new_one_at_a_lower_rate() {
+    for rule in [Rule::Sgd, Rule::Adamw] {
+        let config = OptimizerConfig {
+            rule,
+            weight_decay: 0.1,
+            ..OptimizerConfig::default()
+        };
+        let shapes: &[(&str, &[usize])] = &[("a.weight", &[2, 3]), ("b.weight", &[3, 2])];
+        let late = BTreeSet::from(["a.weight".to_string()]);
+        let all = store(DType::F64, shapes);
+        let mut optimizer = Optimizer::new(&all, config.clone()).unwrap();
+        optimizer.begin_after(4, &late);
+        optimizer.scale_rates(&late, 0.5);
+        let frozen = all.freezing(late);
+        let first = values(&all.all()[0].1);
+        for _ in 0..4 {
+            let network = frozen.var_builder();
+            let term = |shape: (usize, usize), name| network.get(shape, name)?.powf(3.0)?.sum_all();
+            let [a, b] = [((2, 3), "a.weight"), ((3, 2), "b.weight")];
+            let loss = (term(a.0, a.1).unwrap() + term(b.0, b.1).unwrap()).unwrap();
+            let gradients = (loss / 3.0).unwrap().backward().unwrap();
+            optimizer.step(&gradients, 0.01).unwrap();
+        }
+        assert_eq!(values(&all.all()[0].1), first, "it is frozen");
+        for _ in 0..3 {
+            optimizer.step(&cubic_gradients(&all, 1.0), 0.01).unwrap();
+        }
+        let [a, b] = [0, 1].map(|i| values(&all.all()[i].1));
+        for (now, before) in a.iter().zip(first) {
+            let expected = scalar_rule(&config, before, 0.1, 3, 0.005);
+            assert!((now - expected).abs() < 1e-12, "{now} {expected}");
+        }
+        let other = values(&store(DType::F64, shapes).all()[1].1);
+        for (now, before) in b.iter().zip(other) {
+            let expected = scalar_rule(&config, before, 0.1, 7, 0.01);
+            assert!((now - expected).abs() < 1e-12, "{now} {expected}");
         }
     }
 }
