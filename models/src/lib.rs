@@ -55,6 +55,7 @@ pub mod layers;
 pub mod model_dir;
 pub mod preprocessor;
 pub mod registry;
+pub mod transfer;
 pub mod write;
 
 pub use check::ConfigError;

@@ -5,7 +5,8 @@ use candle_nn::{Init, VarBuilder};
 use gmnm_core::ops::{self, BatchNormConfig};
 
 /// Normalises the last axis with PyTorch's names: parameters `weight` and `bias` where it has them, buffers
-/// `running_mean` and `running_var`.
+/// `running_mean` and `running_var`. Where a store hands the buffers out frozen
+/// ([`ParamStore::freezing`](gmnm_core::ParamStore::freezing)), training uses and keeps the running statistics, too.
 #[derive(Debug, Clone)]
 pub struct BatchNorm {
     weight: Option<Tensor>,
@@ -63,6 +64,7 @@ impl BatchNorm {
     /// # Errors
     /// See [`ops::batch_norm`].
     pub fn forward(&self, x: &Tensor, train: bool) -> Result<Tensor> {
+        let train = train && self.running_mean.track_op();
         ops::batch_norm(
             x,
             self.weight.as_ref(),
