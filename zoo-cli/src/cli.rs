@@ -7,6 +7,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use crate::compare;
 use crate::data::series::Missing;
 use crate::device::DeviceChoice;
+use crate::evaluation::Augmented;
 use crate::train::PrecisionChoice;
 use crate::version::{self, Commit};
 
@@ -172,6 +173,14 @@ pub struct TrainArgs {
     /// A dataset: a path, a name, or `owner/name[@revision]` on the Hub (left out: the model's own).
     #[arg(long, value_name = "DATA")]
     pub data: Option<String>,
+    /// Begins with the tensors of a trained model that fit: a name, a directory as that of an ended run, or
+    /// `owner/name[@revision]`. With `--epochs` it trains an ended run for longer.
+    #[arg(long, value_name = "MODEL")]
+    pub from: Option<String>,
+    /// Parameters that are not trained, by a pattern of their names as in `stages.0.*`; can be given more than once. The
+    /// key `freeze_epochs` limits it to the first epochs.
+    #[arg(long, value_name = "PATTERN")]
+    pub freeze: Vec<String>,
     /// Where to write the run (left out: a new directory under `runs`).
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -194,7 +203,7 @@ pub struct TrainArgs {
     #[arg(long, value_name = "FILE")]
     pub recipe: Option<PathBuf>,
     /// Continues the run in this directory, to the same bytes as without the interruption.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["out", "epochs", "precision", "seed", "key", "set", "recipe", "overwrite"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["from", "freeze", "out", "epochs", "precision", "seed", "key", "set", "recipe", "overwrite"])]
     pub resume: Option<PathBuf>,
     /// Replaces what the output directory holds.
     #[arg(long)]
@@ -218,6 +227,19 @@ pub struct EvalArgs {
     /// A dataset: a path or a name (left out: the one that the model was trained on).
     #[arg(long, value_name = "DATA")]
     pub data: Option<String>,
+    /// Also writes a page on all that was found, with its pictures and the predictions.
+    #[arg(long, value_name = "DIR")]
+    pub report: Option<PathBuf>,
+    /// Replaces the report that is there.
+    #[arg(long, requires = "report")]
+    pub overwrite: bool,
+    /// Labels images also in another way, and takes the mean of the logits.
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = Augmented::None)]
+    pub tta: Augmented,
+    /// Fits the temperature of a classifier to held-out images, and keeps it in the model's directory for
+    /// `zoo infer --calibrated`.
+    #[arg(long)]
+    pub calibrate: bool,
     /// How the data are read.
     #[command(flatten)]
     pub reading: ReadingArgs,
@@ -318,7 +340,22 @@ pub struct InferArgs {
     /// How to print.
     #[arg(long, value_enum, default_value_t = RowFormat::Table)]
     pub format: RowFormat,
-    /// Images a forward pass.
+    /// Labels also the mirror image, and takes the mean of the logits.
+    #[arg(long, value_enum, value_name = "HOW", default_value_t = Augmented::None)]
+    pub tta: Augmented,
+    /// Calls an image `unknown` whose highest probability is below this.
+    #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = probability)]
+    pub threshold: f64,
+    /// Uses the temperature that `zoo eval --calibrate` has kept with the model.
+    #[arg(long)]
+    pub calibrated: bool,
+    /// Also writes what the last layer reads of each image, for search and clustering.
+    #[arg(long, value_name = "F.safetensors")]
+    pub save_features: Option<PathBuf>,
+    /// Replaces the file that is there.
+    #[arg(long, requires = "save_features")]
+    pub overwrite: bool,
+    /// Images a forward pass, at most.
     #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     pub batch_size: u32,
     /// Where to compute.
@@ -524,6 +561,13 @@ fn threads(text: &str) -> Result<usize, String> {
     match text.parse::<usize>() {
         Ok(n) if n <= 1024 => Ok(n),
         _ => Err("give a number from 0 to 1024".to_string()),
+    }
+}
+
+fn probability(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(p) if (0.0..=1.0).contains(&p) => Ok(p),
+        _ => Err("give a probability from 0 to 1".to_string()),
     }
 }
 

@@ -16,12 +16,16 @@ pub const PICTURE: &str = "picture.svg";
 pub const TRAINING: &str = "training.json";
 /// Where the data lay on this machine, when that was a path: it is for resuming here, and never leaves with the model.
 pub const DATA_PATH: &str = "data-path.txt";
+/// What a run that takes its first tensors from a trained model begins with, until it has ended.
+pub const START: &str = "start.safetensors";
 /// The saved states of an unfinished run.
 pub const CHECKPOINTS: &str = "checkpoints";
 /// Held locked by the process that works in a directory, for as long as it does.
 pub const LOCK: &str = ".zoo-lock";
 /// The record of a run that is being replaced, until nothing else is left of that run.
 pub const REPLACED: &str = ".zoo-replaced.json";
+/// What was fitted to held-out examples, so that outputs can be trusted.
+pub const CALIBRATION: &str = "calibration.json";
 /// The model card.
 pub const CARD: &str = "README.md";
 /// A card with this line is written anew on upload; a card without it is its owner's.
@@ -35,7 +39,7 @@ pub const PYTHON: &str = "modeling_gmnm.py";
 pub const SUMS: &str = "SHA256SUMS";
 
 /// The files that are of one model and would be wrong beside another.
-pub const OF_ONE_MODEL: [&str; 13] = [
+pub const OF_ONE_MODEL: [&str; 15] = [
     CONFIG,
     WEIGHTS,
     PREPROCESSOR,
@@ -45,6 +49,8 @@ pub const OF_ONE_MODEL: [&str; 13] = [
     PICTURE,
     TRAINING,
     DATA_PATH,
+    CALIBRATION,
+    START,
     CARD,
     EXAMPLES,
     PYTHON,

@@ -24,6 +24,7 @@
 //!     &Request {
 //!         model: "cifar-classifier",
 //!         data: photos.to_str(),
+//!         base: None,
 //!         seed: 0,
 //!         overrides: Overrides {
 //!             epochs: Some(2),
@@ -60,6 +61,7 @@ pub mod commands;
 pub mod compare;
 pub mod data;
 pub mod device;
+pub mod evaluation;
 pub mod families;
 pub mod field;
 pub mod forecast;
@@ -70,6 +72,7 @@ pub mod interrupt;
 pub mod layout;
 pub mod output;
 pub mod package;
+mod pattern;
 pub mod plot;
 pub mod report;
 pub mod resolve;

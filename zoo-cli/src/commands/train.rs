@@ -12,13 +12,14 @@ use crate::device::Opened;
 use crate::families;
 use crate::interrupt;
 use crate::output::keep_apart;
-use crate::package;
+use crate::package::{self, ModelFiles};
 use crate::report::{Printer, TrainingReport, Transfer, summary, thousands};
+use crate::resolve::{ESSENTIAL, locate};
 use crate::train::command::quoted;
 use crate::train::recipe::Overrides;
 use crate::train::run_dir::IfExists;
 use crate::train::session::{Output, Request, Session};
-use crate::train::{Ended, Place, PrecisionChoice};
+use crate::train::{Base, Ended, Place, PrecisionChoice};
 
 /// Trains a model, or goes on with a run that was stopped.
 ///
@@ -29,6 +30,9 @@ pub(super) fn run(args: &TrainArgs, printer: &Printer) -> anyhow::Result<Outcome
     let record = session.record();
     for line in session.about_data() {
         printer.info(&line);
+    }
+    if let Some(base) = &record.base {
+        printer.info(&base.in_words());
     }
     warn_about_data(printer, record.data.notice.as_deref(), session.skipped());
     let skipped = !session.skipped().is_empty();
@@ -99,23 +103,38 @@ fn open(args: &TrainArgs, printer: &Printer) -> anyhow::Result<(Session, Opened)
     if family.in_f64() && args.precision.is_some() {
         bail!("`{model}` is trained in f64; leave `--precision` out");
     }
+    let from = args.from.as_deref();
+    let from = from.map(|name| {
+        let files = locate(name, ESSENTIAL, &settings, &transfer);
+        files.map(|files| (name, files))
+    });
+    let from = from.transpose()?;
     if let Some(dir) = &args.out {
         let inputs = args.data.as_ref().map(Path::new).into_iter();
-        for input in inputs.chain(args.recipe.as_deref()) {
+        let inputs = inputs.chain(args.recipe.as_deref());
+        for input in inputs.chain(from.iter().filter_map(|(_, files)| files.dir())) {
             keep_apart("--out", dir, input)?;
         }
     }
+    let base = |(name, files): (&str, ModelFiles)| -> anyhow::Result<Base> {
+        Ok(Base::new(name, files.load()?, &files.weights()?))
+    };
+    let base = from.map(base).transpose()?;
     let output = match &args.out {
         None => Output::Numbered,
         Some(dir) if args.overwrite => Output::At(dir.clone(), IfExists::Overwrite),
         Some(dir) => Output::At(dir.clone(), IfExists::Refuse),
     };
     let mut set = args.set.clone();
+    if !args.freeze.is_empty() {
+        set.push(format!("freeze={}", toml::Value::from(args.freeze.clone())));
+    }
     set.extend(args.precision.map(PrecisionChoice::assignment));
     set.extend(args.key.as_deref().map(super::of_key));
     let request = Request {
         model,
         data: args.data.as_deref(),
+        base: base.as_ref(),
         seed: args.seed.unwrap_or(0),
         overrides: Overrides {
             file: args.recipe.as_deref(),

@@ -197,6 +197,7 @@ impl Plan {
         let request = Request {
             model,
             data,
+            base: None,
             seed,
             overrides: self.overrides(&set),
             output: Output::At(dir.to_path_buf(), IfExists::Overwrite),

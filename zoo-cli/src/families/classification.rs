@@ -1,5 +1,8 @@
 //! Image classification: cross-entropy and accuracy.
 
+mod examine;
+mod grad_cam;
+
 use std::collections::BTreeSet;
 
 use anyhow::bail;
@@ -17,6 +20,7 @@ use super::{Family, Forward, curves};
 use crate::data::augment::Augmentation;
 use crate::data::loader::Batch;
 use crate::data::{ImageDataset, OpenOptions, Source, open_images};
+use crate::evaluation::{Examination, Examined};
 use crate::train::metrics::Row;
 use crate::train::recipe::{RecipeError, Schema, require_part};
 use crate::train::record::TrainingRecord;
@@ -24,6 +28,9 @@ use crate::train::{
     Contrast, Digits, Ended, Finished, Loss, Measure, Measures, Part, Problem, Run, Section, Sums,
     Task, Trainable, Wanted, Watch, evaluate, train,
 };
+
+pub use self::examine::features_and_logits;
+pub use self::grad_cam::grad_cam;
 
 /// Of every network that tells the classes of images apart.
 pub(super) const MEASURES: Measures = Measures {
@@ -163,6 +170,10 @@ impl Problem for Labelled {
         (self.data.train.len(), self.data.test.len())
     }
 
+    fn labels(&self) -> &[String] {
+        &self.data.label_names
+    }
+
     fn adapt(&self, model: ModelConfig) -> anyhow::Result<ModelConfig> {
         let mut config = settings(&model)?.clone();
         config.channels = self.data.train.channels;
@@ -199,7 +210,10 @@ impl Problem for Labelled {
         let descent = run.record.recipe.descent()?;
         let shape = self.data.test.shape();
         let labels = self.data.label_names.clone();
-        let statistics = self.data.train.channel_statistics();
+        let statistics = match run.record.base.as_ref().and_then(|base| base.input.clone()) {
+            Some(input) => (input.mean, input.std),
+            None => self.data.train.channel_statistics(),
+        };
         let task = Classification {
             config: settings(&run.record.config)?.clone(),
             label_smoothing: recipe.label_smoothing,
@@ -221,17 +235,21 @@ impl Problem for Labelled {
         watch: &dyn Watch,
     ) -> anyhow::Result<Vec<f64>> {
         self.data.align_labels(&model.labels)?;
-        let config = settings(&model.config)?;
-        let task = Classification {
-            config: config.clone(),
-            label_smoothing: 0.0,
-            activations: DType::F32,
-            stem_epochs: 0,
-            parts: ImageParts::evaluation(self.data, model, device)?,
-        };
+        let parts = ImageParts::evaluation(self.data.test, None, model, device)?;
+        let task = Classification::evaluation(settings(&model.config)?, parts);
         let network = load(model, device)?;
         let batch_size = self.evaluation_batch_size;
         Ok(evaluate(&task, &network, Part::Test, batch_size, watch)?)
+    }
+
+    fn examine(
+        self: Box<Self>,
+        model: &ModelDir,
+        device: &Device,
+        watch: &dyn Watch,
+        how: &Examination,
+    ) -> anyhow::Result<Examined> {
+        (*self).examined(model, device, watch, how)
     }
 }
 
@@ -247,7 +265,7 @@ fn settings(config: &ModelConfig) -> anyhow::Result<&ClassifierConfig> {
 ///
 /// # Errors
 /// When the network is another one.
-fn load(model: &ModelDir, device: &Device) -> anyhow::Result<Classifier> {
+pub fn load(model: &ModelDir, device: &Device) -> anyhow::Result<Classifier> {
     let config = settings(&model.config)?;
     let store = model.store(DType::F32, device)?;
     Ok(Classifier::new(config, store.detached().var_builder())?)
@@ -262,6 +280,19 @@ struct Classification {
     activations: DType,
     stem_epochs: usize,
     parts: ImageParts,
+}
+
+impl Classification {
+    /// Measuring a trained network.
+    fn evaluation(config: &ClassifierConfig, parts: ImageParts) -> Self {
+        Self {
+            config: config.clone(),
+            label_smoothing: 0.0,
+            activations: DType::F32,
+            stem_epochs: 0,
+            parts,
+        }
+    }
 }
 
 /// How many of `logits` `[n, k]` are largest at their label: a scalar.

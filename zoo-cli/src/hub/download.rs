@@ -13,6 +13,7 @@ use super::checksum::Checksum;
 use super::client::{Client, Failure};
 use super::tree::{self, Entry};
 use super::{HubError, Progress, RepoKind, Request, Settings, Snapshot};
+use crate::pattern::matches;
 
 /// After this many new bytes a broken connection counts as the first failure again.
 const PROGRESS_BYTES: u64 = 1 << 20;
@@ -192,34 +193,6 @@ fn select<'a, T>(
                 .any(|pattern| matches(pattern, path(item)))
     };
     Ok(items.iter().filter(wanted).collect())
-}
-
-/// `*` stands for any characters, `?` for one. Runs in pattern × text steps at the most.
-fn matches(pattern: &str, text: &str) -> bool {
-    let (pattern, text) = (pattern.as_bytes(), text.as_bytes());
-    let (mut at, mut here) = (0, 0);
-    let mut star = None;
-    while here < text.len() {
-        match pattern.get(at) {
-            Some(b'*') => {
-                star = Some((at, here));
-                at += 1;
-            }
-            Some(&byte) if byte == b'?' || byte == text[here] => {
-                at += 1;
-                here += 1;
-            }
-            _ => match star {
-                Some((position, taken)) => {
-                    star = Some((position, taken + 1));
-                    at = position + 1;
-                    here = taken + 1;
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[at..].iter().all(|byte| *byte == b'*')
 }
 
 /// One file on its way into the cache.
@@ -405,7 +378,6 @@ impl Transfer<'_> {
             let read = match response.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(read) => read,
-            in_vain: false,
                 Err(error) => {
                     file.sync_all().map_err(HubError::io(partial))?;
                     return Ok(self.broken(&format!("the connection broke off: {error}")));
@@ -433,6 +405,7 @@ impl Transfer<'_> {
             host: self.client.host(),
             reason: reason.to_owned(),
             pause: None,
+            in_vain: false,
         })
     }
 
@@ -473,33 +446,5 @@ fn remove(path: &Path) -> Result<(), HubError> {
             Err(HubError::io(path)(error))
         }
         _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::matches;
-
-    #[test]
-    fn patterns_match_like_file_names() {
-        for (pattern, text) in [
-            ("a.txt", "a.txt"),
-            ("*.parquet", "plain_text/train-00000-of-00001.parquet"),
-            ("*/test-*.parquet", "plain_text/test-00000-of-00001.parquet"),
-            ("a?c", "abc"),
-            ("*", ""),
-            ("*a*a*b", "aaaaab"),
-        ] {
-            assert!(matches(pattern, text), "{pattern} {text}");
-        }
-        for (pattern, text) in [
-            ("a.txt", "a.txt2"),
-            ("", "a"),
-            ("a?c", "ac"),
-            ("*.json", "json"),
-            ("*a*a*b", "aaaaa"),
-        ] {
-            assert!(!matches(pattern, text), "{pattern} {text}");
-        }
     }
 }

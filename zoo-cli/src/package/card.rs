@@ -93,6 +93,14 @@ fn hub_dataset(name: &str) -> Option<&str> {
     }
 }
 
+/// The name as one of a model on the Hub, without its revision, where it can be one.
+fn base_model(name: &str) -> Option<&str> {
+    let name = name.split('@').next().unwrap_or(name);
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./".contains(c);
+    let fits = name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(plain);
+    fits.then_some(name)
+}
+
 fn front_matter(model: &ModelDir, record: Option<&TrainingRecord>, license: &str) -> String {
     let tag = families::of(&model.config).pipeline_tag();
     let mut lines = vec![
@@ -105,6 +113,10 @@ fn front_matter(model: &ModelDir, record: Option<&TrainingRecord>, license: &str
         "- gmnm".to_owned(),
         "- gaussian-mixture".to_owned(),
     ];
+    if let Some(base) = record.and_then(|record| record.base.as_ref()) {
+        let base = base_model(&base.name).unwrap_or(&base.model);
+        lines.push(format!("base_model: {}", quoted(base)));
+    }
     let dataset = record.and_then(|record| hub_dataset(&record.data.name));
     if let Some(dataset) = dataset {
         lines.extend(["datasets:".to_owned(), format!("- {dataset}")]);
@@ -202,6 +214,14 @@ fn measures(card: &mut String, record: &TrainingRecord) -> std::fmt::Result {
 fn origin(card: &mut String, record: &TrainingRecord) -> std::fmt::Result {
     let (data, command) = (&record.data, record.command_line());
     writeln!(card, "## Training\n\n```\n{command}\n```\n")?;
+    if let Some(base) = &record.base {
+        writeln!(
+            card,
+            "It began with another model, {}. SHA-256 of the weights of that: `{}`.\n",
+            base.in_words(),
+            base.weights
+        )?;
+    }
     if let Some(notice) = &data.notice {
         writeln!(card, "Note on the data: {notice}.\n")?;
     }
@@ -261,6 +281,18 @@ mod tests {
             ("pets", None),
         ] {
             assert_eq!(hub_dataset(name), expected);
+        }
+    }
+
+    #[test]
+    fn a_base_is_named_as_on_the_hub_or_by_its_network() {
+        for (name, expected) in [
+            ("owner/pets@v1", Some("owner/pets")),
+            ("cifar-classifier-1", Some("cifar-classifier-1")),
+            ("my run", None),
+            ("..", None),
+        ] {
+            assert_eq!(base_model(name), expected);
         }
     }
 

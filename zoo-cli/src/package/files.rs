@@ -82,6 +82,24 @@ impl ModelFiles {
         }
     }
 
+    /// The SHA-256 of the file `name`.
+    ///
+    /// # Errors
+    /// [`PackageError::Read`] when it is not there or cannot be read.
+    pub(super) fn sha256(&self, name: &str) -> Result<String, PackageError> {
+        let path = self.path(name);
+        match self {
+            Self::Directory(_) => sums::sha256_of_file(&path).map_err(PackageError::read(&path)),
+            Self::Embedded(_, files) => {
+                let found = files.iter().find(|file| file.name == name);
+                let found = found.ok_or_else(|| io::ErrorKind::NotFound.into());
+                found
+                    .map(|file| file.sha256.to_owned())
+                    .map_err(PackageError::read(&path))
+            }
+        }
+    }
+
     /// The record of its training, if there is one.
     ///
     /// # Errors
@@ -142,6 +160,20 @@ impl ModelFiles {
             bytes(model_dir::WEIGHTS).unwrap_or_default(),
             bytes(model_dir::PREPROCESSOR),
         )?)
+    }
+
+    /// The bytes of the weights.
+    ///
+    /// # Errors
+    /// [`PackageError::Read`] when they cannot be read.
+    pub fn weights(&self) -> Result<Vec<u8>, PackageError> {
+        match self {
+            Self::Directory(dir) => {
+                let path = dir.join(model_dir::WEIGHTS);
+                std::fs::read(&path).map_err(PackageError::read(&path))
+            }
+            Self::Embedded(..) => Ok(self.read(model_dir::WEIGHTS)?.unwrap_or_default()),
+        }
     }
 
     /// Compares the files with `SHA256SUMS` of the directory, or with the manifest inside the binary: what is wrong,

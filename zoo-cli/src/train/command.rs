@@ -20,6 +20,9 @@ pub(super) fn plain(record: &TrainingRecord) -> String {
     if let Some(data) = &record.data.argument {
         words.push(format!("--data {}", quoted(data)));
     }
+    if let Some(base) = &record.base {
+        words.push(format!("--from {}", quoted(&base.name)));
+    }
     if let Ok(descent) = record.recipe.descent() {
         words.push(format!("--epochs {}", descent.epochs));
     }

@@ -4,10 +4,12 @@
 //! choice is a function of (seed, epoch, example). Another thread count, another CPU (another kernel is chosen) or
 //! another version may round sums differently.
 
+pub mod base;
 pub mod checkpoint;
 pub mod command;
 pub mod early_stopping;
 pub mod error;
+pub mod freeze;
 pub mod lock;
 pub mod measure;
 pub mod metrics;
@@ -22,6 +24,7 @@ pub mod tally;
 pub mod task;
 pub mod trainer;
 
+pub use base::{Base, BaseRecord};
 pub use error::TrainError;
 pub use lock::Lock;
 pub use measure::{Better, Contrast, Digits, Measure, Measures};
@@ -30,4 +33,4 @@ pub use problem::{Effort, Ended, Finished, Place, Problem, Trainable, Wanted};
 pub use recipe::{Descent, Recipe, Section};
 pub use run_dir::RunDir;
 pub use task::{Batches, Examples, Loss, Part, Sums, Task};
-pub use trainer::{Run, Watch, evaluate, train};
+pub use trainer::{Run, Watch, evaluate, measure, train};

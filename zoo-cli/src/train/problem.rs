@@ -10,6 +10,7 @@ use super::measure::Measures;
 use super::recipe::{Recipe, RecipeError, Schema};
 use super::{Run, Watch};
 use crate::data::{OpenOptions, Source, is_dataset_name};
+use crate::evaluation::{Examination, Examined, Findings};
 
 /// A family of networks that can be trained.
 pub trait Trainable: Sync {
@@ -102,6 +103,11 @@ pub trait Problem {
     /// Training examples, the held-out ones among them, and test examples.
     fn examples(&self) -> (usize, usize);
 
+    /// The names of the classes that a network tells apart, in their order.
+    fn labels(&self) -> &[String] {
+        &[]
+    }
+
     /// `model` with the settings that the data decide, such as the number of classes.
     ///
     /// # Errors
@@ -136,6 +142,24 @@ pub trait Problem {
         device: &Device,
         watch: &dyn Watch,
     ) -> anyhow::Result<Vec<f64>>;
+
+    /// The measures of a trained network on the test part, and what else is found of it example by example.
+    ///
+    /// # Errors
+    /// As [`Self::evaluate`].
+    fn examine(
+        self: Box<Self>,
+        model: &ModelDir,
+        device: &Device,
+        watch: &dyn Watch,
+        how: &Examination,
+    ) -> anyhow::Result<Examined> {
+        let _ = how;
+        Ok(Examined {
+            measures: self.evaluate(model, device, watch)?,
+            findings: Findings::None,
+        })
+    }
 
     /// The measures of a prediction that needs no training, one of those that the family names.
     ///

@@ -16,7 +16,7 @@ use serde::de::{DeserializeOwned, Error};
 use serde::{Deserialize, Serialize};
 use toml::Table;
 
-pub use descent::{CheckpointConfig, Descent, EmaConfig, Validation};
+pub use descent::{CheckpointConfig, Descent, EmaConfig, TakenNorm, Validation};
 pub use error::{RecipeError, require, require_part, require_positive};
 pub use layers::{amend, resolve};
 

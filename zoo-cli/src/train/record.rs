@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::recipe::Recipe;
-use super::{RunDir, TrainError, command};
+use super::{BaseRecord, RunDir, TrainError, command};
 use crate::layout::TRAINING;
 
 /// What stands for data that came through a pipe.
@@ -89,6 +89,9 @@ pub struct TrainingRecord {
     pub seed: u64,
     /// The data.
     pub data: DataRecord,
+    /// The trained model that it began with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<BaseRecord>,
     /// The resolved recipe.
     pub recipe: Recipe,
     /// The network.

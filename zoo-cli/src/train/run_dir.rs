@@ -13,8 +13,11 @@ use serde_json::Value;
 
 use super::{Lock, TrainError, checkpoint};
 use crate::layout::{
-    CARD, CHECKPOINTS, DATA_PATH, GENERATED, LOCK, OF_ONE_MODEL, REPLACED, TRAINING,
+    CARD, CHECKPOINTS, DATA_PATH, GENERATED, LOCK, OF_ONE_MODEL, REPLACED, START, TRAINING,
 };
+
+/// What is written before the record, in this order.
+const BEFORE_THE_RECORD: [&str; 2] = [DATA_PATH, START];
 
 /// What happens to a directory that is not empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,18 +165,29 @@ impl RunDir {
         replace_file(&path, contents).map_err(TrainError::io("write", &path))
     }
 
-    /// Makes this the directory of a run with the given `record`: where its data lie, if that is a path, and then the
-    /// record. A failure leaves no trace.
+    /// Makes this the directory of a run with the given `record`: where its data lie, if that is a path, the tensors that
+    /// it begins with, if they are not drawn, and then the record. A failure leaves no trace.
     ///
     /// # Errors
     /// When the system refuses.
-    pub fn begin(&self, data: Option<&str>, record: &[u8]) -> Result<(), TrainError> {
-        if let Some(data) = data {
-            self.write(DATA_PATH, data.as_bytes())?;
-        }
-        self.write(TRAINING, record).inspect_err(|_| {
-            // The first error is the one that matters.
-            let _ = fs::remove_file(self.join(DATA_PATH));
+    pub fn begin(
+        &self,
+        data: Option<&str>,
+        start: Option<&[u8]>,
+        record: &[u8],
+    ) -> Result<(), TrainError> {
+        let contents = [data.map(str::as_bytes), start];
+        let mut files = BEFORE_THE_RECORD.into_iter().zip(contents);
+        let written = files.try_for_each(|(name, content)| match content {
+            Some(content) => self.write(name, content),
+            None => Ok(()),
+        });
+        let written = written.and_then(|()| self.write(TRAINING, record));
+        written.inspect_err(|_| {
+            for name in BEFORE_THE_RECORD {
+                // The first error is the one that matters.
+                let _ = fs::remove_file(self.join(name));
+            }
         })
     }
 
@@ -243,7 +257,7 @@ fn survey(path: &Path, was_left: bool) -> Result<Content, TrainError> {
     for name in &names {
         let passes = name == LOCK || name == REPLACED || is_temporary(name);
         // Written before the record, by one who was killed in between.
-        let is_begun = name == DATA_PATH && was_left;
+        let is_begun = BEFORE_THE_RECORD.contains(&name.as_str()) && was_left;
         if passes || is_begun {
             continue;
         }
@@ -349,6 +363,7 @@ mod tests {
         for files in [
             &[(LOCK, "1\n")][..],
             &[(LOCK, ""), (DATA_PATH, "/data")],
+            &[(LOCK, ""), (DATA_PATH, "/data"), (START, "tensors")],
             &[(LOCK, ""), (DATA_PATH, "/data"), (".zoo-7-0.tmp", "{")],
         ] {
             let dir = state(files);

@@ -8,12 +8,15 @@ use candle_core::Device;
 use models::registry::{self, Entry};
 use models::{ModelConfig, ModelDir};
 
+use super::base::{Base, remove_start};
+use super::freeze::Freezing;
 use super::measure::{Measure, Measures};
 use super::problem::{Ended, Finished, Problem, Trainable, Wanted};
 use super::recipe::{self, Overrides};
 use super::record::{DataRecord, ResultRecord, STREAM, TrainingRecord};
 use super::run_dir::IfExists;
-use super::{Run, RunDir, Watch, checkpoint, command};
+use super::{Run, RunDir, Watch};
+use super::{checkpoint, command};
 use crate::data::series::is_stream;
 use crate::data::{OpenOptions, SkippedFile, public_name};
 use crate::layout::{DATA_PATH, RUNS};
@@ -40,6 +43,8 @@ pub struct Request<'a> {
     pub model: &'a str,
     /// `--data`.
     pub data: Option<&'a str>,
+    /// `--from`.
+    pub base: Option<&'a Base>,
     /// Fixes every random choice.
     pub seed: u64,
     /// Changes to the recipe.
@@ -102,7 +107,17 @@ impl Session {
         };
         // Mistakes in the recipe need no data to be found, and data may be slow to come.
         let data = request.data.unwrap_or(entry.default_data);
-        let expected = resolve(data, &entry.config())?;
+        let own = match request.base {
+            Some(base) => base.settings(entry)?,
+            None => entry.config(),
+        };
+        let expected = resolve(data, &own)?;
+        if request.base.is_some() && expected.recipe.descent().is_err() {
+            bail!(
+                "`{}` is fitted anew from many starts and takes nothing of a trained model; leave `--from` out",
+                entry.name
+            );
+        }
         if let Output::At(path, if_exists) = &request.output {
             RunDir::check_free(path, *if_exists)?;
         }
@@ -117,8 +132,15 @@ impl Session {
         let source = problem.source();
         let name = public_name(&source.name);
         let dataset = if source.is_sample { "sample" } else { &name };
-        let resolved = resolve(dataset, &problem.adapt(entry.config())?)?;
+        let resolved = resolve(dataset, &problem.adapt(own)?)?;
         problem.check(&resolved.model)?;
+        let begun = request
+            .base
+            .map(|base| base.start(&resolved.model, problem.labels()));
+        let (base, start) = begun.transpose()?.unzip();
+        if let Ok(descent) = resolved.recipe.descent() {
+            Freezing::new(descent, base.as_ref(), &resolved.model)?;
+        }
         let dir = request.output.create(entry)?;
         let mut record = TrainingRecord {
             command: None,
@@ -136,6 +158,7 @@ impl Session {
                 notice: (source.notice.as_ref()).map(|notice| notice.replace(&source.name, &name)),
                 inventory: problem.inventory(),
             },
+            base,
             recipe: resolved.recipe,
             config: resolved.model,
             result: None,
@@ -143,7 +166,7 @@ impl Session {
         record.command = command::exact(&record, &request.overrides);
         let is_path = |data: &&str| !family.is_name(data) && !is_stream(data);
         let place = request.data.filter(is_path).map(absolute);
-        dir.begin(place.as_deref(), &record.json(&dir)?)?;
+        dir.begin(place.as_deref(), start.as_deref(), &record.json(&dir)?)?;
         Ok(Self {
             dir,
             record,
@@ -299,6 +322,7 @@ impl Session {
             summary.parameters = record.config.parameter_count()?;
         }
         checkpoint::remove_all(&dir)?;
+        remove_start(&dir)?;
         let result = record.result.as_ref();
         summary.notes = result.map_or_else(Vec::new, |r| r.notes.clone());
         summary.test = measures

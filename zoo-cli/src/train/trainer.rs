@@ -4,19 +4,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 use gmnm_core::optim::{Ema, Optimizer};
 use gmnm_core::{ParamStore, on_worker};
 use models::ModelDir;
 
 use super::checkpoint::{Checkpoint, Position};
+use super::freeze::Freezing;
 use super::metrics::{self, Row};
 use super::record::TrainingRecord;
 use super::run_dir::RunDir;
 use super::tally::{self, Measured, Tally};
-use super::task::{BatchOf, Examples, Part, Task};
+use super::task::{BatchOf, Examples, Part, Sums, Task};
 use super::{Descent, Effort, Ended, Finished, Measures, Place, TrainError, checkpoint};
 use crate::layout::CURVES;
+
+mod start;
+
+use start::renew;
 
 /// Follows a run.
 pub trait Watch {
@@ -73,7 +78,9 @@ pub fn train<T: Task>(task: &T, run: &Run<'_>) -> Result<Ended<Finished>, TrainE
             return Err(TrainError::NoExamples(part.name()));
         }
     }
-    let mut training = Training::start(task, run)?;
+    let Some(mut training) = Training::start(task, run)? else {
+        return Ok(Ended::Interrupted(Place { epoch: 1, step: 0 }));
+    };
     while !training.is_over() {
         if let Some(place) = training.epoch()? {
             return Ok(Ended::Interrupted(place));
@@ -101,21 +108,35 @@ pub fn evaluate<T: Task>(
     batch_size: usize,
     watch: &dyn Watch,
 ) -> Result<Vec<f64>, TrainError> {
+    let each = |batch: &_| on_worker(|| task.measure(model, batch));
+    measure(task.examples(), part, batch_size, watch, each)
+}
+
+/// The means over a part of what `each` sums over a batch, in the order of the examples.
+///
+/// # Errors
+/// When the part is empty or `each` fails.
+pub fn measure<E: Examples>(
+    examples: &E,
+    part: Part,
+    batch_size: usize,
+    watch: &dyn Watch,
+    each: impl FnMut(&E::Batch) -> candle_core::Result<Sums>,
+) -> Result<Vec<f64>, TrainError> {
     let never = AtomicBool::new(false);
-    let measured = evaluate_until(&never, task, model, part, batch_size, watch)?;
+    let measured = measure_until(&never, examples, part, batch_size, watch, each)?;
     Ok(measured.unwrap_or_default())
 }
 
 /// The same, or nothing where `stop` is set before the end.
-fn evaluate_until<T: Task>(
+fn measure_until<E: Examples>(
     stop: &AtomicBool,
-    task: &T,
-    model: &T::Model,
+    examples: &E,
     part: Part,
     batch_size: usize,
     watch: &dyn Watch,
+    mut each: impl FnMut(&E::Batch) -> candle_core::Result<Sums>,
 ) -> Result<Option<Vec<f64>>, TrainError> {
-    let examples = task.examples();
     let total = examples.count(part);
     if total == 0 {
         return Err(TrainError::NoExamples(part.name()));
@@ -127,12 +148,13 @@ fn evaluate_until<T: Task>(
             return Ok(None);
         }
         let batch = batch?;
-        measured.push(on_worker(|| task.measure(model, &batch))?);
+        measured.push(each(&batch)?);
         done += examples.batch_len(&batch);
         watch.evaluated(part, done, total);
     }
-    let mut sums = vec![0.0; task.measures().all.len()];
+    let mut sums = Vec::new();
     for batch in tally::values(&measured)? {
+        sums.resize(batch.len(), 0.0);
         add(&mut sums, &batch);
     }
     Ok(Some(sums.iter().map(|sum| sum / total as f64).collect()))
@@ -150,7 +172,10 @@ struct Training<'a, T: Task> {
     recipe: &'a Descent,
     store: ParamStore,
     model: T::Model,
-    /// The parameters that `model` does not train.
+    freezing: Freezing,
+    /// Those that it does not train in this epoch, nor did in any before.
+    unchanged: BTreeSet<String>,
+    /// The tensors that `model` does not change.
     frozen: BTreeSet<String>,
     optimizer: Optimizer,
     ema: Option<Ema>,
@@ -161,50 +186,7 @@ struct Training<'a, T: Task> {
     effort: Effort,
 }
 
-impl<'a, T: Task> Training<'a, T> {
-    fn start(task: &'a T, run: &'a Run<'a>) -> Result<Self, TrainError> {
-        let recipe = run.record.recipe.descent()?;
-        let store = ParamStore::new(run.record.seed, DType::F32, run.device);
-        let model = task.build(store.var_builder())?;
-        let saved = Checkpoint::<Position>::latest(run.dir)?;
-        if saved.is_none() {
-            task.initialize(&store)?;
-        }
-        let mut optimizer = Optimizer::new(&store, recipe.optimizer.clone())?;
-        let mut ema = (recipe.ema.decay > 0.0)
-            .then(|| Ema::new(&store, recipe.ema.decay))
-            .transpose()?;
-        let mut best = None;
-        let mut position = Position {
-            sums: vec![0.0; task.measures().all.len()],
-            ..Default::default()
-        };
-        if let Some(saved) = saved {
-            store.load_strict(saved.set("weights")?)?;
-            optimizer.restore(saved.set("moments")?, saved.position.total_steps)?;
-            if let Some(ema) = &mut ema {
-                ema.store().load_strict(saved.set("average")?)?;
-            }
-            best = saved.tensors.get("best").cloned();
-            position = saved.position;
-        }
-        Ok(Self {
-            task,
-            run,
-            recipe,
-            store,
-            model,
-            frozen: BTreeSet::new(),
-            optimizer,
-            ema,
-            best,
-            position,
-            tally: Tally::new(run.device),
-            steps_per_epoch: task.examples().steps().max(1),
-            effort: Effort::default(),
-        })
-    }
-
+impl<T: Task> Training<'_, T> {
     fn is_over(&self) -> bool {
         self.position.stopped || self.position.epoch >= self.recipe.epochs
     }
@@ -218,7 +200,9 @@ impl<'a, T: Task> Training<'a, T> {
     fn epoch(&mut self) -> Result<Option<Place>, TrainError> {
         let run = self.run;
         let epoch = self.position.epoch;
-        let frozen = self.task.frozen(epoch);
+        self.unchanged = self.freezing.at(epoch);
+        let mut frozen = self.task.frozen(epoch);
+        frozen.extend(self.unchanged.iter().cloned());
         if frozen != self.frozen {
             let store = self.store.freezing(frozen.clone());
             (self.model, self.frozen) = (self.task.build(store.var_builder())?, frozen);
@@ -285,7 +269,7 @@ impl<'a, T: Task> Training<'a, T> {
         self.position.total_steps += 1;
         self.effort.steps += 1;
         if let Some(ema) = &mut self.ema {
-            ema.update(&self.store, self.position.total_steps)?;
+            ema.update(&self.store, self.position.total_steps, &self.unchanged)?;
         }
         let examples = self.task.examples().batch_len(batch) as u64;
         self.position.seen += examples;
@@ -364,7 +348,8 @@ impl<'a, T: Task> Training<'a, T> {
     fn evaluate(&self, part: Part) -> Result<Option<Vec<f64>>, TrainError> {
         let Run { stop, watch, .. } = *self.run;
         let (model, batch_size) = (self.kept_model()?, self.recipe.evaluation_batch_size);
-        evaluate_until(stop, self.task, &model, part, batch_size, watch)
+        let each = |batch: &_| on_worker(|| self.task.measure(&model, batch));
+        measure_until(stop, self.task.examples(), part, batch_size, watch, each)
     }
 
     fn save(&mut self) -> Result<(), TrainError> {
@@ -449,16 +434,10 @@ impl<'a, T: Task> Training<'a, T> {
         let Some(ema) = self.ema.as_ref().filter(|_| recipe.ema.norm_batches > 0) else {
             return Ok(());
         };
-        let model = self.task.build(ema.store().detached().var_builder())?;
-        let _guard = recipe.precision.precision().enter();
+        let kept = self.freezing.at(recipe.epochs.saturating_sub(1));
         let batches = self.task.examples().training_batches(recipe.epochs, 0);
-        for batch in batches.take(recipe.ema.norm_batches) {
-            if self.run.stop.load(Ordering::Relaxed) {
-                break;
-            }
-            self.task.loss(&model, &batch?)?;
-        }
-        Ok(())
+        let batches = batches.take(recipe.ema.norm_batches);
+        renew(self.task, self.run, ema.store(), &kept, batches).map(drop)
     }
 
     fn diverged(&self, what: &'static str, step: u64) -> TrainError {

@@ -34,6 +34,35 @@ pub struct Descent {
     pub early_stopping: EarlyStopping,
     /// How often the state is saved.
     pub checkpoint: CheckpointConfig,
+    /// Patterns of the names of parameters that are not trained, `*` standing for any characters and `?` for one. Their
+    /// batch norms use and keep the running statistics. `--freeze` sets it.
+    #[serde(default)]
+    pub freeze: Vec<String>,
+    /// Epochs for which they are not trained, and all tensors that `--from` gave where `freeze` is empty; 0 for the
+    /// whole run, and for no tensors where `freeze` is empty.
+    #[serde(default)]
+    pub freeze_epochs: usize,
+    /// Factor on the learning rate of the parameters that `--from` gave, above 0.
+    #[serde(default = "one")]
+    pub from_rate: f64,
+    /// What becomes of the running statistics that `--from` gave.
+    #[serde(default)]
+    pub norm: TakenNorm,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+/// What becomes of the running statistics of a trained model's batch norms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TakenNorm {
+    /// Training goes on with them.
+    #[default]
+    Keep,
+    /// Before the first step they become those of training images.
+    Renew,
 }
 
 impl Default for Descent {
@@ -49,6 +78,10 @@ impl Default for Descent {
             validation: Validation::default(),
             early_stopping: EarlyStopping::default(),
             checkpoint: CheckpointConfig::default(),
+            freeze: Vec::new(),
+            freeze_epochs: 0,
+            from_rate: 1.0,
+            norm: TakenNorm::Keep,
         }
     }
 }
@@ -115,6 +148,7 @@ impl Descent {
         factor("schedule.final_factor", self.schedule.final_factor)?;
         require_part("ema.decay", self.ema.decay)?;
         require_part("validation.fraction", self.validation.fraction)?;
+        require_positive("from_rate", self.from_rate)?;
         if self.early_stopping.patience > 0 && self.validation.fraction == 0.0 {
             return Err(RecipeError::invalid(
                 "early_stopping.patience",

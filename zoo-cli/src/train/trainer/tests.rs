@@ -120,6 +120,7 @@ fn run(task: &Line, read_every: usize) -> (Came, Vec<f64>) {
         version: String::new(),
         seed: 0,
         data: DataRecord::default(),
+        base: None,
         recipe,
         config: models::registry::find("cifar-classifier").unwrap().config(),
         result: None,
@@ -131,7 +132,9 @@ fn run(task: &Line, read_every: usize) -> (Came, Vec<f64>) {
         watch: &watch,
         stop: &AtomicBool::new(false),
     };
-    let mut training = Training::start(task, &run).unwrap();
+    let mut training = Training::start(task, &run)
+        .unwrap()
+        .expect("nothing stops it");
     training.tally.read_every = read_every;
     let trained = (|| {
         while !training.is_over() {
