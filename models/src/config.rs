@@ -60,14 +60,6 @@ impl ModelConfig {
         }
     }
 
-    /// The columns that the network forecasts, if it was trained on a series.
-    pub fn columns(&self) -> &[String] {
-        match self {
-            Self::Forecaster(config) => config.series.as_ref().map_or(&[], |s| &s.columns),
-            Self::Classifier(_) | Self::Generator(_) | Self::Surface(_) | Self::Poisson(_) => &[],
-        }
-    }
-
     /// The architecture as `config.json` names it.
     pub fn architecture(&self) -> String {
         let config = serde_json::to_value(self).unwrap_or_default();

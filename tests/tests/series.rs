@@ -622,6 +622,106 @@ fn a_forecaster_reads_other_files_than_the_one_it_learned_from() {
 }
 
 #[test]
+fn a_forecaster_keeps_the_column_of_its_key() {
+    let root = tempfile::tempdir().unwrap();
+    let zoo = Workspace::new(root.path());
+    let sold = |store: usize, row: usize| a(row + 7 * store);
+    // In the file of training the dates of both stores are the same, in the other one they follow each other.
+    let long = lines("store,date,sales", 2 * ROWS, |row| {
+        let (store, row) = (row / ROWS, row % ROWS);
+        format!("{store},{},{}", iso(row), sold(store, row))
+    });
+    let apart = lines("store,date,sales", 2 * ROWS, |row| {
+        format!(
+            "{},{},{}",
+            row / ROWS,
+            iso(row),
+            sold(row / ROWS, row % ROWS)
+        )
+    });
+    fs::write(zoo.path("long.csv"), long).unwrap();
+    fs::write(zoo.path("apart.csv"), apart).unwrap();
+    train(&zoo, "long.csv", &["--key", "1"]).expect(0);
+    let config = fs::read_to_string(zoo.path("run/config.json")).unwrap();
+    let mut config: Value = serde_json::from_str(&config).unwrap();
+    assert_eq!(config["series"]["key"], json!(["store"]));
+    let values = |file: &str, args: &[&str]| -> Vec<String> {
+        let ran = zoo.zoo(&[&["forecast", "run", file], args].concat());
+        let lines = ran.expect(0).stdout;
+        let cells = lines
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_once(','));
+        cells.map(|(_, value)| value.to_string()).collect()
+    };
+    for (args, key) in [(&[][..], "1"), (&["--key", "0"], "store=0")] {
+        assert_eq!(
+            values("apart.csv", args),
+            values("long.csv", &["--key", key])
+        );
+    }
+    zoo.zoo(&["forecast", "run", "apart.csv", "--key", "2"])
+        .refused(&["no series `2`", "`0`, `1`"]);
+    let of_day = zoo.zoo(&["eval", "run", "--data", "apart.csv"]).expect(0);
+    assert!(
+        of_day.stderr.contains("series `1` of 2 by `store`"),
+        "{}",
+        of_day.stderr
+    );
+    // A model of before does not tell, and is used as before.
+    let expected = values("long.csv", &[]);
+    config["series"].as_object_mut().unwrap().remove("key");
+    fs::write(zoo.path("run/config.json"), config.to_string()).unwrap();
+    assert_eq!(values("long.csv", &[]), expected);
+}
+
+#[test]
+fn what_is_said_of_columns_can_be_followed() {
+    let root = tempfile::tempdir().unwrap();
+    let zoo = Workspace::new(root.path());
+    let text = lines("date,a,t,b,u", ROWS, |row| {
+        let (a, b) = if row % 9 == 4 {
+            ("-200".into(), "9999".into())
+        } else {
+            (a(row), b(row))
+        };
+        format!("{},{a},{row},{b},{}", iso(row), row + 5)
+    });
+    fs::write(zoo.path("s.csv"), text).unwrap();
+    let ran = train(&zoo, "s.csv", &[]).expect(0);
+    let tokens = r#"series.missing_tokens=["-200", "9999"]"#;
+    let exclude = r#"series.exclude=["t", "u"]"#;
+    for part in [
+        &format!(
+            "column `a` holds -200 13 times, column `b` holds 9999 13 times: if it stands for a missing value, say so with `--set '{tokens}'`"
+        ),
+        &format!(
+            "columns `t` and `u` are read as values and may only number the rows: leave out what does with `--set '{exclude}'`"
+        ),
+    ] {
+        assert!(ran.stderr.contains(part.as_str()), "{part}: {}", ran.stderr);
+    }
+    let ran = train(&zoo, "s.csv", &["--set", tokens, "--set", exclude]);
+    ran.refused(&[
+        "26 missing, the first in line 6, column `a`",
+        "series.missing=linear",
+    ]);
+    let fill = "series.missing=linear";
+    let ran = train(
+        &zoo,
+        "s.csv",
+        &["--set", tokens, "--set", exclude, "--set", fill],
+    )
+    .expect(0);
+    for part in ["may only number", "stands for a missing"] {
+        assert!(!ran.stderr.contains(part), "{part}: {}", ran.stderr);
+    }
+    let inventory = &data_of(&zoo.path("run"))["inventory"];
+    assert_eq!(inventory["columns"].as_array().unwrap().len(), 2);
+    assert_eq!(inventory["columns"][0]["missing"], 13);
+}
+
+#[test]
 fn a_wrong_kind_of_model_names_the_right_command() {
     let root = tempfile::tempdir().unwrap();
     let zoo = Workspace::new(root.path());

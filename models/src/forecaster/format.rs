@@ -34,6 +34,9 @@ pub struct SeriesFormat {
     pub std: Vec<f64>,
     /// The time between two rows.
     pub step: Step,
+    /// The columns that told the series apart in a file of many; empty where it held one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub key: Vec<String>,
 }
 
 impl SeriesFormat {

@@ -66,10 +66,19 @@ fn without(text: &str, from: usize, count: usize) -> String {
 }
 
 pub(crate) fn rows() -> Vec<Row> {
-    [tables(), dates(), steps(), values(), many()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        tables(),
+        headers(),
+        numbered(),
+        dates(),
+        steps(),
+        values(),
+        stand_ins(),
+        many(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Tables, their headers and columns.
@@ -140,10 +149,225 @@ fn tables() -> Vec<Row> {
         })
         .holds(
             "/columns/2",
-            json!({"name": "c", "missing": 0, "constant": true, "stand_in": null}),
+            json!({"name": "c", "missing": 0, "constant": true, "stand_in": null, "numbers_rows": false}),
         )
         .holds("/columns/3/constant", true)
         .says(&["columns `c` and `d` are constant"]),
+    ]
+}
+
+/// [`plain`] below other first lines.
+fn under(header: &str) -> String {
+    let text = plain();
+    let rows: Vec<&str> = text.lines().skip(1).collect();
+    format!("{header}\n{}\n", rows.join("\n"))
+}
+
+/// Headers of several lines, and rows that are longer than theirs.
+fn headers() -> Vec<Row> {
+    let prices = |name, header: &str| {
+        csv(name, under(header))
+            .holds("/columns/0/name", "Close AAPL")
+            .holds("/columns/1/name", "Close MSFT")
+    };
+    let decimals = |name, row: fn(usize) -> String| {
+        let refused = file(name, "s.csv", lines("date,a,b", ROWS, row));
+        refused.refused(&[
+            "line 2 has 5",
+            "decimal comma, put quotes around them or semicolons",
+        ])
+    };
+    vec![
+        prices(
+            "three lines of names",
+            "Price,Close,Close\nTicker,AAPL,MSFT\nDate,,",
+        )
+        .holds("/date_columns", json!(["Date"]))
+        .holds("/header_lines", 3),
+        prices("two lines of names", ",Close,Close\n,AAPL,MSFT").holds("/header_lines", 2),
+        csv("units below the names", under("date,a,b\n,kW,m/s"))
+            .holds("/columns/0/name", "a kW")
+            .holds("/columns/1/name", "b m/s")
+            .holds("/date_columns", json!(["date"])),
+        file(
+            "a remark below the names",
+            "s.csv",
+            under("date,a,b\nremark,,"),
+        )
+        .refused(&["line 2"]),
+        csv(
+            "a title as wide as the table",
+            under("Station 5,,\nmade on,2024-02-01,\ndate,a,b"),
+        )
+        .holds("/left_out/0/what", "2 lines before the header"),
+        csv("names between the rows", {
+            let text = plain();
+            let (header, _) = text.split_once('\n').unwrap_or_default();
+            text.replacen(&iso(60), &format!("{header}\n{}", iso(60)), 1)
+        })
+        .holds(
+            "/left_out",
+            json!([{"what": "1 line", "why": "they repeat the header"}]),
+        ),
+        file(
+            "a sum below the rows",
+            "s.csv",
+            format!("{}Total,1,2\n", plain()),
+        )
+        .refused(&[
+            "line 122: `Total` is no date; write dates as 2016-07-01 00:00:00, or remove the line",
+        ]),
+        file("a sum below years", "s.csv", {
+            lines("date,a", 40, |row| format!("{},{row}", 1980 + row)) + "Total,1\n"
+        })
+        .refused(&["line 42: `Total` is no date"]),
+        file(
+            "blanks between the cells",
+            "s.csv",
+            plain().replace(',', "  "),
+        )
+        .refused(&["line 2 has several words", "put commas"]),
+        file("decimal commas below no names", "s.csv", {
+            let text = lines("", ROWS, |row| {
+                format!("{},{},{:02}", iso(row), row % 90, row % 100)
+            });
+            text.replacen('\n', "", 1)
+        })
+        .refused(&[
+            "line 1: `00` in column 3 may be the decimals",
+            "put quotes around them",
+        ]),
+        file("a series in each row", "s.csv", {
+            let names: Vec<String> = (2..40).map(|i| format!("V{i}")).collect();
+            let header = format!("V1,{}", names.join(","));
+            lines(&header, 9, |row| {
+                format!("Y{row},{}", vec!["1.5"; 38].join(","))
+            })
+        })
+        .refused(&[
+            "no column of dates",
+            "if each row is a series",
+            "transpose it",
+        ]),
+        csv("commas at the end of rows", plain().replace("5\n", "5,,\n")),
+        decimals("decimal commas between commas", |row| {
+            format!("{},{},{},-{},5", iso(row), row % 90, row % 100, row % 70)
+        }),
+        decimals("decimal commas in some numbers", |row| {
+            let half = if row % 4 == 0 { ",5" } else { "" };
+            format!("{},{row}{half},-{row}{half}", iso(row))
+        }),
+        csv("the same with semicolons", {
+            lines("date;a;b", ROWS, |row| {
+                format!("{};{},{};-{},5", iso(row), row % 90, row % 100, row % 70)
+            })
+        })
+        .holds("/decimal_comma", true),
+    ]
+}
+
+/// Columns that number the rows.
+fn numbered() -> Vec<Row> {
+    let numbered = |name: &'static str, first: usize, step: usize| {
+        let header = format!("{name},date,a,b");
+        let number = move |row: usize| first + row * step;
+        csv(
+            name,
+            lines(&header, ROWS, |row| {
+                format!("{},{},{},{}", number(row), iso(row), a(row), b(row))
+            }),
+        )
+    };
+    let left_out = |name: &'static str, first| {
+        numbered(name, first, 1)
+            .holds("/left_out/0/what", format!("column `{name}`"))
+            .holds(
+                "/left_out/0/why",
+                "it numbers the rows; to read it, name it in `series.columns`",
+            )
+    };
+    // What the column is called then, and where it stands.
+    let said = |name: &'static str, first, step| {
+        numbered(name, first, step)
+            .holds("/columns/0/name", name)
+            .holds("/columns/0/numbers_rows", true)
+            .holds("/columns/1/name", "a")
+            .holds("/columns/1/numbers_rows", false)
+            .holds("/columns/2", json!({"name": "b", "missing": 0, "constant": false, "stand_in": null, "numbers_rows": false}))
+            .holds("/left_out", json!([]))
+    };
+    vec![
+        left_out("No", 1),
+        left_out("id", 0),
+        left_out("index", 0),
+        left_out("row", 1),
+        left_out("#", 1),
+        left_out("Nr.", 1),
+        left_out("S. No", 1),
+        said("trend", 1, 1),
+        said("number", 13, 1),
+        said("ID", 4, 3),
+        csv(
+            "a number of the row that is asked for",
+            lines("No,date,a", ROWS, |row| {
+                format!("{row},{},{}", iso(row), a(row))
+            }),
+        )
+        .with(&[&["--set", r#"series.columns=["No", "a"]"#]])
+        .holds("/columns/0/name", "No")
+        .holds("/columns/0/numbers_rows", false)
+        .holds("/columns/1/name", "a"),
+        csv("a number of the row and nothing else", {
+            lines("date,id", ROWS, |row| format!("{},{row}", iso(row)))
+        })
+        .holds("/columns/0/name", "id")
+        .holds("/columns/0/numbers_rows", true)
+        .holds("/columns/1/name", Value::Null),
+        csv(
+            "a number of the row that repeats",
+            lines("No,date,a,b", ROWS, |row| {
+                format!("{},{},{},{}", row % 24, iso(row), a(row), b(row))
+            }),
+        )
+        .holds("/columns/0/name", "No")
+        .holds("/columns/0/numbers_rows", false)
+        .holds("/columns/1/name", "a")
+        .holds("/columns/2", json!({"name": "b", "missing": 0, "constant": false, "stand_in": null, "numbers_rows": false})),
+    ]
+}
+
+/// Values that may stand for missing ones, and values that do not.
+fn stand_ins() -> Vec<Row> {
+    // Each tenth value of a column that otherwise runs from 5 to 65.
+    let with = |name, value: &'static str, every: usize| {
+        csv(
+            name,
+            lines("date,a,b", ROWS, |row| match row % every {
+                3 => format!("{},{value},{}", iso(row), b(row)),
+                _ => format!("{},{}.5,{}", iso(row), 5 + row * 37 % 60, b(row)),
+            }),
+        )
+    };
+    let held = |name, value: &'static str, number: f64| {
+        with(name, value, 10).holds("/columns/0/stand_in", json!([number, 12]))
+    };
+    let none =
+        |name, value, every| with(name, value, every).holds("/columns/0/stand_in", Value::Null);
+    vec![
+        held("-200 for what is missing", "-200", -200.0),
+        held("-99 for what is missing", "-99", -99.0).holds("/left_out", json!([])),
+        held("-999.9 for what is missing", "-999.9", -999.9),
+        held("9999 for what is missing", "9999", 9999.0),
+        held("1e20 for what is missing", "1e20", 1e20),
+        none("nothing at times", "0", 10),
+        none("the same value near others", "4.5", 10),
+        none("a value far off that comes once", "-200", 1000),
+        csv("codes of a few kinds", {
+            lines("date,a,b", ROWS, |row| {
+                format!("{},{},{}", iso(row), [1, 2, 3, 9][row % 4], b(row))
+            })
+        })
+        .holds("/columns/0/stand_in", Value::Null),
     ]
 }
 
@@ -173,6 +397,25 @@ fn dates() -> Vec<Row> {
             "2024-01-01 00:00:00+00:00",
             "2024-01-05 23:00:00+00:00",
         ),
+        zoned(
+            "an offset that changes while the clock goes on",
+            dated("date,a,b", |row| {
+                let offset = if row < 60 { "+01:00" } else { "+00:00" };
+                format!("{}{offset}", iso(row))
+            }),
+            "UTC",
+            "2023-12-31 23:00:00+00:00",
+            "2024-01-05 23:00:00+00:00",
+        )
+        .holds("/rows", ROWS + 1)
+        .holds("/gaps/rows", 1)
+        .holds("/gaps/first/0/from", "2024-01-03 11:00:00+00:00"),
+        at("days of two digits each as one number", 12, |row| {
+            format!("24{:02}01", row + 1)
+        })
+        .refused(&["line 2: the number `240101` is no date by itself"]),
+        at("days or years", 12, |row| format!("Jan-{:02}", row + 1))
+            .refused(&["line 2: `Jan-01` is either a month of a year or a day of a month"]),
         csv(
             "days with points",
             of(|day, hour| format!("{day:02}.01.2024 {hour:02}:00")),

@@ -9,7 +9,7 @@ use crate::cli::ForecastArgs;
 use crate::data::public_name;
 use crate::data::series::{Missing, Series};
 use crate::families;
-use crate::families::forecasting::SeriesRecipe;
+use crate::families::forecasting::{SeriesRecipe, settings};
 use crate::forecast::forecast;
 use crate::output::Output;
 use crate::report::{Printer, Transfer};
@@ -51,7 +51,9 @@ pub(super) fn run(args: &ForecastArgs, printer: &Printer) -> anyhow::Result<Outc
     set.extend(missing.map(|missing| format!("series.missing={}", missing.name())));
     let recipe: SeriesRecipe = amend(family, &model.config, &recipe, &set)?.section()?;
     let mut options = recipe.options(0.0);
-    options.of_trained(model.config.columns());
+    if let Some(format) = &settings(&model.config)?.series {
+        options.of_trained(format);
+    }
     options.key.only_of_many = args.reading.key.is_none();
     let series = Series::open(Some(&args.series), &args.series, &options)?;
     let inventory = &series.inventory;

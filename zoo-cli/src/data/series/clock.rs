@@ -213,8 +213,13 @@ fn of_zone(
         .dates
         .iter()
         .all(|date| date.time() == by_day.dates[0].time());
+    // By the clock of the place no hour is missing where the rows say that one is.
+    let on_grid = in_utc
+        .grid
+        .as_ref()
+        .is_some_and(|grid| grid.beside.is_none());
     Ok(match by_day.misfit().cmp(&in_utc.misfit()) {
-        std::cmp::Ordering::Less => by_day,
+        std::cmp::Ordering::Less if day || !on_grid => by_day,
         std::cmp::Ordering::Equal if day => by_day,
         _ => in_utc,
     })

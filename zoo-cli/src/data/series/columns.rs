@@ -1,4 +1,4 @@
-//! Which columns of a table hold the dates, and which only count its rows.
+//! Which columns of a table hold the dates.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -8,7 +8,9 @@ use super::date::{DateReading, are_dates, is_date, is_time, with_colons};
 use super::inventory::LeftOut;
 use super::malformed;
 use super::missing::Absent;
-use super::table::{Row, Table};
+use super::numbering::counts;
+use super::records::Row;
+use super::table::Table;
 use crate::data::DataError;
 
 /// What columns of dates are called, the likeliest first; capitals, blanks, `_` and `-` aside.
@@ -88,11 +90,6 @@ pub(super) fn is_date_name(name: &str) -> bool {
     known(name) || word.is_some_and(known)
 }
 
-/// Whether a column has no name, or only the one that pandas gives to those without.
-fn is_unnamed(name: &str) -> bool {
-    name.is_empty() || name.starts_with("Unnamed: ")
-}
-
 /// A name on one line.
 pub(super) fn one_line(name: &str) -> String {
     name.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -137,7 +134,7 @@ impl DateColumns {
             return Ok(Self::with_time(table, day, first(day)));
         }
         // Numbers that can only be dates, before all others.
-        let column = (0..table.header.len()).find(|&column| !counts(table, column));
+        let column = (0..table.header.len()).find(|&column| !counts(table.cells(column)));
         if let Some(column) =
             column.filter(|&column| are_dates(table.cells(column)) && grows(table, column))
         {
@@ -166,10 +163,19 @@ impl DateColumns {
                  column for each series",
             ));
         }
+        let numbered = match has_numbered_names(table) {
+            true => {
+                "; if each row is a series, as the numbers in the names of the columns suggest, transpose it: a row \
+                     for each date, a column for each series"
+            }
+            false => "",
+        };
         Err(malformed(
             path,
-            "it has no column of dates; call one `date` and write dates as 2016-07-01 00:00:00, or take the rows as \
-             evenly spaced with `--set series.dates=none`",
+            format!(
+                "it has no column of dates; call one `date` and write dates as 2016-07-01 00:00:00, or take the rows \
+                 as evenly spaced with `--set series.dates=none`{numbered}"
+            ),
         ))
     }
 
@@ -294,6 +300,22 @@ impl DateColumns {
     }
 }
 
+/// Whether most columns are called by one word with numbers behind it that count, as `V2`, `V3` or `d_1`, `d_2`.
+fn has_numbered_names(table: &Table) -> bool {
+    let parted = |name: &String| {
+        let word = name.trim_end_matches(|c: char| c.is_ascii_digit());
+        let number = name[word.len()..].parse::<usize>().ok()?;
+        Some((word.to_string(), number))
+    };
+    let parts: Vec<Option<(String, usize)>> = table.header.iter().map(parted).collect();
+    let follows = |pair: &[Option<(String, usize)>]| match pair {
+        [Some((a, first)), Some((b, second))] => a == b && first.checked_add(1) == Some(*second),
+        _ => false,
+    };
+    let count = parts.windows(2).filter(|pair| follows(pair)).count();
+    table.named && count > 10 && 2 * count > table.header.len()
+}
+
 /// Whether a text can be a year.
 fn is_year(text: &str) -> bool {
     text.parse()
@@ -306,22 +328,6 @@ fn whole_numbers(table: &Table, column: usize, range: std::ops::RangeInclusive<i
     table
         .cells(column)
         .all(|cell| number(cell).is_some_and(|n| range.contains(&n)))
-}
-
-/// Whether all cells are whole numbers, each one more than the one before it, or each one less.
-fn counts(table: &Table, column: usize) -> bool {
-    let mut numbers = table.cells(column).map(|cell| cell.parse::<i64>().ok());
-    let (Some(Some(first)), Some(Some(second))) = (numbers.next(), numbers.next()) else {
-        return false;
-    };
-    let step = second - first;
-    let mut before = second;
-    step.abs() == 1
-        && numbers.all(|number| {
-            let follows = number == Some(before.saturating_add(step));
-            before = number.unwrap_or(before);
-            follows
-        })
 }
 
 /// Whether the numbers of a column only grow, or only fall, or come more than once as in a file of many series.
@@ -346,49 +352,4 @@ pub(super) fn unread_dates(table: &Table, absent: &Absent<'_>) -> Vec<(usize, Le
     let columns = (0..table.header.len()).filter(is_date_column);
     let out = |column| LeftOut::new(called(table, column), "dates are not read");
     columns.map(|column| (column, out(column))).collect()
-}
-
-/// The columns without a name that say nothing, and why; an error where one has values.
-pub(super) fn unnamed(
-    path: &Path,
-    table: &Table,
-    dates: &[usize],
-    absent: &Absent<'_>,
-) -> Result<Vec<(usize, LeftOut)>, DataError> {
-    let mut left_out = Vec::new();
-    let columns = (0..table.header.len()).filter(|column| !dates.contains(column));
-    for column in columns.filter(|&column| is_unnamed(&table.header[column])) {
-        let what = called(table, column);
-        let why = if table.cells(column).all(|cell| absent.is(cell)) {
-            "it has neither a name nor values"
-        } else if counts(table, column) || is_index(table, column) {
-            "it has no name and numbers the rows"
-        } else if table.header[column].is_empty() {
-            return Err(malformed(
-                path,
-                format!(
-                    "line {}: column {} has no name; give it one",
-                    table.header_line,
-                    column + 1
-                ),
-            ));
-        } else {
-            continue;
-        };
-        left_out.push((column, LeftOut::new(what, why)));
-    }
-    Ok(left_out)
-}
-
-/// Whether a column without a name holds the numbers that rows had in a larger table.
-fn is_index(table: &Table, column: usize) -> bool {
-    let numbers: Option<Vec<u64>> = table.cells(column).map(|cell| cell.parse().ok()).collect();
-    let Some(numbers) = numbers.filter(|numbers| numbers.len() > 1) else {
-        return false;
-    };
-    let unique: HashSet<&u64> = numbers.iter().collect();
-    let most = numbers.iter().max().copied().unwrap_or(0);
-    // Wide apart they may be anything; pandas gives its name to nothing else.
-    let near = most < 20 * numbers.len() as u64 || !table.header[column].is_empty();
-    column == 0 && near && unique.len() == numbers.len()
 }

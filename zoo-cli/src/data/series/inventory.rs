@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Split;
 use super::columns::one_line;
+use super::select::{exclude, listed, setting};
+use super::stand_in::stand_in;
 
 /// How much of each kind is named in a line.
 const SHOWN_COLUMNS: usize = 8;
@@ -33,8 +35,14 @@ pub struct SeriesInventory {
     pub decimal_comma: bool,
     /// Whether the columns have names; else they are called by their numbers.
     pub named: bool,
+    /// How many lines hold the names; of several the names are joined.
+    #[serde(default)]
+    pub header_lines: usize,
     /// The columns that the user left out.
     pub excluded: Vec<String>,
+    /// What the user calls missing.
+    #[serde(default)]
+    pub missing_tokens: Vec<String>,
     /// The columns of numbers.
     pub columns: Vec<ColumnInventory>,
     /// The places in the dates that have no row.
@@ -58,6 +66,9 @@ pub struct ColumnInventory {
     pub constant: bool,
     /// A value such as -999, far from all others, that may stand for a missing one, and how often it comes.
     pub stand_in: Option<(f64, usize)>,
+    /// Whether it may only number the rows.
+    #[serde(default)]
+    pub numbers_rows: bool,
 }
 
 /// The places in the dates that have no row.
@@ -173,6 +184,12 @@ impl SeriesInventory {
         if !self.named {
             said.push("no header: columns are called by their numbers".into());
         }
+        if self.header_lines > 1 {
+            said.push(format!(
+                "the names of the columns are joined from {} lines",
+                self.header_lines
+            ));
+        }
         if let Some(written) = &self.dates_written {
             said.push(format!("dates read as {written}"));
         }
@@ -210,16 +227,8 @@ impl SeriesInventory {
         if missing > 0 {
             said.push(format!("{} missing", count(missing, "value")));
         }
-        for column in &self.columns {
-            if let Some((value, times)) = column.stand_in {
-                said.push(format!(
-                    "column `{}` holds {value} {}: if it stands for a missing value, say so with `--set \
-                     'series.missing_tokens=[\"{value}\"]'`",
-                    one_line(&column.name),
-                    count(times, "time")
-                ));
-            }
-        }
+        said.extend(self.stand_ins());
+        said.extend(self.numbering());
         for LeftOut { what, why } in self.left_out.iter().take(SHOWN_LEFT_OUT) {
             said.push(format!("left out: {what} ({why})"));
         }
@@ -227,6 +236,61 @@ impl SeriesInventory {
             said.push(format!("and {} more", self.left_out.len() - SHOWN_LEFT_OUT));
         }
         (!said.is_empty()).then(|| said.join("; "))
+    }
+
+    /// The values that may stand for missing ones, with what to do about all of them.
+    fn stand_ins(&self) -> Option<String> {
+        let mut tokens: Vec<String> = self.missing_tokens.clone();
+        let mut found = Vec::new();
+        for column in &self.columns {
+            let Some((value, times)) = column.stand_in else {
+                continue;
+            };
+            let mut value = value.to_string();
+            if self.decimal_comma {
+                value = value.replace('.', ",");
+            }
+            if found.len() < SHOWN_COLUMNS {
+                found.push(format!(
+                    "column `{}` holds {value} {}",
+                    one_line(&column.name),
+                    count(times, "time")
+                ));
+            }
+            if !tokens.contains(&value) {
+                tokens.push(value);
+            }
+        }
+        let all = self.columns.iter();
+        let more = all.filter(|column| column.stand_in.is_some()).count() - found.len();
+        if more > 0 {
+            found.push(format!("{more} more hold such a value"));
+        }
+        let tokens: Vec<&String> = tokens.iter().collect();
+        (!found.is_empty()).then(|| {
+            format!(
+                "{}: if it stands for a missing value, say so with {}",
+                found.join(", "),
+                setting("series.missing_tokens", &tokens)
+            )
+        })
+    }
+
+    /// The columns that may only number the rows, with what to do about all of them.
+    fn numbering(&self) -> Option<String> {
+        let columns = self.columns.iter().filter(|column| column.numbers_rows);
+        let columns: Vec<&String> = columns.map(|column| &column.name).collect();
+        let names: Vec<&String> = self.excluded.iter().chain(columns.clone()).collect();
+        let advice = match columns.len() == self.columns.len() {
+            true => "add a column of values".into(),
+            false => format!("leave out what does with {}", exclude(&names)),
+        };
+        (!columns.is_empty()).then(|| {
+            format!(
+                "{} read as values and may only number the rows: {advice}",
+                listed(&columns)
+            )
+        })
     }
 }
 
@@ -238,8 +302,14 @@ fn count(n: usize, one: &str) -> String {
 }
 
 impl ColumnInventory {
-    /// Each of `columns` of `values`, which stand row after row, NaN where there is none.
-    pub(super) fn of(columns: &[String], values: &[f64], split: &Split) -> Vec<Self> {
+    /// Each of `columns` of `values`, which stand row after row, NaN where there is none; those at the places
+    /// `numbering` may only number the rows.
+    pub(super) fn of(
+        columns: &[String],
+        values: &[f64],
+        split: &Split,
+        numbering: &[usize],
+    ) -> Vec<Self> {
         let column = |(at, name): (usize, &String)| {
             let values = || values.iter().skip(at).step_by(columns.len());
             let mut learned = values()
@@ -251,28 +321,11 @@ impl ColumnInventory {
                 missing: values().filter(|value| value.is_nan()).count(),
                 constant: learned.all(|value| Some(value) == first),
                 stand_in: stand_in(values().copied()),
+                numbers_rows: numbering.contains(&at),
             }
         };
         columns.iter().enumerate().map(column).collect()
     }
-}
-
-/// A value of nines at one end of the others and far from them, and how often it comes.
-fn stand_in(values: impl Iterator<Item = f64> + Clone) -> Option<(f64, usize)> {
-    let known = values.filter(|value| !value.is_nan());
-    let ends = [
-        known.clone().fold(f64::NAN, f64::min),
-        known.clone().fold(f64::NAN, f64::max),
-    ];
-    let nines = |value: f64| {
-        let text = value.abs().to_string();
-        text.len() > 2 && text.bytes().all(|byte| byte == b'9')
-    };
-    let found = ends.into_iter().find(|&end| {
-        let mut others = known.clone().filter(|value| *value != end).peekable();
-        nines(end) && others.peek().is_some() && others.all(|other| 2.0 * other.abs() < end.abs())
-    })?;
-    Some((found, known.filter(|value| *value == found).count()))
 }
 
 impl Parts {

@@ -30,13 +30,24 @@ pub(super) struct Series {
 pub struct Key {
     /// Its value, or `column=value` once or more with commas between; empty for none.
     pub text: String,
+    /// The columns that told the series apart where this one was chosen; empty where nobody knows.
+    pub columns: Vec<String>,
     /// Whether a file of one series is read as it is.
     pub only_of_many: bool,
 }
 
+impl Key {
+    /// The places of its columns, where all of them are known and there.
+    fn places(&self, table: &Table) -> Option<Vec<usize>> {
+        let places = self.columns.iter().map(|name| table.column(name));
+        let places: Option<Vec<usize>> = places.collect();
+        places.filter(|places| !places.is_empty())
+    }
+}
+
 impl Series {
-    /// The series in the rows with these `moments`, if these come more than once: by the columns that `key` names, or
-    /// by those that give each series its dates once.
+    /// The series in the rows with these `moments`: by the columns that `key` names or is known by, or, if the moments
+    /// come more than once, by those that give each series its dates once.
     pub(super) fn find<M: Eq + std::hash::Hash>(
         path: &Path,
         table: &Table,
@@ -49,6 +60,9 @@ impl Series {
         if let Some(named) = named {
             let columns = named.into_iter().map(|(column, _)| column);
             return Ok(Some(Self::by(table, columns.collect())));
+        }
+        if let Some(columns) = key.places(table).filter(|_| !key.text.is_empty()) {
+            return Ok(Some(Self::by(table, columns)));
         }
         let different: HashSet<&M> = moments.iter().collect();
         // In a file of many series most dates come more than once; on a clock that is set back a few do.
@@ -204,6 +218,13 @@ impl Series {
         };
         let names: Vec<String> = keys.names.iter().map(|name| format!("`{name}`")).collect();
         let example = quoted(&keys.names[0]);
+        if keys.count == 1 {
+            return format!(
+                "it holds one, {} by `{}`; choose it with `--key {example}` or give another file",
+                names[0],
+                keys.columns.join("`, `")
+            );
+        }
         format!(
             "it holds {} series, told apart by `{}`: {}{more}; choose one with `--key {example}` (`zoo compare`: \
              `--set series.key={example}`)",

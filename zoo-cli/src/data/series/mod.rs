@@ -8,16 +8,20 @@
 mod clock;
 mod columns;
 mod date;
+mod header;
 mod inventory;
 mod key;
 mod missing;
 mod number;
+mod numbering;
 mod options;
 mod read;
+mod records;
 mod row_names;
 mod sample;
 mod select;
 mod split;
+mod stand_in;
 mod step;
 mod table;
 mod text;
@@ -123,6 +127,12 @@ impl Series {
     /// The date of row `row`, which may lie beyond the end.
     pub fn date(&self, row: usize) -> Moment {
         self.timeline.at(row)
+    }
+
+    /// The columns that tell it from the other series of its file; none where it is the only one.
+    pub fn key_columns(&self) -> Vec<String> {
+        let keys = self.inventory.keys.as_ref();
+        keys.map_or_else(Vec::new, |keys| keys.columns.clone())
     }
 
     /// The rows that are learned from, watched, and tested on.

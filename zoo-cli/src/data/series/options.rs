@@ -1,5 +1,7 @@
 //! How a series is read.
 
+use models::forecaster::SeriesFormat;
+
 use super::{DateReading, Decimal, Key, Missing, StepReading};
 
 /// How a series is read.
@@ -28,9 +30,10 @@ pub struct SeriesOptions {
 }
 
 impl SeriesOptions {
-    /// For a trained network, which has columns of its own and may be used on other files than the one of its training.
-    pub fn of_trained(&mut self, columns: &[String]) {
-        self.columns = columns.to_vec();
+    /// For a network that was trained on a series of this `format` and may be used on other files.
+    pub fn of_trained(&mut self, format: &SeriesFormat) {
+        self.columns.clone_from(&format.columns);
+        self.key.columns.clone_from(&format.key);
         self.exclude.clear();
         self.key.only_of_many = true;
     }

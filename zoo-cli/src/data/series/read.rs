@@ -5,16 +5,18 @@ use std::path::Path;
 use jiff::civil::DateTime;
 
 use super::clock::{self, Ordered};
-use super::columns::{DateColumns, unnamed, unread_dates};
+use super::columns::{DateColumns, unread_dates};
 use super::date::{Column, Order};
 use super::inventory::{ColumnInventory, Gap, Gaps, Parts, SeriesInventory};
 use super::key;
 use super::missing::{Absent, Missing, fill};
 use super::number::{self, Decimal};
+use super::numbering::unnamed;
 use super::select::{Selection, Wrong};
 use super::table::Table;
 use super::timeline::{Timeline, describe};
 use super::{Series, SeriesOptions, Split, malformed, text};
+use crate::data::readers::known::pixel_table;
 use crate::data::{DataError, Source};
 
 /// Gaps that an inventory lists at most.
@@ -54,6 +56,10 @@ impl Reading {
         let name = text::name(spec).to_string();
         let path = Path::new(&name);
         let text = text::read(spec)?;
+        let file = (!text::is_stream(spec)).then_some(path);
+        if let Some(problem) = pixel_table::refusal(text.as_bytes(), file) {
+            return Err(malformed(path, problem));
+        }
         let absent = Absent::new(&options.missing_tokens);
         let table = Table::parse(path, &text, &absent)?;
         for (i, name) in table.header.iter().enumerate() {
@@ -135,7 +141,12 @@ impl Reading {
         let name_of = |&column: &usize| table.header[column].clone();
         let columns: Vec<String> = selection.columns.iter().map(name_of).collect();
         let split = Split::of(name, ordered.steps, options.held_out);
-        let column_inventory = ColumnInventory::of(&columns, &values, &split);
+        let places = selection.columns.iter().enumerate();
+        let numbering: Vec<usize> = places
+            .filter(|(_, column)| selection.numbering.contains(column))
+            .map(|(at, _)| at)
+            .collect();
+        let column_inventory = ColumnInventory::of(&columns, &values, &split, &numbering);
         let problem = selection.problem(Path::new(name), table, &wrong, &column_inventory, options);
         let date = |row: usize| ordered.timeline.at(row).to_string();
         let keys = rows.keys.as_ref().and_then(|keys| {
@@ -161,7 +172,9 @@ impl Reading {
             newest_first: ordered.newest_first,
             decimal_comma: decimal == Decimal::Comma,
             named: table.named,
+            header_lines: table.header_lines,
             excluded: options.exclude.clone(),
+            missing_tokens: options.missing_tokens.clone(),
             columns: column_inventory,
             gaps: gaps(ordered),
             keys,

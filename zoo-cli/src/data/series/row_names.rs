@@ -1,13 +1,13 @@
-//! Rows that have one cell more than the header: a column of their names, or something else.
+//! Rows that have more cells than the header: a column of their names, or something else.
 
 use super::columns::is_date_name;
 use super::date::{is_date, is_time};
-use super::table::Row;
+use super::records::Row;
 
 /// What the cell too many is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Extra {
-    /// The last one, which is empty: a mark too many at the end of each row.
+    /// The last ones, which are empty: marks too many at the end of each row.
     Last,
     /// The first one: it names or numbers the row and has no name itself.
     First,
@@ -16,29 +16,49 @@ pub(super) enum Extra {
 }
 
 impl Extra {
-    /// Judges `rows`, all of them one cell wider than `header`; `mark` parts their cells.
+    /// Judges `rows`, all of the same number of cells, which `header` has fewer of; `mark` parts them.
     pub(super) fn of(header: &[String], rows: &[Row], mark: char) -> Self {
         let all =
             |column: usize, holds: fn(&str) -> bool| rows.iter().all(|row| holds(row.cell(column)));
-        if all(header.len(), str::is_empty) {
+        let width = rows.first().map_or(0, |row| row.cells.len());
+        if (header.len()..width).all(|column| all(column, str::is_empty)) {
             return Self::Last;
+        }
+        if width != header.len() + 1 {
+            return Self::Unknown;
         }
         let numbered = numbers_rows(rows);
         let first = match header.iter().position(|name| is_date_name(name)) {
             // The name says where the dates are if no cell is too many before it.
             Some(dates) => numbered && all(dates + 1, is_moment) && !all(dates, is_moment),
             None => {
-                let decimals = |column: usize| {
-                    let halves =
-                        |row: &Row| is_whole(row.cell(column)) && is_decimals(row.cell(column + 1));
-                    rows.iter().all(halves)
-                };
-                let split = mark == ',' && (1..header.len()).any(decimals);
+                let split = mark == ',' && (1..header.len()).any(|column| halves(rows, column));
                 (numbered || all(0, is_date)) && !split
             }
         };
         if first { Self::First } else { Self::Unknown }
     }
+}
+
+/// Whether a column and the one after it can be the two halves of numbers with a decimal comma.
+fn halves(rows: &[Row], column: usize) -> bool {
+    let mut rows = rows.iter();
+    rows.all(|row| is_whole(row.cell(column)) && is_decimals(row.cell(column + 1)))
+}
+
+/// The first cell that can only be the decimals of a number that a comma cut in two: numbers do not begin with a 0. Its
+/// row and column.
+pub(super) fn cut_decimals(rows: &[Row]) -> Option<(&Row, usize)> {
+    let width = rows.first().map_or(0, |row| row.cells.len());
+    let columns = (0..width.saturating_sub(1)).filter(|&column| halves(rows, column));
+    let begins_with_0 = |cell: &str| cell.len() > 1 && cell.starts_with('0');
+    let mut cells = columns.filter_map(|column| {
+        let row = rows
+            .iter()
+            .find(|row| begins_with_0(row.cell(column + 1)))?;
+        Some((row, column + 1))
+    });
+    cells.next()
 }
 
 /// Whether the first cells count the rows from 0 or 1; so few of them that numbers might do so by chance do not.

@@ -8,6 +8,7 @@ use super::key::quoted;
 use super::malformed;
 use super::missing::Absent;
 use super::number::is_number;
+use super::numbering::Numbering;
 use super::table::Table;
 use super::{SeriesOptions, no_column};
 use crate::data::DataError;
@@ -19,6 +20,8 @@ const MOST_TOKENS: usize = 5;
 #[derive(Debug)]
 pub(super) struct Selection {
     pub(super) columns: Vec<usize>,
+    /// Those among them that nobody asked for and that may only number the rows.
+    pub(super) numbering: Vec<usize>,
     /// Columns that are not read, said in the inventory.
     pub(super) left_out: Vec<LeftOut>,
     /// Columns that cannot be read, though nobody said to leave them out.
@@ -63,6 +66,7 @@ impl Selection {
             .collect::<Result<Vec<_>, _>>()?;
         let mut selection = Self {
             columns: Vec::new(),
+            numbering: Vec::new(),
             left_out: Vec::new(),
             unusable: Vec::new(),
         };
@@ -101,6 +105,7 @@ impl Selection {
                     selection.judge(table, column, rows, absent);
                 }
             }
+            selection.part_from_numbering(table, rows);
         }
         if selection.columns.is_empty() && selection.unusable.is_empty() {
             return Err(malformed(
@@ -113,6 +118,30 @@ impl Selection {
 
     fn leave_out(&mut self, table: &Table, column: usize, why: &str) {
         self.left_out.push(LeftOut::new(called(table, column), why));
+    }
+
+    /// Leaves out the columns that number the rows, unless nothing else is there, and notes those that may do so.
+    fn part_from_numbering(&mut self, table: &Table, rows: &[usize]) {
+        let judged = self.columns.iter();
+        let judged: Vec<_> = judged
+            .map(|&column| (column, Numbering::of(table, column, rows)))
+            .collect();
+        let sure = |&(_, numbering): &(usize, Numbering)| numbering == Numbering::Sure;
+        let alone = judged.iter().all(sure);
+        for (column, numbering) in judged {
+            match numbering {
+                Numbering::Sure if !alone => {
+                    self.columns.retain(|&kept| kept != column);
+                    self.leave_out(
+                        table,
+                        column,
+                        "it numbers the rows; to read it, name it in `series.columns`",
+                    );
+                }
+                Numbering::Sure | Numbering::Likely => self.numbering.push(column),
+                Numbering::No => {}
+            }
+        }
     }
 
     /// Takes a column of numbers, and leaves out another.
@@ -253,7 +282,7 @@ pub(super) fn exclude(names: &[&String]) -> String {
 }
 
 /// A flag that sets a list of texts.
-fn setting(key: &str, texts: &[&String]) -> String {
+pub(super) fn setting(key: &str, texts: &[&String]) -> String {
     // A string of JSON is one of TOML.
     let texts: Vec<String> = texts
         .iter()

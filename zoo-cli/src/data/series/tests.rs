@@ -1,4 +1,4 @@
-use models::forecaster::{Step, Weekdays};
+use models::forecaster::{SeriesFormat, Step, Weekdays};
 
 use super::*;
 
@@ -8,6 +8,17 @@ fn read(text: &str, options: &SeriesOptions) -> Result<Series, String> {
     std::fs::write(&path, text).unwrap();
     let path = path.to_str().unwrap();
     Series::open(Some(path), SAMPLE, options).map_err(|error| error.to_string())
+}
+
+/// What a network keeps that was trained on `sales`, told from other series by `key`.
+fn trained_on(key: &[&str]) -> SeriesFormat {
+    SeriesFormat {
+        columns: vec!["sales".into()],
+        mean: vec![0.0],
+        std: vec![1.0],
+        step: Step::Seconds(86_400),
+        key: key.iter().map(ToString::to_string).collect(),
+    }
 }
 
 fn refused(text: &str) -> String {
@@ -262,6 +273,7 @@ fn one_of_many_series_is_read_by_its_key() {
             key: Key {
                 text: key.into(),
                 only_of_many,
+                ..Key::default()
             },
             ..SeriesOptions::default()
         };
@@ -286,6 +298,7 @@ fn one_of_many_series_is_read_by_its_key() {
         key: Key {
             text: "2".into(),
             only_of_many,
+            ..Key::default()
         },
         ..SeriesOptions::default()
     };
@@ -304,7 +317,7 @@ fn the_only_series_of_a_file_is_read_for_no_other_key() {
         let text = format!("date,{header}sales\n{}", rows.collect::<String>());
         let mut options = SeriesOptions::default();
         options.key.text = key.into();
-        options.of_trained(&["sales".into()]);
+        options.of_trained(&trained_on(&[]));
         read(&text, &options)
     };
     for (header, cells, key) in [
@@ -333,6 +346,39 @@ fn the_only_series_of_a_file_is_read_for_no_other_key() {
         assert!(error.contains(&format!("--key {value}")), "{error}");
         assert!(with(header, cells, value).is_ok(), "{header}{cells}");
     }
+}
+
+#[test]
+fn a_key_is_looked_up_in_the_column_that_it_was_chosen_by() {
+    let with = |text: &str, key: &str, column: &[&str]| {
+        let mut options = SeriesOptions::default();
+        options.key.text = key.into();
+        options.of_trained(&trained_on(column));
+        read(text, &options)
+    };
+    // Nothing but the name of the column tells these two apart: their dates come once.
+    let days = |store: usize| {
+        let days = 9 * store - 8..=9 * store;
+        days.map(move |day| format!("{store},2024-01-{day:02},{day}\n"))
+    };
+    let rows: String = days(1).chain(days(2)).collect();
+    let text = format!("store,date,sales\n{rows}");
+    for (key, first) in [("1", 1.0), ("store=2", 10.0)] {
+        let series = with(&text, key, &["store"]).unwrap();
+        assert_eq!((series.rows(), series.values[0]), (9, first), "{key}");
+    }
+    let series = with(&text, "2", &["store"]).unwrap();
+    assert_eq!(series.inventory.keys.unwrap().columns, ["store"]);
+    // Of two columns that are constant, only one is the key.
+    let rows = (1..=9).map(|day| format!("2,1,2024-01-0{day},{day}\n"));
+    let text = format!("store,promo,date,sales\n{}", rows.collect::<String>());
+    let error = with(&text, "1", &["store"]).unwrap_err();
+    let advice = "it holds one, `2` by `store`; choose it with `--key 2`";
+    assert!(error.contains(advice), "{error}");
+    assert_eq!(with(&text, "2", &["store"]).unwrap().rows(), 9);
+    // Where the column is not there, values that are the same in every row are compared.
+    assert_eq!(with(&text, "1", &["shop"]).unwrap().rows(), 9);
+    assert!(with(&text, "3", &["shop"]).is_err());
 }
 
 #[test]

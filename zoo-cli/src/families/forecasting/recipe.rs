@@ -70,7 +70,7 @@ impl SeriesRecipe {
             decimal: self.decimal,
             key: Key {
                 text: self.key,
-                only_of_many: false,
+                ..Key::default()
             },
             held_out,
         }

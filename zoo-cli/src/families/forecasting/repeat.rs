@@ -4,8 +4,9 @@ use anyhow::bail;
 use candle_core::{Device, Result, Tensor};
 use models::forecaster::Step;
 
-use super::{Examples, MEASURES, Part, Windows, errors};
-use crate::train::tally;
+use super::task::errors;
+use super::{MEASURES, Windows};
+use crate::train::{Examples, Part, tally};
 
 /// The forecast that repeats the last value.
 pub const NAIVE: &str = "naive";

@@ -1,10 +1,13 @@
+use candle_core::{Result, Tensor};
 use gmnm_core::ParamStore;
+use gmnm_core::rng::Philox;
 use models::forecaster::{ForecastNetwork, Step};
 use models::registry;
 
+use super::task::{Batch, errors};
 use super::*;
 use crate::data::series::{SAMPLE, SeriesOptions};
-use crate::train::tally;
+use crate::train::{Batches, Examples, Task, tally};
 
 fn config(look_back: usize, horizon: usize) -> ForecasterConfig {
     let entry = registry::find("series-forecaster.dlinear").unwrap();

@@ -16,6 +16,9 @@ use crate::data::series::malformed;
 /// How to write dates, at the end of a sentence.
 const WRITE: &str = "write dates as 2016-07-01 00:00:00";
 
+/// What else may help, where other rows have dates.
+const REMOVE: &str = "remove the line if it is no row of the series";
+
 /// The dates of all rows of a file.
 #[derive(Debug)]
 pub(in super::super) struct Column {
@@ -41,7 +44,8 @@ impl Column {
         let place = named(path, place)?;
         if let Some(at) = texts.iter().position(|text| text.trim().is_empty()) {
             let line = lines[at];
-            return Err(malformed(path, format!("line {line} has no date; {WRITE}")));
+            let problem = format!("line {line} has no date; {WRITE}, or {REMOVE}");
+            return Err(malformed(path, problem));
         }
         if texts.iter().all(|text| is_plain(text)) {
             return Self::of_numbers(path, lines, texts, reading, place);
@@ -49,10 +53,18 @@ impl Column {
         let mut cells = Vec::with_capacity(texts.len());
         for (text, line) in texts.iter().zip(lines) {
             let Some(cell) = Cell::parse(text) else {
-                let problem = format!("line {line}: `{text}` is no date; {WRITE}");
-                return Err(malformed(path, problem));
+                return Err(malformed(path, no_date(lines, texts, *line, text)));
             };
             cells.push(cell);
+        }
+        if let Some(at) = lone_months(texts) {
+            return Err(malformed(
+                path,
+                format!(
+                    "line {}: `{}` is either a month of a year or a day of a month; {WRITE}",
+                    lines[at], texts[at]
+                ),
+            ));
         }
         let asked = match reading {
             DateReading::Dmy => Some(Order::Dmy),
@@ -116,6 +128,33 @@ impl Column {
             written: Some(meaning.words()),
         })
     }
+}
+
+/// That the date of a line is none, or that of another line, where most are numbers and this one is one of them.
+fn no_date(lines: &[u64], texts: &[&str], line: u64, text: &str) -> String {
+    let numbers = texts.iter().filter(|text| is_plain(text)).count();
+    let other = texts.iter().position(|text| !is_plain(text));
+    let (line, text) = match other.filter(|_| 2 * numbers > texts.len()) {
+        Some(other) => (lines[other], texts[other]),
+        None => (line, text),
+    };
+    let others = numbers > 0 || texts.iter().any(|text| Cell::parse(text).is_some());
+    match others {
+        true => format!("line {line}: `{text}` is no date; {WRITE}, or {REMOVE}"),
+        false => format!("line {line}: `{text}` is no date; {WRITE}"),
+    }
+}
+
+/// The first of two neighbours such as `Jan-01` and `Jan-02` in a column of such dates: years apart, or days.
+fn lone_months(texts: &[&str]) -> Option<usize> {
+    let part = |text: &&str| {
+        let (month, number) = text.trim().split_once('-')?;
+        let is_word = month.bytes().all(|byte| byte.is_ascii_alphabetic());
+        let day = number.parse().ok().filter(|day| (1..=31).contains(day))?;
+        (is_word && number.len() == 2).then(|| (month.to_ascii_lowercase(), day))
+    };
+    let parts: Vec<(String, u8)> = texts.iter().map(part).collect::<Option<_>>()?;
+    parts.windows(2).position(|pair| pair[0].0 == pair[1].0)
 }
 
 /// Why no order reads all dates.

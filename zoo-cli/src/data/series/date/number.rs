@@ -44,6 +44,18 @@ impl Meaning {
                 let seconds = text.parse().unwrap_or(0.0) / *a_second as f64;
                 (1e8..1e11).contains(&seconds)
             }),
+            // `240101` and `240201` are two days of 2024, not two months of January.
+            Self::Digits(6) => {
+                let part = |text: &'a str, from: usize, to: usize| whole(text).get(from..to);
+                let near = |text| {
+                    let year = part(text, 0, 4).and_then(|year| year.parse().ok());
+                    year.is_some_and(|year: u16| (1850..=2150).contains(&year))
+                };
+                let month = texts.clone().next().and_then(|text| part(text, 4, 6));
+                let months = texts.clone().any(|text| part(text, 4, 6) != month);
+                let is_day = |text| digits(&format!("20{}", whole(text)), 8).is_some();
+                texts.clone().any(near) && months || !texts.clone().all(is_day)
+            }
             Self::Digits(_) | Self::Excel => true,
         };
         [14, 12, 8, 6]
@@ -201,6 +213,8 @@ mod tests {
             ["1.5", "2.5"],
             ["3600", "7200"],
             ["20161301", "20161302"],
+            ["240101", "240201"],
+            ["190101", "190201"],
             ["-5", "x"],
         ] {
             assert_eq!(read(&texts, DateReading::Auto), None, "{texts:?}");
