@@ -210,6 +210,28 @@ pub(crate) fn of_parts<'n>(
     }
 }
 
+/// A name that holds several, as `cat;dog`, and what stands between or around them. A comma, a space and the like count
+/// where each of what they separate is a name of its own.
+pub(crate) fn several_in_one<'n>(names: &BTreeSet<&'n str>) -> Option<(&'n str, char)> {
+    let holds = |name: &str, between: char| {
+        let parts = name
+            .split(between)
+            .map(str::trim)
+            .filter(|part| !part.is_empty());
+        let parts: Vec<&str> = parts.collect();
+        match between {
+            '[' => name.starts_with('[') && name.ends_with(']'),
+            ';' | '|' => parts.len() > 1,
+            _ => parts.len() > 1 && parts.iter().all(|part| names.contains(part)),
+        }
+    };
+    let all = ['[', ';', '|', ',', '/', '+', '&', ' '];
+    let mut found = names
+        .iter()
+        .flat_map(|name| all.map(|between| (*name, between)));
+    found.find(|(name, between)| holds(name, *between))
+}
+
 /// A sentence on two classes whose names differ in case only.
 pub(crate) fn note_on_case(names: &[String]) -> Option<String> {
     let mut seen: BTreeMap<String, &str> = BTreeMap::new();
@@ -226,6 +248,27 @@ pub(crate) fn note_on_case(names: &[String]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_that_hold_several_are_known() {
+        for (names, expected) in [
+            (&["cat;dog", "cow"][..], Some(("cat;dog", ';'))),
+            (&["cat|dog"], Some(("cat|dog", '|'))),
+            (&["['cat', 'dog']"], Some(("['cat', 'dog']", '['))),
+            (&["cat", "cat, dog", "dog"], Some(("cat, dog", ','))),
+            (&["scab", "rust scab", "rust"], Some(("rust scab", ' '))),
+            (&["cat, tabby", "dog, hound"], None),
+            (&["hot dog", "dog"], None),
+            (&["cat;", ";", "|", "a", "+", " "], None),
+            (&["1", "2"], None),
+        ] {
+            assert_eq!(
+                several_in_one(&names.iter().copied().collect()),
+                expected,
+                "{names:?}"
+            );
+        }
+    }
 
     #[test]
     fn composed_and_decomposed_names_are_one() {

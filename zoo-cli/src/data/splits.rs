@@ -105,6 +105,14 @@ pub(crate) fn rest(name: &str) -> Vec<String> {
         .collect()
 }
 
+/// Whether a word of a name is that of a part, or of the cutting into parts: `test`, `train_test_split`.
+pub(crate) fn mentions_parts(name: &str) -> bool {
+    let is_cut = |word: &str| matches!(word, "split" | "splits" | "partition" | "partitions");
+    words(name)
+        .iter()
+        .any(|word| of_word(word).is_some() || is_cut(word))
+}
+
 /// Whether a name says a split and nothing else: `train`, `test_set`, `val2017`, but not `test_tube`.
 pub(crate) fn is_plain(name: &str) -> bool {
     in_name(name).is_some() && rest(name).is_empty()

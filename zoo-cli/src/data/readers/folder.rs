@@ -9,11 +9,13 @@ use std::{
 use super::Survey;
 use crate::data::{DataError, classes, store::Store};
 
+mod doubts;
 mod labelled;
 mod layout;
 mod level;
 mod tree;
 
+pub(super) use doubts::lists_of_parts;
 pub(super) use labelled::{Example, Files, Labelled, is_image, others};
 use layout::Layout;
 use tree::Folder;
@@ -85,15 +87,27 @@ pub(super) fn folders(
             folder.display()
         )),
     });
-    Ok(Some(layout.map(|layout| {
-        let no_images = (0..members.len()).filter(|&member| !is_image(member));
-        let mut left_out = layout.left_out;
-        left_out.extend(others(members, no_images));
-        Folders {
-            examples: layout.examples,
-            left_out,
-            notes: layout.notes,
+    Ok(Some(layout.and_then(|layout| {
+        let Layout {
+            examples,
+            mut left_out,
+            mut notes,
+            ..
+        } = layout;
+        let doubt = doubts::pieces(&examples).or_else(|| doubts::masks(members, &examples));
+        if let Some(problem) = doubt {
+            return Err(problem);
         }
+        notes.extend(doubts::nested(members, &examples));
+        notes.extend(doubts::parts_in_names(members, &examples));
+        notes.extend(doubts::lists_of_parts(members, &examples, is_image));
+        let no_images = (0..members.len()).filter(|&member| !is_image(member));
+        left_out.extend(others(members, no_images));
+        Ok(Folders {
+            examples,
+            left_out,
+            notes,
+        })
     })))
 }
 

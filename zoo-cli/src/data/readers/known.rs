@@ -39,7 +39,11 @@ pub(super) fn annotated<'a>(
             .collect()
     };
     let (json, xml, txt, cls) = (with("json"), with("xml"), with("txt"), with("cls"));
-    if json.is_empty() && xml.is_empty() && txt.is_empty() && cls.is_empty() {
+    let lines = with("jsonl");
+    if [&json, &xml, &txt, &cls, &lines]
+        .iter()
+        .all(|found| found.is_empty())
+    {
         return Ok(None);
     }
     let pictures: Vec<&PathBuf> = store
@@ -51,17 +55,19 @@ pub(super) fn annotated<'a>(
         return Ok(None);
     }
     let keys: HashSet<PathBuf> = pictures.iter().filter_map(|file| key(file)).collect();
-    if let Some(&label) = cls
-        .iter()
-        .find(|&&member| key(&store.members()[member]).is_some_and(|key| keys.contains(&key)))
-    {
-        return Err(malformed(
+    let describes =
+        |member: &usize| key(&store.members()[*member]).is_some_and(|key| keys.contains(&key));
+    let shard = |label: usize, does: &str| {
+        malformed(
             path,
             format!(
-                "it is a shard of a WebDataset (`{}` labels the image beside it); write its images to folders named by their classes, or to parquet",
+                "it is a shard of a WebDataset (`{}` {does} the image beside it); write its images to folders named by their classes, or to parquet",
                 store.members()[label].display()
             ),
-        ));
+        )
+    };
+    if let Some(&label) = cls.iter().find(|member| describes(member)) {
+        return Err(shard(label, "labels"));
     }
     // Class folders stay class folders, whatever boxes are drawn in their images (as those of ImageNet).
     if pictures.iter().any(|file| is_class(file)) {
@@ -76,7 +82,29 @@ pub(super) fn annotated<'a>(
         },
     };
     match found {
-        None => Ok(None),
+        None => {
+            // An image and its description under one name, all in one archive.
+            let pairs =
+                |files: &[usize]| files.iter().copied().filter(describes).collect::<Vec<_>>();
+            let pairs = [pairs(&json), pairs(&txt)];
+            let most = pairs.iter().find(|pairs| 2 * pairs.len() >= pictures.len());
+            if let (true, Some(&[first, ..])) = (store.is_archive(), most.map(Vec::as_slice)) {
+                return Err(shard(first, "describes"));
+            }
+            let is_metadata = |member: &&usize| {
+                let name = store.members()[**member].file_name().unwrap_or_default();
+                name == "metadata.jsonl"
+            };
+            match lines.iter().find(is_metadata) {
+                None => Ok(None),
+                Some(&member) => Err(malformed(
+                    &store.path(member),
+                    "it describes the images beside it, and only tables are read; write it as `metadata.csv` in its place, with \
+                     the columns `file_name` and `label`"
+                        .into(),
+                )),
+            }
+        }
         Some((member, name)) => Err(malformed(
             path,
             format!(

@@ -177,6 +177,7 @@ fn survey_lists<'a>(
     let mut listing = Listing::default();
     let settled = (0..lists.len())
         .try_for_each(|list| listing.add(store, &lists, list, &names))
+        .and_then(|()| listing.check_boxes(store, &lists))
         .and_then(|()| listing.settle_labels(&lists[0].table.label_column));
     let by_number = match settled {
         Ok(by_number) => by_number,
@@ -223,11 +224,17 @@ fn survey_lists<'a>(
     }
     for list in &lists {
         let table = members[list.member].display();
+        if let Some(column) = &list.table.boxes {
+            notes.push(format!(
+                "whole images are read, and not the boxes in the columns of `{table}`, such as `{column}`"
+            ));
+        }
         let unused = list.table.no_parts.iter();
         notes.extend(unused.map(|(column, why)| {
             format!("the column `{column}` of `{table}` is not used as a split, because its {why}")
         }));
     }
+    notes.extend(listing.note_on_missing());
     if listing.moved > 0 {
         notes.push(format!(
             "{table_names} put {} images in another part than the names of their folders do; the list is followed",
@@ -254,6 +261,8 @@ fn survey_lists<'a>(
         })
     });
     let examples: Vec<Example> = examples.collect();
+    let is_read = |member: usize| is_image(&contents[member]) || is_list(&member);
+    notes.extend(folder::lists_of_parts(members, &examples, is_read));
     if examples.is_empty() {
         return Err(malformed(format!(
             "{table_names} give no image a label; fill in the labels"

@@ -1,7 +1,7 @@
 //! What the tables say of each image, and whether that fits together.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     path::Path,
 };
 
@@ -11,8 +11,8 @@ use super::{
     table::is_one_to_one,
 };
 use crate::data::{
-    DataError,
-    inventory::{shown, shown_path},
+    DataError, classes,
+    inventory::{count, shown, shown_path},
     readers::folder::{self, Example},
     splits::{self, Split},
     store::Store,
@@ -63,6 +63,10 @@ pub(super) enum Follows {
     Tables,
     /// With what is to be said of the tables.
     Folders(Option<String>),
+}
+
+fn labels_of(entries: &BTreeMap<usize, Entry>) -> impl Iterator<Item = &str> {
+    entries.values().filter_map(|entry| entry.label.as_deref())
 }
 
 /// The first image whose label is not that of its folder, or of the other images there.
@@ -233,13 +237,47 @@ impl Listing {
         })
     }
 
+    /// Refuses boxes around objects, of which an image has several.
+    ///
+    /// # Errors
+    /// When a table names images again and has columns of boxes.
+    pub(super) fn check_boxes(&self, store: &Store, lists: &[List]) -> Result<(), String> {
+        let boxes = |list: &List| Some((list.member, list.table.boxes.clone()?));
+        let (true, Some((member, column))) = (self.repeated > 0, lists.iter().find_map(boxes))
+        else {
+            return Ok(());
+        };
+        Err(format!(
+            "`{}` names images several times and has the column `{column}`, so that it holds boxes around objects, and whole \
+             images are classified here; cut the objects out into folders named by their classes, or keep one row of each \
+             image",
+            store.members()[member].display()
+        ))
+    }
+
+    /// A note on labels that often stand for none.
+    pub(super) fn note_on_missing(&self) -> Option<String> {
+        const PERHAPS_NONE: [&str; 5] = ["na", "n/a", "<na>", "none", "null"];
+        let labels = || labels_of(&self.entries);
+        let perhaps = |label: &&str| {
+            let mut known = PERHAPS_NONE.iter();
+            known.any(|known| label.eq_ignore_ascii_case(known))
+        };
+        let first = labels().find(perhaps)?;
+        let images = labels().filter(|label| *label == first).count();
+        Some(format!(
+            "the label `{first}` of {} is read as the name of a class; leave the cell empty where it stands for none",
+            count(images, "image")
+        ))
+    }
+
     /// Brings the labels to one form: whole numbers without a fraction, and −1 for none where the others count from 0. Says
     /// whether all are numbers.
     ///
     /// # Errors
     /// Labels that are no classes.
     pub(super) fn settle_labels(&mut self, column: &str) -> Result<bool, String> {
-        let labels = || self.entries.values().filter_map(|e| e.label.as_deref());
+        let labels = || labels_of(&self.entries);
         let numbers: Option<Vec<f64>> = labels().map(|label| label.parse::<f64>().ok()).collect();
         let mut by_number = false;
         if let Some(numbers) = numbers {
@@ -250,6 +288,20 @@ impl Listing {
                 ));
             }
             by_number = true;
+            let mut written: HashMap<u64, &str> = HashMap::new();
+            for (label, number) in labels().zip(&numbers) {
+                // Whole numbers may be written with a fraction of 0.
+                let whole = label.split('.').next().unwrap_or(label);
+                let other = *written.entry(number.to_bits()).or_insert(whole);
+                if other != whole && !label.contains(['e', 'E']) {
+                    return Err(format!(
+                        "its column `{column}` holds `{}` and `{}`, which are one number; write it in one way, or give the \
+                         classes names",
+                        shown(other),
+                        shown(whole)
+                    ));
+                }
+            }
             let from_zero = numbers.contains(&0.0);
             for entry in self.entries.values_mut() {
                 let Some(label) = &entry.label else { continue };
@@ -264,8 +316,16 @@ impl Listing {
                 }
             }
         }
+        let distinct: BTreeSet<&str> = labels_of(&self.entries).collect();
+        if let Some((several, between)) = classes::several_in_one(&distinct) {
+            return Err(format!(
+                "its column `{column}` holds several labels in a cell, such as `{}`; give each image one label, or put `_` in \
+                 place of `{between}` where it is the name of one class",
+                shown(several)
+            ));
+        }
         let mut images: HashMap<&str, usize> = HashMap::new();
-        for label in self.entries.values().filter_map(|e| e.label.as_deref()) {
+        for label in labels_of(&self.entries) {
             *images.entry(label).or_default() += 1;
         }
         if images.len() >= TOO_MANY_CLASSES && images.values().all(|&count| count == 1) {

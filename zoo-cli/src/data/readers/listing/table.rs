@@ -1,6 +1,6 @@
 //! A table that names files and their labels.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
 use csv::{ReaderBuilder, StringRecord, Trim};
 
@@ -32,7 +32,7 @@ const FILE_COLUMNS: [&str; 22] = [
     "id",
 ];
 
-const LABEL_COLUMNS: [&str; 17] = [
+const LABEL_COLUMNS: [&str; 18] = [
     "label",
     "labels",
     "label_name",
@@ -47,10 +47,14 @@ const LABEL_COLUMNS: [&str; 17] = [
     "species",
     "breed",
     "diagnosis",
+    "dx",
     "label_id",
     "class_id",
     "y",
 ];
+
+/// Columns of boxes around objects.
+const BOX_COLUMNS: [&str; 7] = ["bbox", "bbox_x1", "boxes", "roi_x1", "x_min", "x1", "xmin"];
 
 /// A row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,6 +80,8 @@ pub(super) struct Table {
     pub(super) trimmed: usize,
     /// Columns that are not read as parts, though they are named so, and why.
     pub(super) no_parts: Vec<(String, String)>,
+    /// A column of boxes around objects.
+    pub(super) boxes: Option<String>,
 }
 
 /// A column's name without case and with `_` for what separates words.
@@ -101,7 +107,7 @@ pub(super) fn columns(header: &[String], known: &[&str]) -> Vec<usize> {
 /// # Errors
 /// What is wrong with it, where it has.
 pub(super) fn read(bytes: &[u8]) -> Result<Option<Table>, String> {
-    let text = String::from_utf8_lossy(bytes);
+    let (text, broken) = decoded(bytes);
     // Lines are counted, and a carriage return would count as one.
     let text = text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
     let reader = |delimiter: u8| {
@@ -121,6 +127,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<Option<Table>, String> {
         let labels = columns(&header, &LABEL_COLUMNS);
         if files.is_empty() || labels.is_empty() {
             continue;
+        }
+        if let Some(line) = broken {
+            return Err(format!(
+                "line {line} is not written in UTF-8, so that its letters cannot be told; save the table as UTF-8"
+            ));
         }
         let records = reader
             .into_records()
@@ -150,9 +161,34 @@ pub(super) fn read(bytes: &[u8]) -> Result<Option<Table>, String> {
             rows,
             trimmed: trimmed(&text, delimiter, label),
             no_parts: parts.unused,
+            boxes: columns(&header, &BOX_COLUMNS)
+                .first()
+                .map(|&column| shown(&named[column])),
         }));
     }
     Ok(None)
+}
+
+/// A text in UTF-8, or in UTF-16 with a mark that says so, and the first line that is in neither.
+fn decoded(bytes: &[u8]) -> (Cow<'_, str>, Option<usize>) {
+    let units = |of: fn([u8; 2]) -> u16| bytes[2..].as_chunks().0.iter().map(move |pair| of(*pair));
+    let wide: Option<Vec<u16>> = match bytes {
+        [0xff, 0xfe, ..] => Some(units(u16::from_le_bytes).collect()),
+        [0xfe, 0xff, ..] => Some(units(u16::from_be_bytes).collect()),
+        _ => None,
+    };
+    let line = |text: &[u8]| 1 + text.iter().filter(|&&byte| byte == b'\n').count();
+    match wide {
+        Some(wide) => match String::from_utf16(&wide) {
+            Ok(text) => (text.into(), None),
+            Err(_) => (String::from_utf16_lossy(&wide).into(), Some(1)),
+        },
+        None => {
+            let broken = std::str::from_utf8(bytes).err();
+            let broken = broken.map(|error| line(&bytes[..error.valid_up_to()]));
+            (String::from_utf8_lossy(bytes), broken)
+        }
+    }
 }
 
 /// The rows with spaces around their label, where others have none: their classes are one.
@@ -259,6 +295,33 @@ mod tests {
             let table = read(text.as_bytes()).unwrap().unwrap();
             assert_eq!(table.trimmed, expected, "{text}");
         }
+    }
+
+    #[test]
+    fn letters_are_told_or_asked_about() {
+        let text = "file,label\na.png,B\u{e4}r\n";
+        let wide = |of: fn(u16) -> [u8; 2]| -> Vec<u8> {
+            "\u{feff}"
+                .encode_utf16()
+                .chain(text.encode_utf16())
+                .flat_map(of)
+                .collect()
+        };
+        for bytes in [
+            text.as_bytes().to_vec(),
+            wide(u16::to_le_bytes),
+            wide(u16::to_be_bytes),
+        ] {
+            let table = read(&bytes).unwrap().unwrap();
+            assert_eq!(table.rows[0].label.as_deref(), Some("B\u{e4}r"));
+        }
+        let error = read(b"file,label\na.png,Bar\nb.png,B\xe4r\n").unwrap_err();
+        assert!(
+            error.starts_with("line 3 is not written in UTF-8"),
+            "{error}"
+        );
+        // What is no list of labels is not looked into.
+        assert_eq!(read(b"a,b\n1,\xe4\n"), Ok(None));
     }
 
     #[test]

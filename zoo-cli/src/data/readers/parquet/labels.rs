@@ -187,6 +187,23 @@ pub(super) fn resolve(path: &Path, files: &[Labels]) -> Result<Classes, DataErro
             _ => None,
         })
         .collect();
+    // Names that the writer listed are what they are.
+    let listed = |name: &str| {
+        files
+            .iter()
+            .any(|file| file.names.iter().flatten().any(|known| known == name))
+    };
+    let unlisted = texts.iter().copied().filter(|name| !listed(name)).collect();
+    if let Some((several, between)) = classes::several_in_one(&unlisted) {
+        return Err(malformed(
+            path,
+            format!(
+                "its column of classes holds several in a row, such as `{}`; give each image one class, or put `_` in place of \
+                 `{between}` where it is the name of one class",
+                shown(several)
+            ),
+        ));
+    }
     let numbers: BTreeSet<i64> = used(false)
         .filter_map(|row| match row {
             Named::Number(number) => Some(*number),
