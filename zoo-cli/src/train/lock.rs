@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use super::TrainError;
 use crate::layout::LOCK;
 
+/// How often a lock is tried that others take away.
+const TRIES: usize = 100;
+
 /// A directory that this process alone works in. The system takes the lock away when the process ends, however it ends;
 /// the file that it is on then stays behind and locks nothing.
 ///
@@ -42,7 +45,7 @@ impl Lock {
         let path = dir.join(LOCK);
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(false);
-        loop {
+        for _ in 0..TRIES {
             let found = path.exists();
             let file = options.open(&path);
             let file = file.map_err(TrainError::io("write", &path))?;
@@ -58,6 +61,7 @@ impl Lock {
                 return Ok(lock);
             }
         }
+        Err(TrainError::Lost(dir.to_path_buf()))
     }
 
     /// Whether the process that had locked the directory before was killed.
