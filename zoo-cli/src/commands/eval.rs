@@ -5,29 +5,27 @@ use std::time::Instant;
 
 use anyhow::anyhow;
 use models::registry;
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use super::{
     Outcome, assignments, check_same, data_of_training, device_for, hub_settings, training_record,
     warn_about_data,
 };
-use crate::cli::{EvalArgs, SummaryFormat};
+use crate::cli::EvalArgs;
 use crate::data::inventory::Inventory;
-use crate::data::{Learned, OpenOptions, Source, is_dataset_name};
-use crate::evaluation::{Augmented, Examination, Examined, Findings, HeldOut};
+use crate::data::{Learned, OpenOptions, is_dataset_name};
 use crate::families;
 use crate::report::{Printer, TrainingReport, Transfer, summary};
 use crate::resolve::{ESSENTIAL, locate};
-use crate::train::Wanted;
 use crate::train::recipe::amend;
+use crate::train::record::TrainingRecord;
 use crate::train::session::Summary;
+use crate::train::{Problem, Wanted};
 
 /// Measures a model on the test part of a dataset.
 ///
 /// # Errors
-use crate::train::record::TrainingRecord;
 /// When model and data cannot be had, or do not fit each other.
-use crate::train::{Problem, Wanted};
 pub(super) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<Outcome> {
     let settings = hub_settings(&args.hub)?;
     let transfer = Transfer::new(printer, "downloading");
@@ -60,6 +58,7 @@ pub(super) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<Outcome>
     let recipe = amend(family, &model.config, &recipe, &assignments)?;
     let options = OpenOptions {
         preprocessor: model.preprocessor.clone(),
+        learned: record.as_ref().and_then(learned),
         remote: Some(&hub),
         unseen,
         ..OpenOptions::default()
@@ -77,6 +76,11 @@ pub(super) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<Outcome>
         printer.info(&line);
     }
     warn_about_data(printer, source.notice.as_deref(), &source.skipped);
+    if let (true, true, Some(record)) = (same_place, assignments.is_empty(), &record) {
+        changed(&args.model, record, problem.as_ref())
+            .into_iter()
+            .for_each(|said| printer.warn(&said));
+    }
     // Read in another way they are others.
     if args.data.is_none() && assignments.is_empty() {
         let (name, record) = (&args.model, record.as_ref());
@@ -89,7 +93,6 @@ pub(super) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<Outcome>
     drop(report);
     let seconds = started.elapsed().as_secs_f64();
     let measures = measures.by_weight();
-        learned: record.as_ref().and_then(learned),
     let evaluated = Summary {
         model: model.model.clone(),
         data: source.name.clone(),
@@ -107,120 +110,10 @@ pub(super) fn run(args: &EvalArgs, printer: &Printer) -> anyhow::Result<Outcome>
     };
     printer.result(&summary(&evaluated, &opened.name, args.format))?;
     Ok(if source.skipped.is_empty() {
-    if let (true, true, Some(record)) = (same_place, assignments.is_empty(), &record) {
-        changed(&args.model, record, problem.as_ref())
-            .into_iter()
-            .for_each(|said| printer.warn(&said));
-    }
         Outcome::Done
     } else {
         Outcome::SomeFailed
     })
-}
-
-/// Whether `given` is data that a model trained on `trained_on` has not seen. When that cannot be told, it is not.
-fn is_unseen(given: Option<&str>, trained_on: Option<&str>) -> bool {
-    let (Some(given), Some(trained_on)) = (given, trained_on) else {
-        return given.is_some();
-    };
-    match (place(given), is_dataset_name(trained_on)) {
-        (given, true) => given.is_some(),
-        (Some(given), false) => place(trained_on).is_some_and(|known| known != given),
-        (None, false) => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn data_of_the_training_is_not_unseen() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().to_str().unwrap();
-        let same = format!("{path}/.");
-        let other = dir.path().parent().unwrap().to_str().unwrap();
-        for (given, trained_on, unseen) in [
-            (None, None, false),
-            (None, Some(path), false),
-            (Some(path), None, true),
-            (Some(path), Some("cifar10"), true),
-            (Some("mnist"), Some("cifar10"), false),
-            (Some(same.as_str()), Some(path), false),
-            (Some(path), Some(other), true),
-            (Some(path), Some("/moved/away"), false),
-        ] {
-            assert_eq!(
-                is_unseen(given, trained_on),
-                unseen,
-                "{given:?} {trained_on:?}"
-            );
-        }
-    }
-}
-/// Mistakes that a report shows.
-const WORST: usize = 24;
-
-/// The directory of the model called `name`, to write into: one of the user's own.
-fn own_directory<'a>(name: &str, dir: Option<&'a Path>) -> anyhow::Result<&'a Path> {
-    match dir {
-        Some(dir) if Path::new(name).is_dir() => Ok(dir),
-        Some(_) => bail!(
-            "`--calibrate` writes into the model's directory, and the cache is not to be changed; copy the model with \
-             `zoo download {name} --out DIR`, and give that directory"
-        ),
-        None => bail!(
-            "`--calibrate` writes into the model's directory, and `{name}` is inside of this program; give the directory \
-             of a model that `zoo train` wrote"
-        ),
-    }
-}
-
-/// How the training of a record held examples out to watch itself; none where it did not.
-fn held_out(record: &TrainingRecord) -> anyhow::Result<Option<HeldOut>> {
-    Ok(match record.recipe.descent() {
-        Ok(descent) => Some(HeldOut {
-            fraction: descent.validation.fraction,
-            seed: record.seed,
-        }),
-        // Networks that are trained in other steps hold none out.
-        Err(_) => None,
-    })
-}
-
-/// Keeps the temperature that was fitted with the model in `dir`.
-fn calibrate(
-    dir: &Path,
-    findings: &Findings,
-    augmented: Augmented,
-    source: &Source,
-    printer: &Printer,
-) -> anyhow::Result<()> {
-    let Findings::Classes(found) = findings else {
-        bail!("no temperature was fitted; leave `--calibrate` out");
-    };
-    let tempered = match &found.temperature {
-        Ok(tempered) => tempered,
-        Err(reason) => bail!("no temperature can be fitted: {reason}; leave `--calibrate` out"),
-    };
-    let record = TemperatureRecord {
-        value: tempered.calibration.temperature,
-        examples: tempered.examples,
-        data: source.name.clone(),
-        fingerprint: source.fingerprint.clone(),
-    };
-    printer.info(&format!(
-        "temperature {:.4}, fitted to {} held-out images, kept in `{}`",
-        record.value,
-        record.examples,
-        dir.join(CALIBRATION).display()
-    ));
-    CalibrationFile::keep(dir, augmented, record)
-}
-
-/// What a report says of files that were left out.
-fn left_out(count: usize) -> Option<String> {
-    (count > 0).then(|| format!("{count} files could not be read and were left out"))
 }
 
 /// An inventory of images; none of what are no images.
@@ -253,6 +146,18 @@ fn changed(model: &str, record: &TrainingRecord, problem: &dyn Problem) -> Optio
     ))
 }
 
+/// Whether `given` is data that a model trained on `trained_on` has not seen. When that cannot be told, it is not.
+fn is_unseen(given: Option<&str>, trained_on: Option<&str>) -> bool {
+    let (Some(given), Some(trained_on)) = (given, trained_on) else {
+        return given.is_some();
+    };
+    match (place(given), is_dataset_name(trained_on)) {
+        (given, true) => given.is_some(),
+        (Some(given), false) => place(trained_on).is_some_and(|known| known != given),
+        (None, false) => false,
+    }
+}
+
 /// Whether `given` is the path at which the data of the training lay.
 fn is_same_place(given: Option<&str>, trained_on: Option<&str>) -> bool {
     let known = trained_on.filter(|known| !is_dataset_name(known));
@@ -265,6 +170,32 @@ fn place(path: &str) -> Option<PathBuf> {
     Path::new(path).canonicalize().ok()
 }
 
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_of_the_training_is_not_unseen() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().to_str().unwrap();
+        let same = format!("{path}/.");
+        let other = dir.path().parent().unwrap().to_str().unwrap();
+        for (given, trained_on, unseen) in [
+            (None, None, false),
+            (None, Some(path), false),
+            (Some(path), None, true),
+            (Some(path), Some("cifar10"), true),
+            (Some("mnist"), Some("cifar10"), false),
+            (Some(same.as_str()), Some(path), false),
+            (Some(path), Some(other), true),
+            (Some(path), Some("/moved/away"), false),
+        ] {
+            assert_eq!(
+                is_unseen(given, trained_on),
+                unseen,
+                "{given:?} {trained_on:?}"
+            );
+        }
         assert!(is_same_place(Some(&same), Some(path)));
         for (given, trained_on) in [
             (Some(path), Some(other)),
@@ -278,3 +209,5 @@ fn place(path: &str) -> Option<PathBuf> {
                 "{given:?} {trained_on:?}"
             );
         }
+    }
+}

@@ -197,14 +197,14 @@ impl Columns {
                 && (known.into_iter().any(|name| *name == lower)
                     || splits::of_flag(&lower).is_some())
         });
-        Ok(Self {
-            image,
         notes.extend(perhaps.map(|top| {
             format!(
                 "the column `{}` is not used as a split: a column `split` of text would say the part of each row",
                 shown(top.name)
             )
         }));
+        Ok(Self {
+            image,
             label,
             split,
             all: if names.is_empty() {
