@@ -298,6 +298,42 @@ impl Classifier {
     /// # Errors
     /// As [`Self::forward`].
     pub fn forward_in(&self, images: &Tensor, train: bool, dtype: DType) -> Result<Tensor> {
+        let stages = self.stages_in(images, train, dtype)?;
+        self.logits(&self.features(&stages, train)?)
+    }
+
+    /// Normalised images `[n, h, w, channels]` to what the last stage of convolutions gives, `[n, h, w, width]`.
+    ///
+    /// # Errors
+    /// As [`Self::forward`].
+    pub fn stages(&self, images: &Tensor, train: bool) -> Result<Tensor> {
+        self.stages_in(images, train, images.dtype())
+    }
+
+    /// What the last stage gives, `[n, h, w, width]`, to what the head reads: `[n, width]`.
+    ///
+    /// # Errors
+    /// When it has another width.
+    pub fn features(&self, stages: &Tensor, train: bool) -> Result<Tensor> {
+        let attended = match &self.attention {
+            Some(attention) => attention.forward(stages, train)?,
+            None => stages.clone(),
+        };
+        match self.config.head {
+            Head::Mean => ops::global_mean(&attended),
+            Head::Max => ops::global_max(&attended),
+        }
+    }
+
+    /// What the head reads, `[n, width]`, to logits `[n, classes]`.
+    ///
+    /// # Errors
+    /// When it has another width.
+    pub fn logits(&self, features: &Tensor) -> Result<Tensor> {
+        self.head.forward(features)? * self.config.logit_scale
+    }
+
+    fn stages_in(&self, images: &Tensor, train: bool, dtype: DType) -> Result<Tensor> {
         let (_, height, width, channels) = images.dims4()?;
         let least = self.config.min_image_size();
         if height < least || width < least {
@@ -335,13 +371,6 @@ impl Classifier {
                 x = mixer.forward(&x, train)?;
             }
         }
-        if let Some(attention) = &self.attention {
-            x = attention.forward(&x, train)?;
-        }
-        let features = match self.config.head {
-            Head::Mean => ops::global_mean(&x)?,
-            Head::Max => ops::global_max(&x)?,
-        };
-        self.head.forward(&features)? * self.config.logit_scale
+        Ok(x)
     }
 }

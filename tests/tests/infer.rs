@@ -58,7 +58,17 @@ fn every_format_keeps_the_order_and_names_what_failed() {
         ])
         .expect(0);
     let rows: Vec<Vec<&str>> = ran.stdout.lines().map(|l| l.split(',').collect()).collect();
-    assert_eq!(rows[0], ["path", "rank", "label", "index", "probability"]);
+    assert_eq!(
+        rows[0],
+        [
+            "path",
+            "rank",
+            "label",
+            "index",
+            "probability",
+            "true_label"
+        ]
+    );
     let named: Vec<&str> = rows[1..].iter().map(|row| row[0]).collect();
     assert_eq!(
         named,
@@ -74,6 +84,8 @@ fn every_format_keeps_the_order_and_names_what_failed() {
     assert_eq!(indices, ["0", "0", "1", "1"]);
     for row in &rows[1..] {
         assert_eq!(row[1], "1");
+        // None of these folders has the name of a class.
+        assert_eq!(row[5], "");
         let probability: f64 = row[4].parse().unwrap();
         assert!((0.5..=1.0).contains(&probability), "{row:?}");
     }

@@ -1,22 +1,23 @@
 //! Labelling images: files are read, decoded and preprocessed on all cores while the network runs.
 
-use std::fmt;
 use std::io::BufReader;
-use std::path::PathBuf;
-use std::sync::mpsc::sync_channel;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 use gmnm_core::on_worker;
-use models::ModelDir;
-use models::Preprocessor;
+use models::classifier::Classifier;
+use models::{ModelDir, Preprocessor};
 use rayon::prelude::*;
 
 use self::list::PathList;
 use crate::data::decode::{Preprocessed, preprocess};
 use crate::data::normalise::Normaliser;
-use crate::data::walk_images;
-use crate::families::{self, Forward};
+use crate::data::{classes, walk_images};
+use crate::evaluation::{Augmented, Predictions};
+use crate::families::classification::{features_and_logits, load};
 
 mod list;
 
@@ -24,14 +25,20 @@ mod list;
 /// in memory.
 const AHEAD: usize = 2;
 
+/// A batch is not waited for: one that is not full so long after its first input is labelled as it is.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// The label of an image that no class is probable enough for.
+pub const UNKNOWN: &str = "unknown";
+
 /// One label that an image may have.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Prediction {
-    /// The class's name.
+    /// The class's name, or [`UNKNOWN`].
     pub label: String,
-    /// The class's index.
-    pub index: usize,
-    /// The network's probability, in 0..=1.
+    /// The class's index; none where it is unknown.
+    pub index: Option<usize>,
+    /// The network's probability, in 0..=1; where the class is unknown, that of the most probable.
     pub probability: f64,
 }
 
@@ -44,14 +51,23 @@ pub struct Labelled {
     pub outcome: Result<Vec<Prediction>, String>,
     /// Whether it has more than one page or frame, of which the first is labelled.
     pub multi_frame: bool,
+    /// The class whose name its folder has, if it has that of one.
+    pub folder_class: Option<String>,
+    /// What the head of the network read, where that is kept.
+    pub features: Vec<f32>,
 }
 
 /// A classifier with its labels and preprocessing.
+#[derive(Debug)]
 pub struct Labeller {
-    network: Forward,
+    network: Classifier,
     labels: Vec<String>,
     input: Preprocessor,
     device: Device,
+    augmented: Augmented,
+    temperature: f64,
+    threshold: f64,
+    with_features: bool,
 }
 
 /// An input: a file, or a path with the reason why there is no file.
@@ -87,38 +103,59 @@ pub fn inputs(paths: Vec<PathBuf>) -> impl Iterator<Item = Input> + Send {
         })
 }
 
-impl fmt::Debug for Labeller {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Labeller")
-            .field("labels", &self.labels)
-            .field("input", &self.input)
-            .field("device", &self.device)
-            .finish_non_exhaustive()
-    }
-}
-
 impl Labeller {
     /// The classifier of a model directory.
     ///
     /// # Errors
     /// When it is no classifier, or does not say how images are preprocessed.
     pub fn new(model: &ModelDir, device: &Device) -> anyhow::Result<Self> {
-        if model.config.classes().is_none() {
-            bail!("this network is no classifier, and only classifiers can be used here");
-        }
+        let network = load(model, device)?;
         let Some(input) = model.preprocessor.clone() else {
             bail!("the model has no `preprocessor_config.json`, which says how images are read");
         };
         Ok(Self {
-            network: families::load(model, device)?,
+            network,
             labels: model.labels.clone(),
             input,
             device: device.clone(),
+            augmented: Augmented::None,
+            temperature: 1.0,
+            threshold: 0.0,
+            with_features: false,
         })
     }
 
-    /// Labels every input in order with its `top_k` most probable classes, `batch_size` images a forward pass, and
-    /// gives each batch's results to `sink`. Memory does not grow with the number of inputs.
+    /// Labels images also in another way.
+    #[must_use]
+    pub fn augmented(mut self, augmented: Augmented) -> Self {
+        self.augmented = augmented;
+        self
+    }
+
+    /// Divides the logits by `temperature`, which is positive.
+    #[must_use]
+    pub fn temperature(mut self, temperature: f64) -> Self {
+        self.temperature = temperature;
+        self
+    }
+
+    /// Gives images whose highest probability is below `threshold` the one label [`UNKNOWN`].
+    #[must_use]
+    pub fn threshold(mut self, threshold: f64) -> Self {
+        self.threshold = threshold;
+        self
+    }
+
+    /// Keeps what the head of the network reads of each image.
+    #[must_use]
+    pub fn with_features(mut self) -> Self {
+        self.with_features = true;
+        self
+    }
+
+    /// Labels every input in order with its `top_k` most probable classes, at most `batch_size` images a forward pass,
+    /// and gives each batch's results to `sink`: soon after they have come where inputs come slowly. Memory does not
+    /// grow with the number of inputs.
     ///
     /// # Errors
     /// When the network or `sink` fails. An input that fails is a result.
@@ -129,17 +166,24 @@ impl Labeller {
         top_k: usize,
         mut sink: impl FnMut(Vec<Labelled>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
+        let batch_size = batch_size.max(1);
         std::thread::scope(|scope| {
+            let (found, inputs_found) = sync_channel::<Input>(batch_size);
             let (sender, receiver) = sync_channel::<Vec<Decoded>>(AHEAD);
+            // The receivers are gone when labelling failed.
             scope.spawn(move || {
-                let mut inputs = inputs.peekable();
-                while inputs.peek().is_some() {
-                    let batch: Vec<Input> = inputs.by_ref().take(batch_size.max(1)).collect();
+                for input in inputs {
+                    if found.send(input).is_err() {
+                        return;
+                    }
+                }
+            });
+            scope.spawn(move || {
+                while let Some(batch) = next_batch(&inputs_found, batch_size) {
                     let decoded = batch
                         .into_par_iter()
                         .map(|input| Decoded::new(input, &self.input))
                         .collect();
-                    // The receiver is gone when labelling failed.
                     if sender.send(decoded).is_err() {
                         return;
                     }
@@ -165,46 +209,81 @@ impl Labeller {
             .iter()
             .filter_map(|decoded| Some(decoded.image.as_ref().ok()?.pixels.as_slice()))
             .collect();
-        let mut probabilities = if good.is_empty() {
-            Vec::new()
-        } else {
+        let mut predictions = Predictions::new(self.labels.len());
+        let mut features = Vec::new();
+        if !good.is_empty() {
             let mut values = vec![0f32; good.len() * size];
             for (pixels, values) in good.iter().zip(values.chunks_exact_mut(size)) {
                 normaliser.apply(pixels, values);
             }
             let shape = (good.len(), height, width, channels);
             let images = Tensor::from_vec(values, shape, &self.device)?;
-            let logits = on_worker(|| (self.network)(&images, false))?;
-            // Not every device computes in f64.
-            let logits = logits.to_device(&Device::Cpu)?.to_dtype(DType::F64)?;
-            candle_nn::ops::softmax(&logits, 1)?.to_vec2::<f64>()?
+            let (read, logits) =
+                on_worker(|| features_and_logits(&self.network, &images, self.augmented))?;
+            // Nobody knows the classes.
+            let unknown = vec![0; good.len()];
+            predictions.extend(&logits.flatten_all()?.to_vec1()?, &unknown);
+            if self.with_features {
+                features = read.to_vec2::<f32>()?;
+            }
         }
-        .into_iter();
-        Ok(batch
-            .into_iter()
-            .map(|decoded| Labelled {
-                multi_frame: decoded.image.as_ref().is_ok_and(|image| image.multi_frame),
-                outcome: decoded
-                    .image
-                    .map(|_| self.top(probabilities.next().unwrap_or_default(), top_k)),
-                path: decoded.path,
-            })
-            .collect())
+        let mut features = features.into_iter();
+        let mut places = 0..predictions.len();
+        let labelled = |decoded: Decoded| Labelled {
+            multi_frame: decoded.image.as_ref().is_ok_and(|image| image.multi_frame),
+            folder_class: self.folder_class(&decoded.path),
+            features: match decoded.image {
+                Ok(_) => features.next().unwrap_or_default(),
+                Err(_) => Vec::new(),
+            },
+            outcome: decoded.image.map(|_| {
+                let place = places.next();
+                place.map_or(Vec::new(), |i| self.top(&predictions, i, top_k))
+            }),
+            path: decoded.path,
+        };
+        Ok(batch.into_iter().map(labelled).collect())
     }
 
-    fn top(&self, probabilities: Vec<f64>, top_k: usize) -> Vec<Prediction> {
-        let mut order: Vec<usize> = (0..probabilities.len()).collect();
-        order.sort_by(|&a, &b| probabilities[b].total_cmp(&probabilities[a]));
-        order
-            .into_iter()
-            .take(top_k)
-            .map(|index| Prediction {
-                label: self.labels.get(index).cloned().unwrap_or_default(),
-                index,
-                probability: probabilities[index],
-            })
-            .collect()
+    fn top(&self, predictions: &Predictions, i: usize, top_k: usize) -> Vec<Prediction> {
+        let probabilities = predictions.probabilities(i, self.temperature);
+        let highest = probabilities[predictions.predicted(i)];
+        if highest < self.threshold {
+            return vec![Prediction {
+                label: UNKNOWN.to_owned(),
+                index: None,
+                probability: highest,
+            }];
+        }
+        let prediction = |index: usize| Prediction {
+            label: self.labels[index].clone(),
+            index: Some(index),
+            probability: probabilities[index],
+        };
+        let ranked = predictions.ranked(i, top_k);
+        ranked.into_iter().map(prediction).collect()
     }
+
+    /// The class that the folder of an image has the name of.
+    fn folder_class(&self, path: &Path) -> Option<String> {
+        let folder = path.parent()?.file_name()?.to_str()?;
+        let class = classes::position(&self.labels, folder)?;
+        Some(self.labels[class].clone())
+    }
+}
+
+/// The next inputs, `most` at most; none after the last.
+fn next_batch(inputs: &Receiver<Input>, most: usize) -> Option<Vec<Input>> {
+    let mut batch = vec![inputs.recv().ok()?];
+    let end = Instant::now() + PATIENCE;
+    while batch.len() < most {
+        let left = end.saturating_duration_since(Instant::now());
+        match inputs.recv_timeout(left) {
+            Ok(input) => batch.push(input),
+            Err(_) => break,
+        }
+    }
+    Some(batch)
 }
 
 struct Decoded {

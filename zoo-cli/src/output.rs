@@ -33,6 +33,26 @@ pub enum OutputError {
         /// The directory.
         path: PathBuf,
     },
+    /// The directory holds something that the user did not give up.
+    #[error(
+        "`{}` exists; replace the files of an earlier command in it with `--overwrite`, or choose another directory \
+         with `{flag}`",
+        path.display()
+    )]
+    DirectoryExists {
+        /// The flag that names the directory.
+        flag: &'static str,
+        /// The directory.
+        path: PathBuf,
+    },
+    /// There is a file where a directory is to be.
+    #[error("`{flag} {}` is a file; name a directory", path.display())]
+    File {
+        /// The flag that names the directory.
+        flag: &'static str,
+        /// The file.
+        path: PathBuf,
+    },
     /// The command reads it.
     #[error(
         "`{flag} {}` would replace the input `{}`; choose another file",
@@ -254,6 +274,95 @@ impl Output {
         OutputError::Write {
             flag: self.flag,
             path: self.path.clone(),
+            source,
+        }
+    }
+}
+
+/// A directory that a command is to fill.
+#[derive(Debug)]
+pub struct OutputDir {
+    flag: &'static str,
+    path: PathBuf,
+    /// The names of all files that the command may write.
+    own: &'static [&'static str],
+}
+
+impl OutputDir {
+    /// The directory `path` that the user named with `flag`, for a command that writes files of the names `own`. Nothing
+    /// is written yet.
+    ///
+    /// # Errors
+    /// When it is a file, or holds something and `overwrite` is off.
+    pub fn new(
+        flag: &'static str,
+        path: &Path,
+        overwrite: bool,
+        own: &'static [&'static str],
+    ) -> Result<Self, OutputError> {
+        let output = Self {
+            flag,
+            path: path.to_path_buf(),
+            own,
+        };
+        match fs::read_dir(path) {
+            Ok(mut items) => match items.next() {
+                Some(_) if !overwrite => {
+                    let path = output.path;
+                    Err(OutputError::DirectoryExists { flag, path })
+                }
+                _ => Ok(output),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(output),
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                let path = output.path;
+                Err(OutputError::File { flag, path })
+            }
+            Err(error) => Err(output.failed(path, error)),
+        }
+    }
+
+    /// The path as the user gave it.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Refuses to write where files could take the place of `input` or become a part of it; see [`keep_apart`].
+    ///
+    /// # Errors
+    /// [`OutputError::Holds`] or [`OutputError::Within`].
+    pub fn keep_apart(&self, input: &Path) -> Result<(), OutputError> {
+        keep_apart(self.flag, &self.path, input)
+    }
+
+    /// Writes `files` by name in their order, after the files that an earlier command of this kind left are gone; others
+    /// stay. The directory is made with its parents where it is missing.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn write(&self, files: &[(&str, Vec<u8>)]) -> Result<(), OutputError> {
+        let made = fs::create_dir_all(&self.path);
+        made.map_err(|error| self.failed(&self.path, error))?;
+        for name in self.own {
+            let path = self.path.join(name);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(self.failed(&path, error));
+                }
+                _ => {}
+            }
+        }
+        for (name, bytes) in files {
+            let path = self.path.join(name);
+            replace_file(&path, bytes).map_err(|error| self.failed(&path, error))?;
+        }
+        Ok(())
+    }
+
+    fn failed(&self, path: &Path, source: io::Error) -> OutputError {
+        OutputError::Write {
+            flag: self.flag,
+            path: path.to_path_buf(),
             source,
         }
     }

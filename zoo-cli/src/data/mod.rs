@@ -20,7 +20,7 @@
 
 pub mod augment;
 mod channels;
-mod classes;
+pub(crate) mod classes;
 pub mod decode;
 mod duplicates;
 mod error;

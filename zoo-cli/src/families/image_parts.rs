@@ -85,26 +85,42 @@ impl ImageParts {
         })
     }
 
-    /// The test part of `data` alone, normalised as `model` says.
+    /// Images to measure a trained network on, and some that its training held out, normalised as `model` says.
     pub(super) fn evaluation(
-        data: ImageDataset,
+        test: Images,
+        held_out: Option<Images>,
         model: &ModelDir,
         device: &Device,
     ) -> anyhow::Result<Self> {
         let Preprocessor { mean, std, .. } = input(model)?;
-        let test = Arc::new(data.test);
+        let test = Arc::new(test);
         let none = LoaderOptions::evaluation(1, mean, std);
         Ok(Self {
             training: Loader::new(test.clone(), Some(Vec::new()), none)?,
             train: test.clone(),
             resident: None,
             kept: Vec::new(),
-            watched: Watched::HeldOut(Vec::new()),
+            watched: match held_out {
+                Some(images) => Watched::Part(Arc::new(images)),
+                None => Watched::HeldOut(Vec::new()),
+            },
             test,
             mean: mean.clone(),
             std: std.clone(),
             device: device.clone(),
         })
+    }
+
+    /// The test images with these indices in one batch, normalised.
+    pub(super) fn test_images(&self, indices: Vec<usize>) -> Result<Tensor> {
+        let options = LoaderOptions::evaluation(indices.len().max(1), &self.mean, &self.std);
+        let loader = Loader::new(self.test.clone(), Some(indices), options)?;
+        one_batch(&loader, &self.device)
+    }
+
+    /// The test images.
+    pub(super) fn test(&self) -> &Arc<Images> {
+        &self.test
     }
 
     /// Mean and standard deviation of each channel, for pixels scaled to 0..=1.
@@ -119,10 +135,7 @@ impl ImageParts {
         let indices = Some(spread.collect());
         let options = LoaderOptions::evaluation(chosen.max(1), &self.mean, &self.std);
         let loader = Loader::new(self.train.clone(), indices, options)?;
-        match loader.epoch(0, 0, &self.device).next() {
-            Some(batch) => Ok(batch?.images),
-            None => candle_core::bail!("there are no training images"),
-        }
+        one_batch(&loader, &self.device)
     }
 
     /// The batches of `loader`, made on the device where its images are `resident`.
@@ -138,6 +151,14 @@ impl ImageParts {
             Some(Ok(batches)) => Box::new(batches),
             Some(Err(error)) => Box::new(std::iter::once(Err(error))),
         }
+    }
+}
+
+/// The images of the first batch of `loader`.
+fn one_batch(loader: &Loader, device: &Device) -> Result<Tensor> {
+    match loader.epoch(0, 0, device).next() {
+        Some(batch) => Ok(batch?.images),
+        None => candle_core::bail!("there are no images"),
     }
 }
 

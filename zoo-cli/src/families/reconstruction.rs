@@ -194,7 +194,7 @@ impl Problem for Pictures {
         let task = Reconstruction {
             config: network.config().clone(),
             activations: DType::F32,
-            parts: ImageParts::evaluation(self.data, model, device)?,
+            parts: ImageParts::evaluation(self.data.test, None, model, device)?,
         };
         let batch_size = self.evaluation_batch_size;
         Ok(evaluate(&task, &network, Part::Test, batch_size, watch)?)

@@ -9,9 +9,11 @@ use models::{ModelDir, model_dir};
 use sha2::{Digest, Sha256};
 
 use super::card;
-use super::{ModelFiles, PackageError, examples, sums};
+use super::{CalibrationFile, ModelFiles, PackageError, examples, sums};
 use crate::families;
-use crate::layout::{CARD, CURVES, EXAMPLES, METRICS_CSV, METRICS_JSONL, PYTHON, SUMS, TRAINING};
+use crate::layout::{
+    CALIBRATION, CARD, CURVES, EXAMPLES, METRICS_CSV, METRICS_JSONL, PYTHON, SUMS, TRAINING,
+};
 
 /// A model that passed all checks, ready to go.
 #[derive(Debug)]
@@ -59,6 +61,8 @@ impl Contents {
     ) -> Result<Self, PackageError> {
         let model = source.load()?;
         let record = source.record_of(&model)?;
+        // Others must not be told to trust what was fitted to other weights.
+        CalibrationFile::of(source)?;
         let mut files = Vec::new();
         for name in owned(&model) {
             files.extend(PackedFile::found(source, name)?);
@@ -119,6 +123,7 @@ fn owned(model: &ModelDir) -> Vec<&'static str> {
         model_dir::CONFIG,
         model_dir::WEIGHTS,
         TRAINING,
+        CALIBRATION,
         METRICS_CSV,
         METRICS_JSONL,
         CURVES,

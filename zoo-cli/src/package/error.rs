@@ -20,6 +20,14 @@ pub enum PackageError {
         /// What is wrong with it and what to do.
         problem: String,
     },
+    /// A file cannot be written.
+    #[error("cannot write `{}`: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// A file cannot be read.
     #[error("cannot read `{}`: {source}", path.display())]
     Read {
@@ -31,6 +39,14 @@ pub enum PackageError {
 }
 
 impl PackageError {
+    /// Ties an error of writing to its path, for `map_err`.
+    pub(super) fn write(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
+        move |source| Self::Write {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
     /// Ties an error of reading to its path, for `map_err`.
     pub(super) fn read(path: &Path) -> impl FnOnce(std::io::Error) -> Self + '_ {
         move |source| Self::Read {

@@ -1,5 +1,6 @@
 //! A model's directory: its files, its card, their hashes, and example outputs to check it by.
 
+mod calibration;
 pub mod card;
 pub mod examples;
 
@@ -10,6 +11,7 @@ pub(crate) mod sums;
 mod verify;
 mod write;
 
+pub use calibration::{CalibrationFile, TemperatureRecord};
 pub use contents::{Contents, PackedFile, Source};
 pub use error::PackageError;
 pub use files::ModelFiles;

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use models::write::replace_file;
 use sha2::{Digest, Sha256};
 
 use super::PackageError;
@@ -45,6 +46,28 @@ pub(super) fn render<'a>(files: impl Iterator<Item = (&'a str, &'a str)>) -> Str
     files
         .map(|(name, digits)| format!("{digits}  {name}\n"))
         .collect()
+}
+
+/// Brings the line of the file `name` in the list of a directory up to date, which has one now where the directory has a
+/// list.
+///
+/// # Errors
+///
+/// [`PackageError::Read`] or [`PackageError::Write`] when the system refuses.
+pub(super) fn update(dir: &Path, name: &str) -> Result<(), PackageError> {
+    let path = dir.join(SUMS);
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(PackageError::read(&path)(error)),
+    };
+    let file = dir.join(name);
+    let digits = sha256_of_file(&file).map_err(PackageError::read(&file))?;
+    let is_its = |line: &&str| line.split_once("  ").is_some_and(|(_, own)| own == name);
+    let mut lines: Vec<&str> = text.lines().filter(|line| !is_its(line)).collect();
+    let line = format!("{digits}  {name}");
+    lines.push(&line);
+    replace_file(&path, (lines.join("\n") + "\n").as_bytes()).map_err(PackageError::write(&path))
 }
 
 /// Compares the files of a directory with its list; `None` when it has none, else what is wrong,

@@ -1,7 +1,7 @@
 //! Whether the files of a model are what they claim to be.
 
-use super::{ModelFiles, PackageError, card, examples};
-use crate::layout::{CARD, EXAMPLES, TRAINING};
+use super::{CalibrationFile, ModelFiles, PackageError, card, examples};
+use crate::layout::{CALIBRATION, CARD, EXAMPLES, TRAINING};
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,7 +26,8 @@ pub enum CheckOutcome {
 use CheckOutcome::{Failed, Passed, Skipped};
 
 /// Checks the hashes in `SHA256SUMS` (or, of a pretrained model, in the manifest), the configuration and weights, the
-/// record of the training, the model card, and the stored examples, in this order. Nothing in a directory changes.
+/// record of the training, what was fitted to held-out examples, the model card, and the stored examples, in this order.
+/// Nothing in a directory changes.
 ///
 /// # Errors
 ///
@@ -60,6 +61,11 @@ pub fn verify(files: &ModelFiles) -> Result<Vec<Check>, PackageError> {
         Ok(None) => Skipped(format!("there is no `{TRAINING}`")),
         Err(error) => Failed(error.to_string()),
     };
+    let calibration = match CalibrationFile::of(files) {
+        Ok(Some(file)) => Passed(file.in_words()),
+        Ok(None) => Skipped(format!("there is no `{CALIBRATION}`")),
+        Err(error) => Failed(error.to_string()),
+    };
     let failed =
         |name: &str, problem: &str| Failed(format!("`{}` {problem}", files.path(name).display()));
     let front = match files.read(CARD) {
@@ -85,6 +91,7 @@ pub fn verify(files: &ModelFiles) -> Result<Vec<Check>, PackageError> {
         check("hashes", hashes),
         check("model", loaded),
         check("record", record),
+        check("calibration", calibration),
         check("card", front),
         check("examples", outputs),
     ])

@@ -1,12 +1,20 @@
 //! Colours: a palette for series and maps for fields.
 
+use super::canvas::Color;
+
 /// Series colours that stay apart for colour-blind readers and in grey (Okabe and Ito, without yellow).
-const PALETTE: [&str; 7] = [
-    "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#444444",
+const PALETTE: [Color; 7] = [
+    [0x00, 0x72, 0xb2],
+    [0xd5, 0x5e, 0x00],
+    [0x00, 0x9e, 0x73],
+    [0xcc, 0x79, 0xa7],
+    [0x56, 0xb4, 0xe9],
+    [0xe6, 0x9f, 0x00],
+    [0x44, 0x44, 0x44],
 ];
 
 /// The colour of series number `index`.
-pub(super) fn series(index: usize) -> &'static str {
+pub(super) fn series(index: usize) -> Color {
     PALETTE[index % PALETTE.len()]
 }
 
@@ -20,7 +28,7 @@ pub enum ColorMap {
     Diverging,
 }
 
-const VIRIDIS: [[u8; 3]; 11] = [
+const VIRIDIS: [Color; 11] = [
     [68, 1, 84],
     [72, 36, 117],
     [65, 68, 135],
@@ -34,7 +42,7 @@ const VIRIDIS: [[u8; 3]; 11] = [
     [253, 231, 37],
 ];
 
-const DIVERGING: [[u8; 3]; 11] = [
+const DIVERGING: [Color; 11] = [
     [5, 48, 97],
     [33, 102, 172],
     [67, 147, 195],
@@ -50,7 +58,7 @@ const DIVERGING: [[u8; 3]; 11] = [
 
 impl ColorMap {
     /// The colour at `t`, clamped to [0, 1]; a value that is not a number is grey.
-    pub(super) fn rgb(self, t: f64) -> [u8; 3] {
+    pub(super) fn rgb(self, t: f64) -> Color {
         if t.is_nan() {
             return [190, 190, 190];
         }

@@ -1,12 +1,12 @@
 //! Several panels in one picture.
 
-use super::svg::{Rect, Svg};
+use super::canvas::{Canvas, Rect};
 
 /// Something that can be drawn into a rectangle of a figure.
 pub trait Panel: sealed::Draw {}
 
 pub(super) mod sealed {
-    use super::{Rect, Svg};
+    use super::{Canvas, Rect};
 
     /// Drawing stays inside this module tree: the canvas is no public type.
     pub trait Draw {
@@ -15,7 +15,7 @@ pub(super) mod sealed {
             private_interfaces,
             reason = "a sealed trait: nobody outside can call it"
         )]
-        fn draw(&self, svg: &mut Svg, frame: Rect);
+        fn draw(&self, canvas: &mut Canvas, frame: Rect);
     }
 }
 
@@ -54,16 +54,25 @@ impl Figure {
 
     /// The figure as an SVG document.
     pub fn svg(&self) -> String {
+        self.drawn().svg()
+    }
+
+    /// The figure as a PNG file, twice as many pixels each way as the SVG has.
+    pub fn png(&self) -> Vec<u8> {
+        self.drawn().png()
+    }
+
+    fn drawn(&self) -> Canvas {
         const EDGE: f64 = 12.0;
         let head = if self.title.is_empty() { 0.0 } else { 30.0 };
         let columns = self.columns.min(self.panels.len().max(1));
         let rows = self.panels.len().div_ceil(columns);
         let (w, h) = self.panel;
         let width = columns as f64 * w + 2.0 * EDGE;
-        let mut svg = Svg::new(width, rows as f64 * h + head + 2.0 * EDGE);
+        let mut canvas = Canvas::new(width, rows as f64 * h + head + 2.0 * EDGE);
         if head > 0.0 {
             let at = (width / 2.0, EDGE + 17.0);
-            svg.title(at, 16.0, width - 2.0 * EDGE, &self.title);
+            canvas.title(at, 16.0, width - 2.0 * EDGE, &self.title);
         }
         for (i, panel) in self.panels.iter().enumerate() {
             let frame = Rect {
@@ -72,8 +81,8 @@ impl Figure {
                 width: w,
                 height: h,
             };
-            panel.draw(&mut svg, frame);
+            panel.draw(&mut canvas, frame);
         }
-        svg.finish()
+        canvas
     }
 }

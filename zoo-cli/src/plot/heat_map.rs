@@ -1,9 +1,9 @@
 //! A field over a rectangle as colours, with its colour bar.
 
 use super::axis::{Axis, Scale};
+use super::canvas::{Anchor, Canvas, Picture, Rect, SOFT, text_width};
 use super::color::ColorMap;
 use super::figure::{Panel, sealed::Draw};
-use super::svg::{Anchor, Rect, SOFT, Svg, text_width};
 
 /// Values on a regular grid over a rectangle of x and y.
 #[derive(Debug, Clone)]
@@ -55,15 +55,15 @@ impl HeatMap {
 
     /// The map as an SVG document of 420 by 360 pixels.
     pub fn svg(&self) -> String {
-        let mut svg = Svg::new(420.0, 360.0);
+        let mut canvas = Canvas::new(420.0, 360.0);
         let frame = Rect {
             x: 6.0,
             y: 6.0,
             width: 408.0,
             height: 348.0,
         };
-        self.draw(&mut svg, frame);
-        svg.finish()
+        self.draw(&mut canvas, frame);
+        canvas.svg()
     }
 
     fn limits(&self) -> (f64, f64) {
@@ -87,24 +87,6 @@ impl HeatMap {
     }
 }
 
-/// A PNG of `colors`, row by row from the top.
-fn png(colors: &[[u8; 3]], columns: usize) -> Vec<u8> {
-    use image::ImageEncoder;
-    let mut bytes = Vec::new();
-    let rows = colors.len() / columns;
-    let result = image::codecs::png::PngEncoder::new(&mut bytes).write_image(
-        colors[..rows * columns].as_flattened(),
-        columns as u32,
-        rows as u32,
-        image::ExtendedColorType::Rgb8,
-    );
-    // The sizes fit by construction and the sink is memory; a figure without its picture is the worst case.
-    if result.is_err() {
-        bytes.clear();
-    }
-    bytes
-}
-
 const TICK: f64 = 11.0;
 
 impl Panel for HeatMap {}
@@ -114,7 +96,7 @@ impl Draw for HeatMap {
         private_interfaces,
         reason = "a sealed trait: nobody outside can call it"
     )]
-    fn draw(&self, svg: &mut Svg, frame: Rect) {
+    fn draw(&self, canvas: &mut Canvas, frame: Rect) {
         let (low, high) = self.limits();
         let rows = self.values.len() / self.columns;
         let bar_ticks = Axis::fit(Scale::Linear, [low, high].into_iter(), 0.0, (1.0, 0.0)).ticks(5);
@@ -141,9 +123,14 @@ impl Draw for HeatMap {
                 .flat_map(|r| &self.values[r * self.columns..(r + 1) * self.columns])
                 .map(|v| self.map.rgb((v - low) / (high - low)))
                 .collect();
-            svg.picture(plot, &png(&colors, self.columns));
+            canvas.picture(Picture {
+                rect: plot,
+                pixels: colors,
+                columns: self.columns,
+                sharp: false,
+            });
         }
-        svg.frame(plot, SOFT);
+        canvas.frame(plot, SOFT);
 
         let x_axis = Axis::fit(
             Scale::Linear,
@@ -155,8 +142,8 @@ impl Draw for HeatMap {
             let Some(x) = x_axis.pixel(tick.value) else {
                 continue;
             };
-            svg.line((x, plot.y + side), (x, plot.y + side + 4.0), SOFT, 0.8);
-            svg.text(
+            canvas.line((x, plot.y + side), (x, plot.y + side + 4.0), SOFT, 0.8);
+            canvas.text(
                 (x, plot.y + side + 16.0),
                 Anchor::Middle,
                 TICK,
@@ -174,8 +161,8 @@ impl Draw for HeatMap {
             let Some(y) = y_axis.pixel(tick.value) else {
                 continue;
             };
-            svg.line((plot.x - 4.0, y), (plot.x, y), SOFT, 0.8);
-            svg.text(
+            canvas.line((plot.x - 4.0, y), (plot.x, y), SOFT, 0.8);
+            canvas.text(
                 (plot.x - 7.0, y + TICK * 0.36),
                 Anchor::End,
                 TICK,
@@ -193,8 +180,13 @@ impl Draw for HeatMap {
             .rev()
             .map(|i| self.map.rgb(f64::from(i) / 63.0))
             .collect();
-        svg.picture(bar, &png(&steps, 1));
-        svg.frame(bar, SOFT);
+        canvas.picture(Picture {
+            rect: bar,
+            pixels: steps,
+            columns: 1,
+            sharp: false,
+        });
+        canvas.frame(bar, SOFT);
         let bar_axis = Axis::fit(
             Scale::Linear,
             [low, high].into_iter(),
@@ -206,8 +198,8 @@ impl Draw for HeatMap {
                 continue;
             };
             let x = bar.x + bar.width;
-            svg.line((x, y), (x + 4.0, y), SOFT, 0.8);
-            svg.text(
+            canvas.line((x, y), (x + 4.0, y), SOFT, 0.8);
+            canvas.text(
                 (x + 7.0, y + TICK * 0.36),
                 Anchor::Start,
                 TICK,
@@ -216,7 +208,7 @@ impl Draw for HeatMap {
             );
         }
         let at = (plot.x + side / 2.0, frame.y + 20.0);
-        svg.label(at, 13.0, side + left + right, &self.title);
+        canvas.label(at, 13.0, side + left + right, &self.title);
     }
 }
 

@@ -1,9 +1,9 @@
 //! Lines, marks and bands over two axes.
 
 use super::axis::{Axis, Scale};
+use super::canvas::{Anchor, Canvas, Color, FAINT, INK, Rect, SOFT, fitted, text_width};
 use super::color;
 use super::figure::{Panel, sealed::Draw};
-use super::svg::{Anchor, FAINT, INK, Rect, SOFT, Svg, fitted, text_width};
 
 /// How a series is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -113,15 +113,15 @@ impl LineChart {
 
     /// The chart as an SVG document of 720 by 420 pixels.
     pub fn svg(&self) -> String {
-        let mut svg = Svg::new(720.0, 420.0);
+        let mut canvas = Canvas::new(720.0, 420.0);
         let frame = Rect {
             x: 8.0,
             y: 8.0,
             width: 704.0,
             height: 404.0,
         };
-        self.draw(&mut svg, frame);
-        svg.finish()
+        self.draw(&mut canvas, frame);
+        canvas.svg()
     }
 
     /// The legend's entries with their places, row by row, and the number of rows.
@@ -176,7 +176,7 @@ impl Draw for LineChart {
         private_interfaces,
         reason = "a sealed trait: nobody outside can call it"
     )]
-    fn draw(&self, svg: &mut Svg, frame: Rect) {
+    fn draw(&self, canvas: &mut Canvas, frame: Rect) {
         let right = frame.x + frame.width - 14.0;
         let bottom =
             frame.y + frame.height - 24.0 - if self.x_label.is_empty() { 0.0 } else { 18.0 };
@@ -230,10 +230,10 @@ impl Draw for LineChart {
                 continue;
             };
             if tick.label.is_empty() {
-                svg.line((plot.x - 3.0, y), (plot.x, y), SOFT, 0.8);
+                canvas.line((plot.x - 3.0, y), (plot.x, y), SOFT, 0.8);
             } else {
-                svg.line((plot.x, y), (plot.x + plot.width, y), FAINT, 1.0);
-                svg.text(
+                canvas.line((plot.x, y), (plot.x + plot.width, y), FAINT, 1.0);
+                canvas.text(
                     (plot.x - 7.0, y + TICK * 0.36),
                     Anchor::End,
                     TICK,
@@ -248,21 +248,21 @@ impl Draw for LineChart {
                 continue;
             };
             let length = if tick.label.is_empty() { 3.0 } else { 5.0 };
-            svg.line((x, bottom), (x, bottom + length), SOFT, 0.8);
-            svg.text((x, bottom + 17.0), Anchor::Middle, TICK, SOFT, &tick.label);
+            canvas.line((x, bottom), (x, bottom + length), SOFT, 0.8);
+            canvas.text((x, bottom + 17.0), Anchor::Middle, TICK, SOFT, &tick.label);
         }
-        svg.clipped(plot, |svg| {
+        canvas.clipped(plot, |canvas| {
             for (i, series) in self.series.iter().enumerate() {
-                series.draw(svg, color::series(i), &x_axis, &y_axis);
+                series.draw(canvas, color::series(i), &x_axis, &y_axis);
             }
         });
-        svg.line((plot.x, plot.y), (plot.x, bottom), SOFT, 1.0);
-        svg.line((plot.x, bottom), (plot.x + plot.width, bottom), SOFT, 1.0);
+        canvas.line((plot.x, plot.y), (plot.x, bottom), SOFT, 1.0);
+        canvas.line((plot.x, bottom), (plot.x + plot.width, bottom), SOFT, 1.0);
 
         let middle = plot.x + plot.width / 2.0;
-        svg.title((middle, frame.y + 18.0), TITLE, plot.width, &self.title);
-        svg.label((middle, bottom + 36.0), LABEL, plot.width, &self.x_label);
-        svg.upright_label(
+        canvas.title((middle, frame.y + 18.0), TITLE, plot.width, &self.title);
+        canvas.label((middle, bottom + 36.0), LABEL, plot.width, &self.x_label);
+        canvas.upright_label(
             (frame.x + 14.0, plot.y + plot.height / 2.0),
             LABEL,
             plot.height,
@@ -280,17 +280,17 @@ impl Draw for LineChart {
             let y = first_row + 17.0 * row as f64;
             let (color, line) = (color::series(series), [(x, y), (x + 20.0, y)]);
             match self.series[series].style {
-                Style::Dots => svg.dot((x + 10.0, y), color),
-                style => svg.path(&[line.to_vec()], color, style == Style::Dashed),
+                Style::Dots => canvas.dot((x + 10.0, y), color),
+                style => canvas.path(&[line.to_vec()], color, style == Style::Dashed),
             }
             let at = (x + KEY, y + LEGEND * 0.36);
-            svg.text(at, Anchor::Start, size, INK, &name);
+            canvas.text(at, Anchor::Start, size, INK, &name);
         }
     }
 }
 
 impl Series {
-    fn draw(&self, svg: &mut Svg, color: &str, x_axis: &Axis, y_axis: &Axis) {
+    fn draw(&self, canvas: &mut Canvas, color: Color, x_axis: &Axis, y_axis: &Axis) {
         let at = |x: f64, y: f64| Some((x_axis.pixel(x)?, y_axis.pixel(y)?));
         let step = self.band.len().div_ceil(MOST_POINTS / 4).max(1);
         let band: Vec<_> = self.band.iter().step_by(step).collect();
@@ -298,7 +298,7 @@ impl Series {
         let high = band.iter().rev().filter_map(|b| at(b.0, b.2));
         let outline: Vec<(f64, f64)> = low.chain(high).collect();
         if outline.len() > 2 {
-            svg.area(&outline, color);
+            canvas.area(outline, color);
         }
         let pixels: Vec<Option<(f64, f64)>> = self.points.iter().map(|p| at(p.0, p.1)).collect();
         if self.style != Style::Dots {
@@ -306,15 +306,15 @@ impl Series {
                 .split(Option::is_none)
                 .map(|run| thin(&run.iter().flatten().copied().collect::<Vec<_>>()))
                 .collect();
-            svg.path(&runs, color, self.style == Style::Dashed);
+            canvas.path(&runs, color, self.style == Style::Dashed);
             // A point between two gaps would not be seen as a line.
             for run in runs.iter().filter(|r| r.len() == 1) {
-                svg.dot(run[0], color);
+                canvas.dot(run[0], color);
             }
         }
         if matches!(self.style, Style::Dots | Style::LineAndDots) {
             for p in pixels.iter().flatten() {
-                svg.dot(*p, color);
+                canvas.dot(*p, color);
             }
         }
     }

@@ -1,4 +1,5 @@
-//! Figures as SVG text (line charts, heat maps, and grids of them), and sheets of images as PNG. Nothing here prints or writes files.
+//! Figures as SVG text or PNG (line charts, heat maps, and grids of them), and sheets of images as PNG. Nothing here
+//! prints or writes files.
 //!
 //! The bytes depend on the data alone. Values that are not finite (or not positive on a logarithmic axis) are gaps.
 //!
@@ -16,17 +17,26 @@
 //! ```
 
 mod axis;
+mod bars;
+mod canvas;
 mod color;
 mod dates;
 mod figure;
+mod gallery;
 mod heat_map;
 mod line_chart;
+mod matrix;
+mod raster;
 mod sheet;
 mod svg;
 
 pub use axis::Scale;
+pub use bars::Bars;
 pub use color::ColorMap;
 pub use figure::{Figure, Panel};
+pub use gallery::{Gallery, Thumbnail};
 pub use heat_map::HeatMap;
 pub use line_chart::{LineChart, Style};
+pub use matrix::Matrix;
 pub use sheet::Sheet;
+pub use svg::{data_uri, escape};

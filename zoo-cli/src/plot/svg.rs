@@ -1,34 +1,27 @@
-//! A growing SVG document: the few elements that the charts need.
+//! A drawing as SVG text.
 
 use std::fmt::Write as _;
 
-/// Where a text's given point lies on it.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Anchor {
-    Start,
-    Middle,
-    End,
+use super::canvas::{
+    AREA_OPACITY, Anchor, Color, DASHES, DOT_RADIUS, Element, PATH_WIDTH, Picture, Rect, Text,
+};
+
+/// The document of `elements`.
+pub(super) fn document(elements: &[Element], width: f64, height: f64) -> String {
+    let mut writer = Writer::default();
+    writer.elements(elements);
+    let (w, h) = (short(width), short(height));
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{w}\" height=\"{h}\" viewBox=\"0 0 {w} {h}\" \
+         font-family=\"system-ui, 'Segoe UI', Helvetica, Arial, sans-serif\">\n\
+         <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n{}</svg>\n",
+        writer.body
+    )
 }
 
-/// A rectangle in pixels.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Rect {
-    pub(super) x: f64,
-    pub(super) y: f64,
-    pub(super) width: f64,
-    pub(super) height: f64,
-}
-
-/// Grey levels of text, axes and grid lines.
-pub(super) const INK: &str = "#222222";
-pub(super) const SOFT: &str = "#555555";
-pub(super) const FAINT: &str = "#e4e4e4";
-
-#[derive(Debug)]
-pub(super) struct Svg {
+#[derive(Default)]
+struct Writer {
     body: String,
-    width: f64,
-    height: f64,
     clips: usize,
 }
 
@@ -43,7 +36,8 @@ fn short(value: f64) -> String {
     }
 }
 
-fn escape(text: &str) -> String {
+/// A text as it is written into SVG or HTML; characters of control are left out.
+pub fn escape(text: &str) -> String {
     text.chars()
         .filter(|c| !c.is_control())
         .fold(String::new(), |mut out, c| {
@@ -58,214 +52,167 @@ fn escape(text: &str) -> String {
         })
 }
 
-/// The width of a text in pixels, a little generous: the reader's font is not known.
-pub(super) fn text_width(text: &str, size: f64) -> f64 {
-    text.chars().map(|c| size * em(c)).sum()
+fn hex([r, g, b]: Color) -> String {
+    format!("#{r:02x}{g:02x}{b:02x}")
 }
 
-/// The width of a character as a part of the font's size: those of East Asia are squares.
-fn em(c: char) -> f64 {
-    if c < '\u{1100}' { 0.58 } else { 1.0 }
+/// The place and size of a rectangle as attributes.
+fn place(r: &Rect) -> String {
+    format!(
+        r#"x="{}" y="{}" width="{}" height="{}""#,
+        short(r.x),
+        short(r.y),
+        short(r.width),
+        short(r.height)
+    )
 }
 
-/// The text, and the size at which it is at most `width` pixels wide: down to three quarters of `size`, then the end of
-/// the text goes.
-pub(super) fn fitted(text: &str, size: f64, width: f64) -> (String, f64) {
-    let whole = text_width(text, size);
-    if whole <= width {
-        return (text.to_string(), size);
-    }
-    let size = size * (width / whole).max(0.75);
-    if text_width(text, size) <= width * (1.0 + 1e-9) {
-        return (text.to_string(), size);
-    }
-    let mut left = width / size - em('…');
-    let fits = |c: &char| {
-        left -= em(*c);
-        left >= 0.0
-    };
-    let kept: String = text.chars().take_while(fits).collect();
-    (kept.trim_end().to_string() + "…", size)
-}
-
-impl Svg {
-    pub(super) fn new(width: f64, height: f64) -> Self {
-        Self {
-            body: String::new(),
-            width,
-            height,
-            clips: 0,
-        }
-    }
-
+impl Writer {
     fn element(&mut self, text: std::fmt::Arguments) {
         // Writing into a String cannot fail.
         let _ = self.body.write_fmt(text);
         self.body.push('\n');
     }
 
-    pub(super) fn line(&mut self, from: (f64, f64), to: (f64, f64), color: &str, width: f64) {
-        self.element(format_args!(
-            r#"<line x1="{}" y1="{}" x2="{}" y2="{}" stroke="{color}" stroke-width="{}"/>"#,
-            short(from.0),
-            short(from.1),
-            short(to.0),
-            short(to.1),
-            short(width),
-        ));
+    fn elements(&mut self, elements: &[Element]) {
+        for element in elements {
+            match element {
+                Element::Line {
+                    from,
+                    to,
+                    color,
+                    width,
+                } => self.element(format_args!(
+                    r#"<line x1="{}" y1="{}" x2="{}" y2="{}" stroke="{}" stroke-width="{}"/>"#,
+                    short(from.0),
+                    short(from.1),
+                    short(to.0),
+                    short(to.1),
+                    hex(*color),
+                    short(*width),
+                )),
+                Element::Path {
+                    runs,
+                    color,
+                    dashed,
+                } => self.path(runs, *color, *dashed),
+                Element::Area { outline, color } => {
+                    let points: Vec<String> = outline
+                        .iter()
+                        .map(|(x, y)| format!("{},{}", short(*x), short(*y)))
+                        .collect();
+                    self.element(format_args!(
+                        r#"<polygon points="{}" fill="{}" fill-opacity="{AREA_OPACITY}"/>"#,
+                        points.join(" "),
+                        hex(*color)
+                    ));
+                }
+                Element::Dot { at: (x, y), color } => self.element(format_args!(
+                    r#"<circle cx="{}" cy="{}" r="{DOT_RADIUS}" fill="{}"/>"#,
+                    short(*x),
+                    short(*y),
+                    hex(*color)
+                )),
+                Element::Frame { rect, color } => self.element(format_args!(
+                    r#"<rect {} fill="none" stroke="{}"/>"#,
+                    place(rect),
+                    hex(*color)
+                )),
+                Element::Box { rect, color } => self.element(format_args!(
+                    r#"<rect {} fill="{}"/>"#,
+                    place(rect),
+                    hex(*color)
+                )),
+                Element::Picture(picture) => self.picture(picture),
+                Element::Text(text) => self.text(text),
+                Element::Clipped { rect, inside } => {
+                    self.clips += 1;
+                    let id = self.clips;
+                    self.element(format_args!(
+                        r#"<clipPath id="c{id}"><rect {}/></clipPath><g clip-path="url(#c{id})">"#,
+                        place(rect)
+                    ));
+                    self.elements(inside);
+                    self.body.push_str("</g>\n");
+                }
+            }
+        }
     }
 
-    /// A broken line through `runs` of points.
-    pub(super) fn path(&mut self, runs: &[Vec<(f64, f64)>], color: &str, dashed: bool) {
+    fn path(&mut self, runs: &[Vec<(f64, f64)>], color: Color, dashed: bool) {
         let mut d = String::new();
         for run in runs {
             for (i, (x, y)) in run.iter().enumerate() {
-                let _ = write!(
-                    d,
-                    "{}{} {}",
-                    if i == 0 { 'M' } else { 'L' },
-                    short(*x),
-                    short(*y)
-                );
+                let step = if i == 0 { 'M' } else { 'L' };
+                let _ = write!(d, "{step}{} {}", short(*x), short(*y));
             }
         }
-        if !d.is_empty() {
-            let dash = if dashed {
-                r#" stroke-dasharray="5 4""#
-            } else {
-                ""
-            };
-            self.element(format_args!(
-                r#"<path d="{d}" fill="none" stroke="{color}" stroke-width="1.8" stroke-linejoin="round"{dash}/>"#
-            ));
-        }
-    }
-
-    /// A closed, translucent area.
-    pub(super) fn area(&mut self, outline: &[(f64, f64)], color: &str) {
-        let points: Vec<String> = outline
-            .iter()
-            .map(|(x, y)| format!("{},{}", short(*x), short(*y)))
-            .collect();
+        let dash = match dashed {
+            true => format!(r#" stroke-dasharray="{} {}""#, DASHES.0, DASHES.1),
+            false => String::new(),
+        };
         self.element(format_args!(
-            r#"<polygon points="{}" fill="{color}" fill-opacity="0.16"/>"#,
-            points.join(" ")
+            r#"<path d="{d}" fill="none" stroke="{}" stroke-width="{PATH_WIDTH}" stroke-linejoin="round"{dash}/>"#,
+            hex(color)
         ));
     }
 
-    pub(super) fn dot(&mut self, (x, y): (f64, f64), color: &str) {
+    fn picture(&mut self, picture: &Picture) {
+        let style = match picture.sharp {
+            true => r#" style="image-rendering:pixelated""#,
+            false => "",
+        };
         self.element(format_args!(
-            r#"<circle cx="{}" cy="{}" r="3" fill="{color}"/>"#,
-            short(x),
-            short(y)
+            r#"<image {} preserveAspectRatio="none"{style} href="{}"/>"#,
+            place(&picture.rect),
+            data_uri("image/png", &png(&picture.pixels, picture.columns)),
         ));
     }
 
-    /// An outlined rectangle without a filling.
-    pub(super) fn frame(&mut self, r: Rect, color: &str) {
-        self.element(format_args!(
-            r#"<rect x="{}" y="{}" width="{}" height="{}" fill="none" stroke="{color}"/>"#,
-            short(r.x),
-            short(r.y),
-            short(r.width),
-            short(r.height),
-        ));
-    }
-
-    /// A picture stretched over a rectangle, given as a PNG file.
-    pub(super) fn picture(&mut self, r: Rect, png: &[u8]) {
-        self.element(format_args!(
-            r#"<image x="{}" y="{}" width="{}" height="{}" preserveAspectRatio="none" href="data:image/png;base64,{}"/>"#,
-            short(r.x),
-            short(r.y),
-            short(r.width),
-            short(r.height),
-            base64(png),
-        ));
-    }
-
-    pub(super) fn text(
-        &mut self,
-        at: (f64, f64),
-        anchor: Anchor,
-        size: f64,
-        color: &str,
-        text: &str,
-    ) {
-        self.styled_text(at, anchor, size, color, "", text);
-    }
-
-    /// A title, centred on `at` and at most `width` wide.
-    pub(super) fn title(&mut self, at: (f64, f64), size: f64, width: f64, text: &str) {
-        let (text, size) = fitted(text, size, width);
-        let style = r#" font-weight="600""#;
-        self.styled_text(at, Anchor::Middle, size, INK, style, &text);
-    }
-
-    /// The label of a horizontal axis, centred on `at` and at most `width` wide.
-    pub(super) fn label(&mut self, at: (f64, f64), size: f64, width: f64, text: &str) {
-        let (text, size) = fitted(text, size, width);
-        self.text(at, Anchor::Middle, size, INK, &text);
-    }
-
-    /// The label of a vertical axis: it reads upwards, centred on `at` and at most `width` long.
-    pub(super) fn upright_label(&mut self, at: (f64, f64), size: f64, width: f64, text: &str) {
-        let (text, size) = fitted(text, size, width);
-        let turn = format!(
-            r#" transform="rotate(-90 {} {})""#,
-            short(at.0),
-            short(at.1)
-        );
-        self.styled_text(at, Anchor::Middle, size, INK, &turn, &text);
-    }
-
-    fn styled_text(
-        &mut self,
-        at: (f64, f64),
-        anchor: Anchor,
-        size: f64,
-        color: &str,
-        style: &str,
-        text: &str,
-    ) {
-        let anchor = match anchor {
+    fn text(&mut self, text: &Text) {
+        let anchor = match text.anchor {
             Anchor::Start => "start",
             Anchor::Middle => "middle",
             Anchor::End => "end",
         };
+        let (x, y) = (short(text.at.0), short(text.at.1));
+        let mut style = String::new();
+        if text.bold {
+            style += r#" font-weight="600""#;
+        }
+        if text.upright {
+            style += &format!(r#" transform="rotate(-90 {x} {y})""#);
+        }
         self.element(format_args!(
-            r#"<text x="{}" y="{}" text-anchor="{anchor}" font-size="{}" fill="{color}"{style}>{}</text>"#,
-            short(at.0),
-            short(at.1),
-            short(size),
-            escape(text),
+            r#"<text x="{x}" y="{y}" text-anchor="{anchor}" font-size="{}" fill="{}"{style}>{}</text>"#,
+            short(text.size),
+            hex(text.color),
+            escape(&text.text),
         ));
     }
+}
 
-    /// Draws what `inside` draws, cut off at the edges of `r`.
-    pub(super) fn clipped(&mut self, r: Rect, inside: impl FnOnce(&mut Self)) {
-        self.clips += 1;
-        let id = self.clips;
-        self.element(format_args!(
-            r#"<clipPath id="c{id}"><rect x="{}" y="{}" width="{}" height="{}"/></clipPath><g clip-path="url(#c{id})">"#,
-            short(r.x),
-            short(r.y),
-            short(r.width),
-            short(r.height),
-        ));
-        inside(self);
-        self.body.push_str("</g>\n");
+/// A PNG file of `pixels`, row by row from the top; an incomplete last row is left out.
+pub(super) fn png(pixels: &[Color], columns: usize) -> Vec<u8> {
+    use image::ImageEncoder;
+    let mut bytes = Vec::new();
+    let rows = pixels.len() / columns;
+    let result = image::codecs::png::PngEncoder::new(&mut bytes).write_image(
+        pixels[..rows * columns].as_flattened(),
+        columns as u32,
+        rows as u32,
+        image::ExtendedColorType::Rgb8,
+    );
+    // The sizes fit by construction and the sink is memory; a figure without its picture is the worst case.
+    if result.is_err() {
+        bytes.clear();
     }
+    bytes
+}
 
-    pub(super) fn finish(self) -> String {
-        let (w, h) = (short(self.width), short(self.height));
-        format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{w}\" height=\"{h}\" viewBox=\"0 0 {w} {h}\" \
-             font-family=\"system-ui, 'Segoe UI', Helvetica, Arial, sans-serif\">\n\
-             <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n{}</svg>\n",
-            self.body
-        )
-    }
+/// A file of some media type, as in `image/png`, as an address inside a document.
+pub fn data_uri(media_type: &str, bytes: &[u8]) -> String {
+    format!("data:{media_type};base64,{}", base64(bytes))
 }
 
 fn base64(bytes: &[u8]) -> String {
@@ -289,6 +236,7 @@ fn base64(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::canvas::{Canvas, INK};
     use super::*;
 
     /// The test vectors of RFC 4648, section 10.
@@ -306,23 +254,9 @@ mod tests {
     }
 
     #[test]
-    fn long_titles_fit() {
-        let name = "cifar-classifier on a-rather-long-name-of-a-file.csv";
-        let wide = text_width(name, 16.0);
-        assert_eq!(fitted(name, 16.0, wide), (name.to_string(), 16.0));
-        let (text, size) = fitted(name, 16.0, 0.8 * wide);
-        assert!(text == name && size < 16.0);
-        for width in [300.0, 20.0, 0.0] {
-            let (text, size) = fitted(name, 16.0, width);
-            assert!(text.ends_with('…') && size == 12.0, "{text}");
-            assert!(text == "…" || text_width(&text, size) <= width, "{text}");
-        }
-    }
-
-    #[test]
     fn text_cannot_break_the_document() {
-        let mut svg = Svg::new(10.0, 10.0);
-        svg.text((0.0, 0.0), Anchor::Start, 10.0, INK, "a<b>&\"c\u{1}");
-        assert!(svg.finish().contains("a&lt;b&gt;&amp;&quot;c</text>"));
+        let mut canvas = Canvas::new(10.0, 10.0);
+        canvas.text((0.0, 0.0), Anchor::Start, 10.0, INK, "a<b>&\"c\u{1}");
+        assert!(canvas.svg().contains("a&lt;b&gt;&amp;&quot;c</text>"));
     }
 }

@@ -8,6 +8,16 @@ use crate::train::session::Summary;
 
 /// A summary of work that was done on `device`, as it is printed.
 pub fn summary(summary: &Summary, device: &str, format: SummaryFormat) -> String {
+    summary_with(summary, device, format, Map::new())
+}
+
+/// The same; `more` stands in its JSON as well.
+pub fn summary_with(
+    summary: &Summary,
+    device: &str,
+    format: SummaryFormat,
+    more: Map<String, Value>,
+) -> String {
     match format {
         SummaryFormat::Json => {
             let mut object = Map::new();
@@ -23,6 +33,7 @@ pub fn summary(summary: &Summary, device: &str, format: SummaryFormat) -> String
             object.insert(rate, json!(summary.examples_per_second));
             object.insert("device".into(), json!(device));
             object.insert("dir".into(), json!(summary.dir));
+            object.extend(more);
             Value::Object(object).to_string()
         }
         SummaryFormat::Table => {
