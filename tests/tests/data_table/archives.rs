@@ -1,17 +1,11 @@
 //! Trees of pictures in archives.
 
-use std::io::Write as _;
-
-use flate2::{Compression, Crc, write::GzEncoder};
-
 use crate::row::{Row, row, written};
+use end_to_end::archive::{Member, gzip, rename_in_tar, tar, zip, zip_with};
 use end_to_end::picture::{CAT, DOG, OWL, gif_of_two_frames, png, put, tiff_of_two_pages};
 
 const BOTH: &str = "cat 6/0/0, dog 6/0/0";
 const SPLIT: &str = "cat 6/0/2, dog 6/0/2";
-
-/// A file in an archive.
-type Member = (String, Vec<u8>);
 
 /// Six cats and six dogs below a folder.
 fn pets(folder: &str, count: usize) -> Vec<Member> {
@@ -20,65 +14,6 @@ fn pets(folder: &str, count: usize) -> Vec<Member> {
     both.into_iter()
         .flat_map(|class| (0..count).map(move |i| one(class, i)))
         .collect()
-}
-
-fn tar(members: &[Member]) -> Vec<u8> {
-    let mut builder = tar::Builder::new(Vec::new());
-    for (name, content) in members {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(content.len() as u64);
-        header.set_mode(0o644);
-        builder
-            .append_data(&mut header, name, content.as_slice())
-            .unwrap();
-    }
-    builder.into_inner().unwrap()
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut writer = GzEncoder::new(Vec::new(), Compression::fast());
-    writer.write_all(bytes).unwrap();
-    writer.finish().unwrap()
-}
-
-/// A zip archive that stores its members under these flags and this method.
-fn zip_with(members: &[Member], flags: u16, method: u16) -> Vec<u8> {
-    let (mut bytes, mut directory) = (Vec::new(), Vec::new());
-    for (name, content) in members {
-        let mut crc = Crc::new();
-        crc.update(content);
-        let size = content.len() as u32;
-        let mut header = Vec::new();
-        for field in [20, flags, method, 0, 0x21] {
-            header.extend(u16::to_le_bytes(field));
-        }
-        for field in [crc.sum(), size, size, name.len() as u32] {
-            header.extend(field.to_le_bytes());
-        }
-        let offset = bytes.len() as u32;
-        bytes.extend(b"PK\x03\x04");
-        bytes.extend(&header);
-        bytes.extend(name.as_bytes());
-        bytes.extend(content);
-        directory.extend(b"PK\x01\x02\x14\0");
-        directory.extend(&header);
-        directory.extend([0; 10]);
-        directory.extend(offset.to_le_bytes());
-        directory.extend(name.as_bytes());
-    }
-    let (start, count) = (bytes.len() as u32, members.len() as u16);
-    bytes.extend(&directory);
-    bytes.extend(b"PK\x05\x06\0\0\0\0");
-    bytes.extend(count.to_le_bytes());
-    bytes.extend(count.to_le_bytes());
-    bytes.extend((directory.len() as u32).to_le_bytes());
-    bytes.extend(start.to_le_bytes());
-    bytes.extend([0, 0]);
-    bytes
-}
-
-fn zip(members: &[Member]) -> Vec<u8> {
-    zip_with(members, 0x0800, 0)
 }
 
 /// An archive of this name beside which nothing lies.
@@ -198,6 +133,20 @@ fn odd() -> Vec<Row> {
 
 fn refused() -> Vec<Row> {
     vec![
+        archive(
+            "a shard of pictures and their descriptions",
+            "0.tar",
+            || {
+                let one = |i| {
+                    [
+                        (format!("{i}.png"), png(CAT, i)),
+                        (format!("{i}.json"), b"{}".to_vec()),
+                    ]
+                };
+                tar(&(0..6).flat_map(one).collect::<Vec<_>>())
+            },
+        )
+        .refused(&["WebDataset", "`0.json` describes the image beside it"]),
         archive("a zip under a password", "pets.zip", || {
             zip_with(&pets("", 6), 0x0801, 0)
         })
@@ -257,19 +206,6 @@ fn refused() -> Vec<Row> {
         })
         .refused(&["zip"]),
     ]
-}
-
-/// Puts another name of the same length into the header of a member.
-fn rename_in_tar(bytes: &mut [u8], from: &str, to: &str) {
-    let found = bytes
-        .windows(from.len())
-        .position(|window| window == from.as_bytes());
-    let at = found.unwrap();
-    bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
-    let header: &mut [u8] = &mut bytes[at..at + 512];
-    header[148..156].fill(b' ');
-    let sum: u32 = header.iter().map(|&byte| u32::from(byte)).sum();
-    header[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
 }
 
 /// Archives that Python's library and others packed.

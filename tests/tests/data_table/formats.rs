@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use crate::row::{Row, row, written};
-use end_to_end::picture::{GREY, Look, SMALL, picture, png, put};
+use end_to_end::archive::gzip;
+use end_to_end::formats::{by_columns, idx, put_idx, record, records};
+use end_to_end::picture::{png, put};
 
 /// The classes of CIFAR-10 with three training images and one test image each.
 pub(crate) const CIFAR10: &str = "airplane 3/0/1, automobile 3/0/1, bird 3/0/1, cat 3/0/1, deer 3/0/1, dog 3/0/1, \
@@ -32,61 +34,9 @@ pub(crate) fn by_number(name: &str) -> Option<usize> {
     name.parse().ok()
 }
 
-/// Pixels row after row of picture `i` of a class.
-fn pixels(bar: usize, i: usize) -> Vec<u8> {
-    let look = Look {
-        width: 28,
-        height: 28,
-        ..GREY
-    };
-    picture(bar, i, look).to_luma8().into_raw()
-}
-
-/// The images and the labels of an IDX part, its classes one after another.
-fn idx(count: usize, classes: &[u8]) -> [Vec<u8>; 2] {
-    let (mut images, mut labels) = (vec![0, 0, 8, 3], vec![0, 0, 8, 1]);
-    let all = (count * classes.len()) as u32;
-    for size in [all, 28, 28] {
-        images.extend(size.to_be_bytes());
-    }
-    labels.extend(all.to_be_bytes());
-    for i in 0..count {
-        for &class in classes {
-            images.extend(pixels(class.into(), i));
-            labels.push(class);
-        }
-    }
-    [images, labels]
-}
-
-fn put_idx(folder: &Path, part: &str, count: usize, classes: &[u8]) {
-    for (kind, bytes) in ["images-idx3", "labels-idx1"]
-        .iter()
-        .zip(idx(count, classes))
-    {
-        put(&folder.join(format!("{part}-{kind}-ubyte")), bytes);
-    }
-}
-
 fn put_mnist(folder: &Path) {
     put_idx(folder, "train", 6, &[0, 1, 2]);
     put_idx(folder, "t10k", 2, &[0, 1, 2]);
-}
-
-/// A record of CIFAR: its labels, then its pixels in planes.
-fn record(labels: &[u8], bar: usize, i: usize) -> Vec<u8> {
-    let image = picture(bar, i, SMALL).to_rgb8();
-    let mut bytes = labels.to_vec();
-    for channel in 0..3 {
-        bytes.extend(image.pixels().map(|pixel| pixel.0[channel]));
-    }
-    bytes
-}
-
-fn records(i: usize) -> Vec<u8> {
-    (0..10)
-        .flat_map(|class| record(&[class], class.into(), i))
-        .collect()
 }
 
 fn put_cifar(folder: &Path) {
@@ -97,23 +47,6 @@ fn put_cifar(folder: &Path) {
         );
     }
     put(&folder.join("test_batch.bin"), records(3));
-}
-
-/// A picture in the order of STL-10: planes, columns before rows.
-fn by_columns(bar: usize, i: usize) -> Vec<u8> {
-    let look = Look {
-        width: 96,
-        height: 96,
-        grey: false,
-    };
-    let image = picture(bar, i, look).to_rgb8();
-    let mut bytes = Vec::new();
-    for channel in 0..3 {
-        for x in 0..96 {
-            bytes.extend((0..96).map(|y| image.get_pixel(x, y).0[channel]));
-        }
-    }
-    bytes
 }
 
 fn put_stl(folder: &Path) {
@@ -368,13 +301,6 @@ fn unread() -> Vec<Row> {
         .reads("n01443537 4/0/0, n01629819 4/0/0")
         .leaves_out(7, &["`val`", "`test`"]),
     ]
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    use std::io::Write as _;
-    let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    writer.write_all(bytes).unwrap();
-    writer.finish().unwrap()
 }
 
 /// What NumPy, Python's pickle and others wrote.
