@@ -72,6 +72,8 @@ pub(super) struct Columns {
     pub(super) split: Option<(String, usize)>,
     /// All columns, for errors.
     pub(super) all: String,
+    /// Whether a column holds numbers and none holds bytes, as in a series.
+    pub(super) is_series: bool,
     pub(super) notes: Vec<String>,
 }
 
@@ -207,6 +209,7 @@ impl Columns {
             image,
             label,
             split,
+            is_series: is_series(schema),
             all: if names.is_empty() {
                 "none".into()
             } else {
@@ -215,6 +218,19 @@ impl Columns {
             notes,
         })
     }
+}
+
+fn is_series(schema: &SchemaDescriptor) -> bool {
+    let is_bytes =
+        |column: &ColumnDescriptor| column.physical_type() == Type::BYTE_ARRAY && !is_text(column);
+    let is_number = |column: &ColumnDescriptor| {
+        matches!(
+            column.physical_type(),
+            Type::INT32 | Type::INT64 | Type::FLOAT | Type::DOUBLE
+        )
+    };
+    let columns = || schema.columns().iter().map(AsRef::as_ref);
+    !columns().any(is_bytes) && columns().any(is_number)
 }
 
 /// The image column in this top-level column, if it is of that form.

@@ -215,6 +215,21 @@ fn open(name: PathBuf, source: Source, notes: &mut Vec<String>) -> Result<File, 
     })
 }
 
+/// How a table becomes a series that is read.
+fn as_series(source: &Source) -> String {
+    let path = source.path.to_str();
+    let can_be_quoted = |path: &&str| !path.contains(['\'', '"', '\\']);
+    let stem = source.path.file_stem().unwrap_or_default();
+    match path.filter(can_be_quoted) {
+        Some(path) if source.memory.is_none() => format!(
+            ", or, for a series, write it as CSV with `python3 -c 'from pyarrow import csv, parquet; \
+             csv.write_csv(parquet.read_table(\"{path}\"), \"{0}.csv\")'` and give `{0}.csv`",
+            stem.display()
+        ),
+        _ => ", or, for a series, write its table as CSV and give that".into(),
+    }
+}
+
 /// The files that hold images.
 fn with_images(files: Vec<File>, inventory: &mut Inventory) -> Result<Vec<File>, DataError> {
     let (files, others): (Vec<File>, Vec<File>) = files
@@ -227,8 +242,12 @@ fn with_images(files: Vec<File>, inventory: &mut Inventory) -> Result<Vec<File>,
             &first.source.path,
             format!(
                 "it needs a column `image` of encoded images (bytes, or a record of `bytes` and `path`) and a column \
-                 `label`, but has {}; rename its columns",
-                first.columns.all
+                 `label`, but has {}; rename its columns{}",
+                first.columns.all,
+                match first.columns.is_series {
+                    true => as_series(&first.source),
+                    false => String::new(),
+                }
             ),
         ));
     }

@@ -68,9 +68,13 @@ pub(super) fn assign(path: &Path, files: &[File], alone: bool) -> Result<Places,
                     path,
                     format!(
                         "the file `{}` says no part, and beside it stands {} but no training part; put `train` into its \
-                         name, or move it elsewhere",
+                         name{}",
                         file.name.display(),
-                        said_by(files, &said)
+                        said_by(files, &said),
+                        match said.contains(&Some(Split::Test)) {
+                            true => ", or move it elsewhere to test a model on the others",
+                            false => "",
+                        }
                     ),
                 ));
             }
