@@ -68,10 +68,6 @@ const NO_ADVICE: &[&str] = &[
 
 /// Sentences that no row can lead to, by a part of each, and why.
 const WITHOUT_ROW: &[(&str, &str)] = &[
-    (
-        "images that are mixed or distorted are made on the host",
-        "of the library: a run asks the loader itself",
-    ),
     ("MiB of parquet files lie in an archive", "2 GiB of files"),
     (
         "images; fetch the file again",
