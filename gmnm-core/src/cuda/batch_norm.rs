@@ -2,7 +2,7 @@
 
 use candle_core::{D, DType, Result, Tensor};
 
-use super::launch::{Argument, Buffer, Grid, KernelDevice};
+use super::launch::{Arguments, Buffer, Grid, KernelDevice};
 use crate::cpu::batch_norm::BatchNormConfig;
 use crate::cpu::simd::activation::Activation;
 use crate::cpu::windows::{MAX_KERNEL, PoolGeometry};
@@ -73,32 +73,21 @@ impl BatchNorm {
         };
         let mut y = self.device.buffer(dims, x.dtype())?;
         let (grid, share_rows) = self.shares(self.output_rows());
-        let mut all = vec![
-            Argument::Read(x),
-            Argument::Read(&statistics),
-            optional(weight),
-            optional(bias),
-            Argument::Write(&mut y),
-        ];
-        let kernel = match &mut places {
+        let all = Arguments::default()
+            .read([x, &statistics])
+            .read_some([weight, bias])
+            .write([&mut y]);
+        let rows = self.output_rows();
+        let sizes = [rows, self.channels, share_rows, self.activation()];
+        let (kernel, all) = match &mut places {
             Some(places) => {
-                all.push(Argument::Write(places));
-                "batch_norm_pool_forward"
+                let all = all.write([places]).ints(sizes).ints(self.windows());
+                ("batch_norm_pool_forward", all)
             }
-            None => "batch_norm_forward",
+            None => ("batch_norm_forward", all.ints(sizes)),
         };
-        let sizes = [
-            self.output_rows(),
-            self.channels,
-            share_rows,
-            self.activation(),
-        ];
-        all.extend(sizes.map(Argument::Int));
-        if self.pool.is_some() {
-            all.extend(self.windows());
-        }
         // SAFETY: the kernel's arguments; x and y have the rows and channels that the sizes say.
-        unsafe { self.launch(kernel, x.dtype(), grid, &mut all)? };
+        unsafe { self.launch(kernel, x.dtype(), grid, all)? };
         let done = Done {
             places: places.map(Buffer::tensor),
             statistics,
@@ -142,7 +131,7 @@ impl BatchNorm {
         kernel: &str,
         dtype: DType,
         grid: Grid,
-        arguments: &mut [Argument],
+        arguments: Arguments,
     ) -> Result<()> {
         let kernel = format!("{kernel}_{}", dtype.as_str());
         // SAFETY: the caller's.
@@ -155,71 +144,41 @@ impl BatchNorm {
         let mut statistics = self.device.buffer((2, channels), DType::F32)?;
         if !self.train {
             let (mean, var) = (mean.contiguous()?, var.contiguous()?);
+            let all = Arguments::default()
+                .read([&mean, &var])
+                .write([&mut statistics])
+                .ints([channels])
+                .reals([self.config.eps]);
+            let grid = Grid::of_elements(channels);
             // SAFETY: the kernel's arguments; all hold a number for each channel.
-            unsafe {
-                self.device.launch(
-                    "batch_norm_running",
-                    Grid::of_elements(channels),
-                    &mut [
-                        Argument::Read(&mean),
-                        Argument::Read(&var),
-                        Argument::Write(&mut statistics),
-                        Argument::Int(channels),
-                        Argument::Real(self.config.eps),
-                    ],
-                )?;
-            }
+            unsafe { self.device.launch("batch_norm_running", grid, all)? };
             return Ok(statistics.tensor());
         }
         let (grid, share_rows) = self.shares(self.rows);
         let count = grid.blocks[1];
         let mut shares = self.device.buffer((count, 2, channels), DType::F32)?;
-        // SAFETY: the kernels' arguments; each block writes its share.
-        unsafe {
-            self.launch(
-                "batch_norm_moments",
-                x.dtype(),
-                grid,
-                &mut [
-                    Argument::Read(x),
-                    Argument::Write(&mut shares),
-                    Argument::Int(self.rows),
-                    Argument::Int(channels),
-                    Argument::Int(share_rows),
-                ],
-            )?;
-            self.launch(
-                "batch_norm_statistics",
-                x.dtype(),
-                Grid::of_elements(channels),
-                &mut [
-                    Argument::Read(x),
-                    Argument::Read(&shares.tensor()),
-                    Argument::Write(&mut statistics),
-                    Argument::Update(mean),
-                    Argument::Update(var),
-                    Argument::Int(count),
-                    Argument::Int(self.rows),
-                    Argument::Int(channels),
-                    Argument::Real(self.config.eps),
-                    Argument::Real(self.config.momentum),
-                ],
-            )?;
-        }
+        let all = Arguments::default().read([x]).write([&mut shares]);
+        let all = all.ints([self.rows, channels, share_rows]);
+        // SAFETY: the kernel's arguments; each block writes its share.
+        unsafe { self.launch("batch_norm_moments", x.dtype(), grid, all)? };
+        let shares = shares.tensor();
+        let all = Arguments::default()
+            .read([x, &shares])
+            .write([&mut statistics])
+            .update([mean, var])
+            .ints([count, self.rows, channels])
+            .reals([self.config.eps, self.config.momentum]);
+        let grid = Grid::of_elements(channels);
+        // SAFETY: the kernel's arguments; the others hold a number or two for each channel.
+        unsafe { self.launch("batch_norm_statistics", x.dtype(), grid, all)? };
         Ok(statistics.tensor())
     }
 
     /// The windows' sizes; none at all are those of single places.
-    fn windows<'a>(&self) -> [Argument<'a>; 5] {
-        let sizes = self
-            .pool
-            .map_or([1; 5], |g| [g.h, g.w, g.oh, g.ow, g.kernel]);
-        sizes.map(Argument::Int)
+    fn windows(&self) -> [usize; 5] {
+        self.pool
+            .map_or([1; 5], |g| [g.h, g.w, g.oh, g.ow, g.kernel])
     }
-}
-
-fn optional(tensor: Option<&Tensor>) -> Argument<'_> {
-    tensor.map_or(Argument::Nothing, Argument::Read)
 }
 
 /// After the forward.
@@ -248,52 +207,40 @@ impl Done {
         let mut bias_sum = op.device.buffer(channels, DType::F32)?;
         let mut weight_sum = op.device.buffer(channels, DType::F32)?;
         let common = || {
-            vec![
-                Argument::Read(x),
-                Argument::Read(dy),
-                optional(self.places.as_ref()),
-                Argument::Read(&self.statistics),
-                optional(weight),
-                optional(bias),
-            ]
+            let statistics = Some(&self.statistics);
+            Arguments::default().read([x, dy]).read_some([
+                self.places.as_ref(),
+                statistics,
+                weight,
+                bias,
+            ])
         };
-        let mut sums = common();
-        sums.push(Argument::Write(&mut shares));
-        let sizes = [op.output_rows(), channels, share_rows, op.activation()];
-        sums.extend(sizes.map(Argument::Int));
-        sums.extend(op.windows());
-        // SAFETY: the kernels' arguments; each block writes its share.
-        unsafe {
-            op.launch("batch_norm_sums", x.dtype(), grid, &mut sums)?;
-            op.device.launch(
-                "batch_norm_total",
-                Grid::of_elements(channels),
-                &mut [
-                    Argument::Read(&shares.tensor()),
-                    Argument::Write(&mut bias_sum),
-                    Argument::Write(&mut weight_sum),
-                    Argument::Int(count),
-                    Argument::Int(channels),
-                ],
-            )?;
-        }
+        let all = common()
+            .write([&mut shares])
+            .ints([op.output_rows(), channels, share_rows, op.activation()])
+            .ints(op.windows());
+        // SAFETY: the kernel's arguments; each block writes its share.
+        unsafe { op.launch("batch_norm_sums", x.dtype(), grid, all)? };
+        let shares = shares.tensor();
+        let all = Arguments::default().read([&shares]);
+        let all = all.write([&mut bias_sum, &mut weight_sum]);
+        let all = all.ints([count, channels]);
+        let grid = Grid::of_elements(channels);
+        // SAFETY: the kernel's arguments; there is a sum for each channel.
+        unsafe { op.device.launch("batch_norm_total", grid, all)? };
         let (bias_sum, weight_sum) = (bias_sum.tensor(), weight_sum.tensor());
         let mut gradients = vec![None];
         if x.track_op() {
             let mut dx = op.device.buffer(x.shape(), x.dtype())?;
             let (grid, share_rows) = op.shares(op.rows);
-            let mut all = common();
-            all.extend([
-                Argument::Read(&bias_sum),
-                Argument::Read(&weight_sum),
-                Argument::Write(&mut dx),
-            ]);
             let train = usize::from(op.train);
-            let sizes = [op.rows, channels, share_rows, op.activation(), train];
-            all.extend(sizes.map(Argument::Int));
-            all.extend(op.windows());
+            let all = common()
+                .read([&bias_sum, &weight_sum])
+                .write([&mut dx])
+                .ints([op.rows, channels, share_rows, op.activation(), train])
+                .ints(op.windows());
             // SAFETY: the kernel's arguments; dx has the rows and channels of x.
-            unsafe { op.launch("batch_norm_input", x.dtype(), grid, &mut all)? };
+            unsafe { op.launch("batch_norm_input", x.dtype(), grid, all)? };
             gradients[0] = Some(dx.tensor());
         }
         let sums = [(weight, weight_sum), (bias, bias_sum)].into_iter();

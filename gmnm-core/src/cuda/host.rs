@@ -231,7 +231,7 @@ mod tests {
 
     use super::has_compiler;
     use crate::cuda::KernelDevice;
-    use crate::cuda::launch::{Argument, Grid};
+    use crate::cuda::launch::{Arguments, Grid};
     use crate::route::forced::{Route, along};
 
     /// What `kernel` writes with three blocks of 64 threads.
@@ -244,7 +244,7 @@ mod tests {
             threads: 64,
         };
         // SAFETY: the kernels take one array, and their faults stay within the pages around it.
-        unsafe { device.launch(kernel, grid, &mut [Argument::Write(&mut buffer)])? };
+        unsafe { device.launch(kernel, grid, Arguments::default().write([&mut buffer]))? };
         buffer.tensor().to_vec1()
     }
 

@@ -7,7 +7,7 @@ use candle_core::op::BackpropOp;
 use candle_core::{CpuStorage, DType, Device, InplaceOp1, Layout, Result, Shape, Storage, Tensor};
 
 /// A kernel's operand.
-pub(super) enum Argument<'a> {
+enum Argument<'a> {
     /// The elements of a contiguous tensor.
     Read(&'a Tensor),
     /// Buffer that the kernel fills.
@@ -22,6 +22,52 @@ pub(super) enum Argument<'a> {
     Long(usize),
     /// A `float`.
     Real(f64),
+}
+
+/// A kernel's operands, in its order.
+#[derive(Default)]
+pub(super) struct Arguments<'a>(Vec<Argument<'a>>);
+
+impl<'a> Arguments<'a> {
+    fn and(mut self, more: impl IntoIterator<Item = Argument<'a>>) -> Self {
+        self.0.extend(more);
+        self
+    }
+
+    /// Then the elements of contiguous tensors.
+    pub(super) fn read<const N: usize>(self, tensors: [&'a Tensor; N]) -> Self {
+        self.and(tensors.map(Argument::Read))
+    }
+
+    /// Then the elements of contiguous tensors, null pointers where there are none.
+    pub(super) fn read_some<const N: usize>(self, tensors: [Option<&'a Tensor>; N]) -> Self {
+        self.and(tensors.map(|tensor| tensor.map_or(Argument::Nothing, Argument::Read)))
+    }
+
+    /// Then buffers that the kernel fills.
+    pub(super) fn write<const N: usize>(self, buffers: [&'a mut Buffer; N]) -> Self {
+        self.and(buffers.map(Argument::Write))
+    }
+
+    /// Then the elements of contiguous tensors, changed where they lie.
+    pub(super) fn update<const N: usize>(self, tensors: [&'a Tensor; N]) -> Self {
+        self.and(tensors.map(Argument::Update))
+    }
+
+    /// Then numbers of type `int`.
+    pub(super) fn ints<const N: usize>(self, values: [usize; N]) -> Self {
+        self.and(values.map(Argument::Int))
+    }
+
+    /// Then a number of type `long long`.
+    pub(super) fn long(self, value: usize) -> Self {
+        self.and([Argument::Long(value)])
+    }
+
+    /// Then numbers of type `float`.
+    pub(super) fn reals<const N: usize>(self, values: [f64; N]) -> Self {
+        self.and(values.map(Argument::Real))
+    }
 }
 
 /// An operand as a launch passes it.
@@ -165,14 +211,14 @@ impl KernelDevice {
         &self,
         kernel: &str,
         grid: Grid,
-        arguments: &mut [Argument],
+        arguments: Arguments,
     ) -> Result<()> {
         if grid.blocks.contains(&0) {
             return Ok(());
         }
         let mut borrowed = Vec::new();
-        let mut raw = Vec::with_capacity(arguments.len());
-        for argument in arguments {
+        let mut raw = Vec::with_capacity(arguments.0.len());
+        for argument in arguments.0 {
             raw.push(match argument {
                 Argument::Read(tensor) => {
                     let (storage, _) = tensor.storage_and_layout();
@@ -201,14 +247,14 @@ impl KernelDevice {
                     }
                 }
                 Argument::Nothing => Raw::Long(0),
-                Argument::Int(value) => match i32::try_from(*value) {
+                Argument::Int(value) => match i32::try_from(value) {
                     Ok(value) => Raw::Int(value),
                     Err(_) => candle_core::bail!(
                         "{kernel}: a size of {value} is too large; use a smaller batch"
                     ),
                 },
-                Argument::Long(value) => Raw::Long(*value as i64),
-                Argument::Real(value) => Raw::Real(*value as f32),
+                Argument::Long(value) => Raw::Long(value as i64),
+                Argument::Real(value) => Raw::Real(value as f32),
             });
         }
         // SAFETY: the caller guarantees that the arguments fit; storages stay borrowed until the launch is queued.

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Result, Tensor};
 
-use super::launch::{Argument, Buffer, Grid, KernelDevice};
+use super::launch::{Arguments, Buffer, Grid, KernelDevice};
 use crate::cpu::lstm::Sizes;
 
 /// Sequences of a block, as in the kernels.
@@ -50,25 +50,14 @@ pub(crate) fn forward(
     let mut gates = buffer((steps, batch, 4 * hidden))?;
     let mut cells = buffer((steps, batch, hidden))?;
     let mut outputs = buffer((steps + 1, batch, hidden))?;
+    let recurrent = recurrent.t()?.contiguous()?;
+    let arguments = Arguments::default()
+        .read([&products, &recurrent, &bias, h0, c0])
+        .write([&mut gates, &mut cells, &mut outputs])
+        .ints([steps, batch, hidden]);
     // SAFETY: the kernel's arguments, of the lengths that the sizes say.
     unsafe {
-        device.launch(
-            "lstm_forward",
-            grid(&sizes),
-            &mut [
-                Argument::Read(&products),
-                Argument::Read(&recurrent.t()?.contiguous()?),
-                Argument::Read(&bias),
-                Argument::Read(h0),
-                Argument::Read(c0),
-                Argument::Write(&mut gates),
-                Argument::Write(&mut cells),
-                Argument::Write(&mut outputs),
-                Argument::Int(steps),
-                Argument::Int(batch),
-                Argument::Int(hidden),
-            ],
-        )?;
+        device.launch("lstm_forward", grid(&sizes), arguments)?;
     }
     let done = Done {
         gates: gates.tensor(),
@@ -115,24 +104,14 @@ impl Done {
         let [x, input, recurrent, _, _, h0, c0] = &inputs.each_ref().map(Tensor::detach);
         let mut slopes = self.device.buffer((count, 4 * hidden), DType::F32)?;
         let mut state = self.device.buffer((2, batch, hidden), DType::F32)?;
+        let arguments = Arguments::default()
+            .read([&self.gates, &self.cells, c0, gradient, recurrent])
+            .write([&mut slopes, &mut state])
+            .ints([steps, batch, hidden]);
         // SAFETY: the kernel's arguments, of the lengths that the sizes say.
         unsafe {
-            self.device.launch(
-                "lstm_backward",
-                grid(&self.sizes),
-                &mut [
-                    Argument::Read(&self.gates),
-                    Argument::Read(&self.cells),
-                    Argument::Read(c0),
-                    Argument::Read(gradient),
-                    Argument::Read(recurrent),
-                    Argument::Write(&mut slopes),
-                    Argument::Write(&mut state),
-                    Argument::Int(steps),
-                    Argument::Int(batch),
-                    Argument::Int(hidden),
-                ],
-            )?;
+            self.device
+                .launch("lstm_backward", grid(&self.sizes), arguments)?;
         }
         let (slopes, state) = (slopes.tensor(), state.tensor());
         let transposed = slopes.t()?;

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Result, Tensor};
 
-use super::launch::{Argument, Buffer, Grid, KernelDevice};
+use super::launch::{Arguments, Buffer, Grid, KernelDevice};
 use crate::cpu::windows::{MAX_KERNEL, PoolGeometry};
 
 /// The maximum of each window and its place there, if there are kernels for them: f32 or bf16, windows up to 16 wide.
@@ -21,16 +21,13 @@ pub(crate) fn forward(
     let mut y = device.buffer(shape, x.dtype())?;
     let mut places = device.buffer(shape, DType::U8)?;
     let count = g.n * g.oh * g.ow * g.c;
-    let mut arguments = vec![
-        Argument::Read(x),
-        Argument::Write(&mut y),
-        Argument::Write(&mut places),
-        Argument::Long(count),
-    ];
-    arguments.extend(sizes(g));
+    let arguments = Arguments::default()
+        .read([x])
+        .write([&mut y, &mut places])
+        .long(count);
     let kernel = format!("max_pool2d_forward_{}", x.dtype().as_str());
     // SAFETY: the kernel's arguments, of the lengths that the geometry says.
-    unsafe { device.launch(&kernel, Grid::of_elements(count), &mut arguments)? };
+    unsafe { device.launch(&kernel, Grid::of_elements(count), arguments.ints(sizes(g)))? };
     Ok(Some((y, places.tensor())))
 }
 
@@ -47,19 +44,16 @@ pub(crate) fn gradient(
 ) -> Result<Tensor> {
     let mut dx = device.buffer(x.shape(), x.dtype())?;
     let count = x.elem_count();
-    let mut arguments = vec![
-        Argument::Read(dy),
-        Argument::Read(places),
-        Argument::Write(&mut dx),
-        Argument::Long(count),
-    ];
-    arguments.extend(sizes(g));
+    let arguments = Arguments::default()
+        .read([dy, places])
+        .write([&mut dx])
+        .long(count);
     let kernel = format!("max_pool2d_input_{}", x.dtype().as_str());
     // SAFETY: the kernel's arguments, of the lengths that the geometry says.
-    unsafe { device.launch(&kernel, Grid::of_elements(count), &mut arguments)? };
+    unsafe { device.launch(&kernel, Grid::of_elements(count), arguments.ints(sizes(g)))? };
     Ok(dx.tensor())
 }
 
-fn sizes<'a>(g: &PoolGeometry) -> [Argument<'a>; 7] {
-    [g.h, g.w, g.c, g.oh, g.ow, g.kernel, g.stride].map(Argument::Int)
+fn sizes(g: &PoolGeometry) -> [usize; 7] {
+    [g.h, g.w, g.c, g.oh, g.ow, g.kernel, g.stride]
 }

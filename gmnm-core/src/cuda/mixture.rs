@@ -1,8 +1,8 @@
 //! The Gaussian mixture on a device.
 
-use candle_core::{DType, Result, Tensor};
+use candle_core::{DType, Result, Shape, Tensor};
 
-use super::launch::{Argument, Buffer, Grid, KernelDevice};
+use super::launch::{Arguments, Buffer, Grid, KernelDevice};
 use crate::cpu::mixture::Sizes;
 
 /// Rows of a block, as in the kernels.
@@ -53,22 +53,8 @@ impl Mixture {
         shape: Vec<usize>,
     ) -> Result<Buffer> {
         let projected = self.projected(parameters)?;
-        let mut out = self.device.buffer(shape, x.dtype())?;
-        let kernel = self.kernel("forward", x.dtype(), self.sizes.outputs);
-        let [.., weight, bias] = parameters;
-        let mut all = vec![
-            Argument::Read(x),
-            projected.weight(parameters),
-            Argument::Read(&projected.offset),
-            Argument::Read(weight),
-            Argument::Read(bias),
-            Argument::Write(&mut out),
-        ];
-        all.extend(self.sizes());
-        let grid = self.grid(kernel.width, self.sizes.outputs);
-        // SAFETY: the kernel's arguments; each array has the length that the sizes say.
-        unsafe { self.device.launch(&kernel.name, grid, &mut all)? };
-        Ok(out)
+        let operands = projected.operands(x, parameters, parameters[3]);
+        self.columns("forward", operands, shape.into(), self.sizes.outputs)
     }
 
     /// The gradients of `x` and of the parameters.
@@ -82,15 +68,15 @@ impl Mixture {
         dy: &Tensor,
     ) -> Result<Vec<Option<Tensor>>> {
         let projected = self.projected(parameters)?;
-        let mut gradients = vec![None];
-        if x.track_op() {
-            gradients[0] = Some(self.input_gradient([x, dy], parameters, &projected)?);
-        }
+        let operands = projected.operands(x, parameters, dy);
+        let input = || self.columns("input", operands, x.shape().clone(), self.sizes.inputs);
+        let dx = x.track_op().then(input).transpose()?;
+        let mut gradients = vec![dx.map(Buffer::tensor)];
         if !parameters.iter().any(|parameter| parameter.track_op()) {
             gradients.resize(5, None);
             return Ok(gradients);
         }
-        let flat = self.parameter_gradient([x, dy], parameters, &projected)?;
+        let flat = self.parameter_gradient(operands, parameters)?;
         let mut start = 0;
         for parameter in parameters {
             let count = parameter.elem_count();
@@ -111,7 +97,7 @@ impl Mixture {
     }
 
     /// Rows, d, m, r and o as the kernels take them.
-    fn sizes<'a>(&self) -> [Argument<'a>; 5] {
+    fn sizes(&self) -> [usize; 5] {
         let s = &self.sizes;
         [
             self.rows,
@@ -120,7 +106,6 @@ impl Mixture {
             self.projections(),
             s.outputs,
         ]
-        .map(Argument::Int)
     }
 
     fn projected(&self, [centers, projections, ..]: Parameters) -> Result<Projected> {
@@ -134,79 +119,49 @@ impl Mixture {
             blocks: [m * r, 1, 1],
             threads: 128,
         };
+        let all = Arguments::default().read([centers, projections]);
+        let all = match &mut summed {
+            Some(summed) => all.write([summed]),
+            None => all.read_some([None]),
+        };
+        let sizes = [d, self.sizes.projections, usize::from(self.sizes.summed)];
+        let all = all.write([&mut offset]).ints(sizes);
         // SAFETY: as the kernel's signature; it writes a row of w and an offset for each block.
-        unsafe {
-            self.device.launch(
-                "mixture_prepare",
-                grid,
-                &mut [
-                    Argument::Read(centers),
-                    Argument::Read(projections),
-                    summed.as_mut().map_or(Argument::Nothing, Argument::Write),
-                    Argument::Write(&mut offset),
-                    Argument::Int(d),
-                    Argument::Int(self.sizes.projections),
-                    Argument::Int(usize::from(self.sizes.summed)),
-                ],
-            )?;
-        }
+        unsafe { self.device.launch("mixture_prepare", grid, all)? };
         Ok(Projected {
             summed: summed.map(Buffer::tensor),
             offset: offset.tensor(),
         })
     }
 
-    /// The instance of a kernel whose columns fit `columns` best.
-    fn kernel(&self, what: &str, dtype: DType, columns: usize) -> Kernel {
+    /// What the instance of a kernel gives whose columns fit `columns` best.
+    fn columns(
+        &self,
+        what: &str,
+        operands: [&Tensor; 5],
+        shape: Shape,
+        columns: usize,
+    ) -> Result<Buffer> {
+        let dtype = operands[0].dtype();
         let width = match columns {
             ..=16 => 16,
             17..=64 => 64,
             _ => 128,
         };
-        Kernel {
-            name: format!("mixture_{what}_{}_{width}", dtype.as_str()),
-            width,
-        }
-    }
-
-    fn grid(&self, width: usize, columns: usize) -> Grid {
-        Grid {
+        let name = format!("mixture_{what}_{}_{width}", dtype.as_str());
+        let grid = Grid {
             blocks: [self.rows.div_ceil(ROWS), columns.div_ceil(width), 1],
             threads: 256,
-        }
-    }
-
-    fn input_gradient(
-        &self,
-        [x, dy]: [&Tensor; 2],
-        parameters: Parameters,
-        projected: &Projected,
-    ) -> Result<Tensor> {
-        let mut dx = self.device.buffer(x.shape(), x.dtype())?;
-        let kernel = self.kernel("input", x.dtype(), self.sizes.inputs);
-        let [.., weight, _] = parameters;
-        let mut all = vec![
-            Argument::Read(x),
-            projected.weight(parameters),
-            Argument::Read(&projected.offset),
-            Argument::Read(weight),
-            Argument::Read(dy),
-            Argument::Write(&mut dx),
-        ];
-        all.extend(self.sizes());
-        let grid = self.grid(kernel.width, self.sizes.inputs);
+        };
+        let mut out = self.device.buffer(shape, dtype)?;
+        let all = Arguments::default().read(operands).write([&mut out]);
         // SAFETY: the kernel's arguments; each array has the length that the sizes say.
-        unsafe { self.device.launch(&kernel.name, grid, &mut all)? };
-        Ok(dx.tensor())
+        unsafe { self.device.launch(&name, grid, all.ints(self.sizes()))? };
+        Ok(out)
     }
 
     /// That of all parameters, one after the other.
-    fn parameter_gradient(
-        &self,
-        [x, dy]: [&Tensor; 2],
-        parameters: Parameters,
-        projected: &Projected,
-    ) -> Result<Tensor> {
+    fn parameter_gradient(&self, operands: [&Tensor; 5], parameters: Parameters) -> Result<Tensor> {
         let (d, m, o) = (self.sizes.inputs, self.sizes.components, self.sizes.outputs);
         let r = self.projections();
         let length = m * r * d + m * r + m * o + o;
@@ -219,8 +174,8 @@ impl Mixture {
             .next_multiple_of(ROWS);
         let shares = self.rows.div_ceil(share_rows);
         let mut parts = self.device.buffer((shares, length), DType::F32)?;
+        let [x, projections, ..] = operands;
         let name = format!("mixture_parameters_{}", x.dtype().as_str());
-        let [centers, _, weight, _] = parameters;
         let grid = Grid {
             blocks: [tiles[0], tiles[1], shares],
             threads: 256,
@@ -228,49 +183,31 @@ impl Mixture {
         let mut total = self.device.buffer(length, DType::F32)?;
         let elements: usize = parameters.iter().map(|t| t.elem_count()).sum();
         let mut gradient = self.device.buffer(elements, DType::F32)?;
-        let mut all = vec![
-            Argument::Read(x),
-            projected.weight(parameters),
-            Argument::Read(&projected.offset),
-            Argument::Read(weight),
-            Argument::Read(dy),
-            Argument::Write(&mut parts),
-        ];
-        all.extend(self.sizes());
-        all.push(Argument::Int(share_rows));
-        // SAFETY: the kernels' arguments; each array has the length that the sizes say, and the blocks of a share write
+        let all = Arguments::default().read(operands).write([&mut parts]);
+        let all = all.ints(self.sizes()).ints([share_rows]);
+        // SAFETY: the kernel's arguments; each array has the length that the sizes say, and the blocks of a share write
         // all of it.
+        unsafe { self.device.launch(&name, grid, all)? };
+        let parts = parts.tensor();
+        let all = Arguments::default().read([&parts]).write([&mut total]);
+        let grid = Grid {
+            blocks: [length.div_ceil(32), 1, 1],
+            threads: 256,
+        };
+        // SAFETY: as above.
         unsafe {
-            self.device.launch(&name, grid, &mut all)?;
-            self.device.launch(
-                "mixture_total",
-                Grid {
-                    blocks: [length.div_ceil(32), 1, 1],
-                    threads: 256,
-                },
-                &mut [
-                    Argument::Read(&parts.tensor()),
-                    Argument::Write(&mut total),
-                    Argument::Int(shares),
-                    Argument::Long(length),
-                ],
-            )?;
-            self.device.launch(
-                "mixture_gradients",
-                Grid::of_elements(m * d + o * m + o),
-                &mut [
-                    Argument::Read(&total.tensor()),
-                    Argument::Read(centers),
-                    projected.weight(parameters),
-                    Argument::Write(&mut gradient),
-                    Argument::Int(d),
-                    Argument::Int(m),
-                    Argument::Int(self.sizes.projections),
-                    Argument::Int(o),
-                    Argument::Int(usize::from(self.sizes.summed)),
-                ],
-            )?;
-        }
+            self.device
+                .launch("mixture_total", grid, all.ints([shares]).long(length))?
+        };
+        let total = total.tensor();
+        let summed = usize::from(self.sizes.summed);
+        let all = Arguments::default()
+            .read([&total, parameters[0], projections])
+            .write([&mut gradient])
+            .ints([d, m, self.sizes.projections, o, summed]);
+        let grid = Grid::of_elements(m * d + o * m + o);
+        // SAFETY: as above.
+        unsafe { self.device.launch("mixture_gradients", grid, all)? };
         Ok(gradient.tensor())
     }
 }
@@ -283,12 +220,14 @@ struct Projected {
 }
 
 impl Projected {
-    fn weight<'a>(&'a self, [_, projections, ..]: Parameters<'a>) -> Argument<'a> {
-        Argument::Read(self.summed.as_ref().unwrap_or(projections))
+    /// What the kernels read of rows `x`: the projections, their offsets, the weight and what stands `last`.
+    fn operands<'a>(
+        &'a self,
+        x: &'a Tensor,
+        [_, projections, weight, _]: Parameters<'a>,
+        last: &'a Tensor,
+    ) -> [&'a Tensor; 5] {
+        let projections = self.summed.as_ref().unwrap_or(projections);
+        [x, projections, &self.offset, weight, last]
     }
-}
-
-struct Kernel {
-    name: String,
-    width: usize,
 }

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Result, Tensor, Var};
 
-use super::launch::{Argument, Grid, KernelDevice};
+use super::launch::{Arguments, Grid, KernelDevice};
 use crate::cpu::optimizer::Step;
 
 /// A parameter that takes part in a step. All its tensors have one shape, are contiguous and share no memory.
@@ -81,27 +81,27 @@ impl Table {
         }))
     }
 
+    /// The table, which a kernel takes first.
+    fn arguments(&self) -> Arguments<'_> {
+        Arguments::default().read([&self.parameters, &self.blocks])
+    }
+
     /// # Safety
-    /// `rest` is what `kernel` takes after the table.
-    unsafe fn launch(&self, kernel: &str, rest: Vec<Argument>) -> Result<()> {
+    /// `arguments` are the table and what `kernel` takes after it.
+    unsafe fn launch(&self, kernel: &str, arguments: Arguments) -> Result<()> {
         let grid = Grid {
             blocks: [self.count, 1, 1],
             threads: 256,
         };
-        let mut arguments = vec![
-            Argument::Read(&self.parameters),
-            Argument::Read(&self.blocks),
-        ];
-        arguments.extend(rest);
         // SAFETY: the table holds the addresses of tensors as long as it says, which its user keeps.
-        unsafe { self.device.launch(kernel, grid, &mut arguments) }
+        unsafe { self.device.launch(kernel, grid, arguments) }
     }
 
     /// One step of all parameters, their gradients times `scale` where it is given.
     pub(crate) fn step(&self, step: &Step, scale: Option<&Tensor>) -> Result<()> {
-        let scale = scale.map_or(Argument::Nothing, Argument::Read);
-        let (kernel, rest) = match step {
-            Step::Sgd { momentum } => ("optimizer_sgd", vec![scale, Argument::Real(*momentum)]),
+        let all = self.arguments();
+        let (kernel, all) = match step {
+            Step::Sgd { momentum } => ("optimizer_sgd", all.read_some([scale]).reals([*momentum])),
             Step::Adamw(rule) => {
                 let coefficients = [
                     rule.beta1,
@@ -111,16 +111,15 @@ impl Table {
                     1.0 / rule.second_correction,
                     rule.epsilon,
                 ];
-                let coefficients = coefficients.map(Argument::Real);
                 (
                     "optimizer_adamw",
-                    [scale].into_iter().chain(coefficients).collect(),
+                    all.read_some([scale]).reals(coefficients),
                 )
             }
-            Step::Average { weight } => ("optimizer_average", vec![Argument::Real(*weight)]),
+            Step::Average { weight } => ("optimizer_average", all.reals([*weight])),
         };
         // SAFETY: the kernel's arguments.
-        unsafe { self.launch(kernel, rest) }
+        unsafe { self.launch(kernel, all) }
     }
 
     /// The norm of all gradients, and the factor that limits it.
@@ -133,17 +132,12 @@ impl Table {
         };
         // SAFETY: the kernels' arguments; there is a share for each block.
         unsafe {
-            self.launch("optimizer_squares", vec![Argument::Write(&mut shares)])?;
-            self.device.launch(
-                "optimizer_clip",
-                grid,
-                &mut [
-                    Argument::Read(&shares.tensor()),
-                    Argument::Write(&mut clipped),
-                    Argument::Int(self.count),
-                    Argument::Real(limit),
-                ],
-            )?;
+            let all = self.arguments().write([&mut shares]);
+            self.launch("optimizer_squares", all)?;
+            let shares = shares.tensor();
+            let all = Arguments::default().read([&shares]).write([&mut clipped]);
+            let all = all.ints([self.count]).reals([limit]);
+            self.device.launch("optimizer_clip", grid, all)?;
         }
         let clipped = clipped.tensor();
         Ok(Clipped {

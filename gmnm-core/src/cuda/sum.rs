@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Result, Tensor};
 
-use super::launch::{Argument, Buffer, Grid, KernelDevice};
+use super::launch::{Arguments, Buffer, Grid, KernelDevice};
 
 /// `x` + `y` of one shape, if there are kernels for them: both in f32 or both in bf16.
 ///
@@ -24,16 +24,8 @@ pub(crate) fn sums(device: &KernelDevice, x: &Tensor, y: &Tensor) -> Result<Opti
     };
     // SAFETY: the kernel's arguments; all three have `count` elements.
     unsafe {
-        device.launch(
-            &kernel,
-            grid,
-            &mut [
-                Argument::Read(x),
-                Argument::Read(y),
-                Argument::Write(&mut sums),
-                Argument::Long(count),
-            ],
-        )?;
+        let arguments = Arguments::default().read([x, y]).write([&mut sums]);
+        device.launch(&kernel, grid, arguments.long(count))?;
     }
     Ok(Some(sums))
 }
