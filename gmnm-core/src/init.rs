@@ -5,6 +5,11 @@ use candle_nn::{Init, init::NormalOrUniform};
 
 use crate::rng::Philox;
 
+/// N(0, stdev²).
+pub fn normal(stdev: f64) -> Init {
+    Init::Randn { mean: 0.0, stdev }
+}
+
 /// PyTorch's default for linear and convolution weights and biases: uniform in ±1/√fan_in (`kaiming_uniform_` with
 /// a = √5), which keeps the standard deviation at 1/√(3·fan_in).
 pub fn uniform_fan_in(fan_in: usize) -> Init {
@@ -18,10 +23,7 @@ pub fn uniform_fan_in(fan_in: usize) -> Init {
 /// He's normal initialisation, standard deviation √(2/fan_in): keeps the variance through a ReLU
 /// (arXiv 1502.01852).
 pub fn he_normal(fan_in: usize) -> Init {
-    Init::Randn {
-        mean: 0.0,
-        stdev: (2.0 / fan_in.max(1) as f64).sqrt(),
-    }
+    normal((2.0 / fan_in.max(1) as f64).sqrt())
 }
 
 /// The standard deviation of a [`Gmnm`](crate::Gmnm)'s projections for inputs of unit variance: 1/√(2·D·R).
@@ -32,18 +34,12 @@ pub fn he_normal(fan_in: usize) -> Init {
 /// components see the same constant.
 pub fn gmnm_projections(in_features: usize, projections: usize) -> Init {
     let variance = 1.0 / (2 * in_features * projections).max(1) as f64;
-    Init::Randn {
-        mean: 0.0,
-        stdev: variance.sqrt(),
-    }
+    normal(variance.sqrt())
 }
 
 /// A [`Gmnm`](crate::Gmnm)'s centers: standard normal, spread as inputs of unit variance are.
 pub fn gmnm_centers() -> Init {
-    Init::Randn {
-        mean: 0.0,
-        stdev: 1.0,
-    }
+    normal(1.0)
 }
 
 /// A normal or uniform `init` whose draws are `scale` times as large (a normal one about its mean); others stay as they
@@ -65,10 +61,7 @@ pub fn scaled(init: Init, scale: f64) -> Init {
 /// A [`Gmnm`](crate::Gmnm)'s mixture weights, standard deviation 1/√M: E\[φ²\] is about 0.6 at E\[y²\] = 1, so M terms
 /// sum to a variance of order 1.
 pub fn gmnm_weight(components: usize) -> Init {
-    Init::Randn {
-        mean: 0.0,
-        stdev: 1.0 / (components.max(1) as f64).sqrt(),
-    }
+    normal(1.0 / (components.max(1) as f64).sqrt())
 }
 
 /// Convolution weights `[out, in, kh, kw]` under which each of the first min(out, in) channels passes through

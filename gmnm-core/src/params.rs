@@ -1,7 +1,6 @@
 //! The owner of a network's parameters and buffers.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use candle_core::{DType, Device, Result, Shape, Tensor, Var};
@@ -10,6 +9,10 @@ use candle_nn::{Init, VarBuilder, var_builder::SimpleBackend};
 use crate::init::draw;
 use crate::rng::Philox;
 
+mod mismatch;
+
+pub use mismatch::{LoadError, Mismatch};
+
 /// A name under which a tensor is state that no optimizer touches: its last component is `running_mean`, `running_var`,
 /// `whitening`, `latent_mean` or `latent_factor`.
 pub fn is_buffer(name: &str) -> bool {
@@ -17,66 +20,6 @@ pub fn is_buffer(name: &str) -> bool {
         name.rsplit('.').next(),
         Some("running_mean" | "running_var" | "whitening" | "latent_mean" | "latent_factor")
     )
-}
-
-/// Why [`ParamStore::load_strict`] refused a set of tensors. The store is then as it was.
-#[derive(Debug, thiserror::Error)]
-pub enum LoadError {
-    /// The names or shapes are not the network's.
-    #[error("the weights do not fit the network: {0}; use the config that they were trained with")]
-    Mismatch(Mismatch),
-    /// A tensor could not be converted or copied.
-    #[error("tensor `{name}` could not be loaded: {source}")]
-    Tensor {
-        /// The tensor's name.
-        name: String,
-        /// What candle said.
-        source: candle_core::Error,
-    },
-}
-
-/// Every difference between a network's tensors and those that were offered to it, ordered by name.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Mismatch {
-    /// Tensors of the network that were not offered.
-    pub missing: Vec<String>,
-    /// Tensors that the network does not have.
-    pub unexpected: Vec<String>,
-    /// Tensors of another shape: name, the network's shape, the offered shape.
-    pub misshapen: Vec<(String, Vec<usize>, Vec<usize>)>,
-    /// Tensors that do not hold floating-point numbers: name and the offered type.
-    pub not_float: Vec<(String, DType)>,
-}
-
-impl Mismatch {
-    fn is_empty(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-impl fmt::Display for Mismatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = |names: &[String]| {
-            let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-            quoted.join(", ")
-        };
-        let mut parts = Vec::new();
-        if !self.missing.is_empty() {
-            parts.push(format!("missing {}", names(&self.missing)));
-        }
-        if !self.unexpected.is_empty() {
-            parts.push(format!("unexpected {}", names(&self.unexpected)));
-        }
-        for (name, needed, found) in &self.misshapen {
-            parts.push(format!(
-                "`{name}` has shape {found:?} instead of {needed:?}"
-            ));
-        }
-        for (name, dtype) in &self.not_float {
-            parts.push(format!("`{name}` holds {} numbers", dtype.as_str()));
-        }
-        f.write_str(&parts.join(", "))
-    }
 }
 
 /// What a builder over a store hands out.
@@ -176,8 +119,12 @@ impl ParamStore {
         Ok(copy)
     }
 
-    fn tracks(&self, name: &str) -> bool {
-        self.mode != Mode::Detached && !self.frozen.contains(name)
+    /// A variable as networks see it: with a gradient or without.
+    fn seen(&self, name: &str, var: &Var) -> Tensor {
+        match self.mode == Mode::Detached || self.frozen.contains(name) {
+            true => var.as_detached_tensor(),
+            false => var.as_tensor().clone(),
+        }
     }
 
     fn locked(&self) -> MutexGuard<'_, BTreeMap<String, Var>> {
@@ -238,7 +185,7 @@ impl ParamStore {
         tensors: &BTreeMap<String, Tensor>,
     ) -> std::result::Result<(), LoadError> {
         let vars = self.locked();
-        let mismatch = compare(&vars, tensors);
+        let mismatch = Mismatch::between(&vars, tensors);
         if !mismatch.is_empty() {
             return Err(LoadError::Mismatch(mismatch));
         }
@@ -267,25 +214,8 @@ impl ParamStore {
     }
 }
 
-fn compare(vars: &BTreeMap<String, Var>, tensors: &BTreeMap<String, Tensor>) -> Mismatch {
-    let mut mismatch = Mismatch::default();
-    for (name, var) in vars {
-        match tensors.get(name) {
-            None => mismatch.missing.push(name.clone()),
-            Some(tensor) if tensor.dims() != var.dims() => {
-                mismatch
-                    .misshapen
-                    .push((name.clone(), var.dims().to_vec(), tensor.dims().to_vec()))
-            }
-            Some(tensor) if !tensor.dtype().is_float() => {
-                mismatch.not_float.push((name.clone(), tensor.dtype()));
-            }
-            Some(_) => {}
-        }
-    }
-    let unexpected = tensors.keys().filter(|name| !vars.contains_key(*name));
-    mismatch.unexpected = unexpected.cloned().collect();
-    mismatch
+fn absent(name: &str) -> Result<Tensor> {
+    candle_core::bail!("the network needs tensor `{name}`, which the weights do not hold")
 }
 
 impl SimpleBackend for ParamStore {
@@ -299,38 +229,25 @@ impl SimpleBackend for ParamStore {
                     s.dims()
                 );
             }
-            return Ok(if self.tracks(name) {
-                var.as_tensor().clone()
-            } else {
-                var.as_detached_tensor()
-            });
+            return Ok(self.seen(name, var));
         }
         if self.mode != Mode::Draw {
-            candle_core::bail!("the network needs tensor `{name}`, which the weights do not hold");
+            return absent(name);
         }
         let values = draw(&s, h, &mut Philox::named(self.seed, name));
         let tensor = Tensor::from_vec(values, s, &Device::Cpu)?
             .to_dtype(dtype)?
             .to_device(dev)?;
         let var = Var::from_tensor(&tensor)?;
-        let tensor = if self.tracks(name) {
-            var.as_tensor().clone()
-        } else {
-            var.as_detached_tensor()
-        };
+        let tensor = self.seen(name, &var);
         tensors.insert(name.to_string(), var);
         Ok(tensor)
     }
 
     fn get_unchecked(&self, name: &str, _dtype: DType, _dev: &Device) -> Result<Tensor> {
         match self.locked().get(name) {
-            Some(var) if self.tracks(name) => Ok(var.as_tensor().clone()),
-            Some(var) => Ok(var.as_detached_tensor()),
-            None => {
-                candle_core::bail!(
-                    "the network needs tensor `{name}`, which the weights do not hold"
-                )
-            }
+            Some(var) => Ok(self.seen(name, var)),
+            None => absent(name),
         }
     }
 
