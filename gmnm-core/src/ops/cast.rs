@@ -40,6 +40,7 @@ struct Cast {
 }
 
 impl Op for Cast {
+    const NAME: &'static str = "cast";
     const BF16: bool = true;
 
     fn cpu(&mut self, inputs: &[Tensor]) -> Result<Values> {
@@ -56,10 +57,6 @@ impl Op for Cast {
 }
 
 impl Backward for Cast {
-    fn name(&self) -> &'static str {
-        "cast"
-    }
-
     fn gradients(&self, inputs: &[Tensor], _: &Tensor, dy: &Tensor) -> Result<Vec<Option<Tensor>>> {
         let [x] = operands(inputs)?;
         Ok(vec![Some(cast(&dy.detach(), x.dtype())?)])

@@ -40,9 +40,8 @@ pub fn conv2d(
     bias: Option<&Tensor>,
     config: Conv2dConfig,
 ) -> Result<Tensor> {
-    let convolution = Convolution {
+    let convolution = Convolution::<false> {
         geometry: geometry(x, weight, config)?,
-        transposed: false,
         products: products(x),
     };
     convolution.apply(x, weight, bias)

@@ -40,9 +40,8 @@ pub fn conv_transpose2d(
     bias: Option<&Tensor>,
     config: ConvTranspose2dConfig,
 ) -> Result<Tensor> {
-    let convolution = Convolution {
+    let convolution = Convolution::<true> {
         geometry: geometry(x, weight, config)?,
-        transposed: true,
         products: products(x),
     };
     convolution.apply(x, weight, bias)

@@ -16,16 +16,14 @@ use crate::cpu::simd::isa::Isa;
 use crate::cuda::{self, Buffer, KernelDevice};
 use crate::route::on_cpu;
 
-/// A convolution of this geometry, or the transpose of one.
+/// A convolution of this geometry, or the transpose of one: its input is the convolution's output and the other way round.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Convolution {
+pub(super) struct Convolution<const TRANSPOSED: bool> {
     pub(super) geometry: Geometry,
-    /// Whether the input is the convolution's output and the other way round.
-    pub(super) transposed: bool,
     pub(super) products: Products,
 }
 
-impl Convolution {
+impl<const TRANSPOSED: bool> Convolution<TRANSPOSED> {
     /// The convolution of `x` with `weight`, plus `bias`.
     ///
     /// # Errors
@@ -39,7 +37,7 @@ impl Convolution {
         if on_cpu(x) && !matches!(x.dtype(), DType::F32 | DType::F64 | DType::BF16) {
             candle_core::bail!(
                 "{} takes f32, f64 or bf16 on the CPU, not {:?}; convert first",
-                self.name(),
+                Self::NAME,
                 x.dtype()
             );
         }
@@ -50,7 +48,7 @@ impl Convolution {
         if bias.dims() != [channels] {
             candle_core::bail!(
                 "{}: the bias has shape {:?}, give it [{channels}], one number for each output channel",
-                self.name(),
+                Self::NAME,
                 bias.dims()
             );
         }
@@ -64,7 +62,7 @@ impl Convolution {
 
     fn output(&self) -> [usize; 4] {
         let g = &self.geometry;
-        if self.transposed {
+        if TRANSPOSED {
             [g.n, g.h, g.w, g.input]
         } else {
             [g.n, g.oh, g.ow, g.out]
@@ -79,7 +77,7 @@ impl Convolution {
         weight: &Tensor,
         bias: Option<&Tensor>,
     ) -> Result<Vec<T>> {
-        let pass = if self.transposed == back {
+        let pass = if TRANSPOSED == back {
             conv::forward
         } else {
             conv::input_gradient
@@ -98,7 +96,12 @@ impl Convolution {
     }
 }
 
-impl Op for Convolution {
+impl<const TRANSPOSED: bool> Op for Convolution<TRANSPOSED> {
+    const NAME: &'static str = if TRANSPOSED {
+        "conv_transpose2d"
+    } else {
+        "conv2d"
+    };
     const BF16: bool = true;
 
     fn cpu(&mut self, inputs: &[Tensor]) -> Result<Values> {
@@ -114,14 +117,14 @@ impl Op for Convolution {
         if inputs.len() > 2 || !cuda::convolution::takes(&self.geometry, x)? {
             return Ok(None);
         }
-        cuda::convolution::forward(&self.geometry, self.transposed, x, weight).map(Some)
+        cuda::convolution::forward(&self.geometry, TRANSPOSED, x, weight).map(Some)
     }
 
     /// As products: candle's own loses its gradient where a stride leaves part of a side over.
     fn composed(&self, inputs: &[&Tensor]) -> Result<Tensor> {
         let (dtype, g) = (inputs[0].dtype(), &self.geometry);
         let (weight, x) = (widened(inputs[1])?.contiguous()?, widened(inputs[0])?);
-        let y = if self.transposed {
+        let y = if TRANSPOSED {
             spread(g, &x, &weight)?
         } else {
             let patches = patches(g, &x)?;
@@ -160,26 +163,18 @@ fn spread(g: &Geometry, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
     y.permute((0, 2, 3, 1))?.contiguous()
 }
 
-impl Backward for Convolution {
-    fn name(&self) -> &'static str {
-        if self.transposed {
-            "conv_transpose2d"
-        } else {
-            "conv2d"
-        }
-    }
-
+impl<const TRANSPOSED: bool> Backward for Convolution<TRANSPOSED> {
     fn gradients(&self, inputs: &[Tensor], _: &Tensor, dy: &Tensor) -> Result<Vec<Option<Tensor>>> {
         let [x, weight] = operands(&inputs[..2])?;
         #[cfg(feature = "cudnn")]
         if x.device().is_cuda() {
-            return cuda::convolution::gradients(&self.geometry, self.transposed, x, weight, dy);
+            return cuda::convolution::gradients(&self.geometry, TRANSPOSED, x, weight, dy);
         }
         with_activation!(x.dtype(), T => {
             let dx = gradient_of(x, || self.pass::<T>(true, dy, weight, None))?;
             let dw = gradient_of(weight, || {
                 let (x, dy) = (elements::<T>(x)?, elements(dy)?);
-                let (input, output) = if self.transposed { (&dy, &x) } else { (&x, &dy) };
+                let (input, output) = if TRANSPOSED { (&dy, &x) } else { (&x, &dy) };
                 Ok(weight_gradient(Isa::best(), self.products, &self.geometry, input, output))
             })?;
             let mut gradients = vec![dx, dw];

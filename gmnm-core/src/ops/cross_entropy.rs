@@ -83,6 +83,8 @@ impl CrossEntropy {
 }
 
 impl Op for CrossEntropy {
+    const NAME: &'static str = "cross_entropy";
+
     fn cpu(&mut self, inputs: &[Tensor]) -> Result<Values> {
         let [logits] = operands(inputs)?;
         let rows = self.list.len() as f64;
@@ -112,10 +114,6 @@ impl Op for CrossEntropy {
 }
 
 impl Backward for CrossEntropy {
-    fn name(&self) -> &'static str {
-        "cross_entropy"
-    }
-
     fn gradients(&self, inputs: &[Tensor], _: &Tensor, dy: &Tensor) -> Result<Vec<Option<Tensor>>> {
         let [logits] = operands(inputs)?;
         let scale = dy.to_dtype(DType::F64)?.to_scalar::<f64>()? / self.list.len() as f64;

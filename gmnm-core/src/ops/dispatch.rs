@@ -8,6 +8,8 @@ use crate::route::on_cpu;
 
 /// An op of one output, in each way that computes it.
 pub(super) trait Op: Backward + Sized + 'static {
+    /// The op's name, for errors.
+    const NAME: &'static str;
     /// Whether the processor's kernels read activations in bf16, too.
     const BF16: bool = false;
     /// How many of the inputs are activations: the first ones. The others are parameters, in the type that the kernels
@@ -46,13 +48,13 @@ pub(super) fn apply<O: Op>(mut op: O, inputs: &[&Tensor]) -> Result<Tensor> {
         Kernels::Cuda(device) => {
             let inputs = contiguous(inputs)?;
             if let Some(output) = op.cuda(device, &inputs)? {
-                return recorded(op, &inputs, output.parts());
+                return recorded(O::NAME, op, &inputs, output.parts());
             }
         }
         Kernels::Cpu => {
             let inputs = contiguous(inputs)?;
             let output = op.cpu(&inputs)?;
-            return recorded(op, &inputs, output);
+            return recorded(O::NAME, op, &inputs, output);
         }
         Kernels::None => {}
     }

@@ -28,6 +28,7 @@ pub fn gate(x: &Tensor, factors: &Tensor) -> Result<Tensor> {
 struct Gate;
 
 impl Op for Gate {
+    const NAME: &'static str = "gate";
     const BF16: bool = true;
 
     fn cpu(&mut self, inputs: &[Tensor]) -> Result<Values> {
@@ -48,10 +49,6 @@ impl Op for Gate {
 }
 
 impl Backward for Gate {
-    fn name(&self) -> &'static str {
-        "gate"
-    }
-
     fn gradients(&self, inputs: &[Tensor], _: &Tensor, dy: &Tensor) -> Result<Vec<Option<Tensor>>> {
         let [x, factors] = operands(inputs)?;
         let (_, h, w, c) = x.dims4()?;

@@ -28,6 +28,7 @@ struct GlobalMax {
 }
 
 impl Op for GlobalMax {
+    const NAME: &'static str = "global_max";
     const BF16: bool = true;
 
     fn cpu(&mut self, inputs: &[Tensor]) -> Result<Values> {
@@ -50,10 +51,6 @@ impl Op for GlobalMax {
 }
 
 impl Backward for GlobalMax {
-    fn name(&self) -> &'static str {
-        "global_max"
-    }
-
     fn gradients(&self, inputs: &[Tensor], _: &Tensor, dy: &Tensor) -> Result<Vec<Option<Tensor>>> {
         let [x] = operands(inputs)?;
         let (_, h, w, c) = x.dims4()?;

@@ -24,6 +24,7 @@ pub fn global_mean(x: &Tensor) -> Result<Tensor> {
 struct GlobalMean;
 
 impl Op for GlobalMean {
+    const NAME: &'static str = "global_mean";
     const BF16: bool = true;
 
     fn cpu(&mut self, inputs: &[Tensor]) -> Result<Values> {
@@ -41,10 +42,6 @@ impl Op for GlobalMean {
 }
 
 impl Backward for GlobalMean {
-    fn name(&self) -> &'static str {
-        "global_mean"
-    }
-
     fn gradients(&self, inputs: &[Tensor], _: &Tensor, dy: &Tensor) -> Result<Vec<Option<Tensor>>> {
         let [x] = operands(inputs)?;
         let (_, h, w, c) = x.dims4()?;

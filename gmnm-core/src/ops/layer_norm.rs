@@ -53,6 +53,8 @@ struct Normalize {
 }
 
 impl Op for Normalize {
+    const NAME: &'static str = "layer_norm";
+
     fn cpu(&mut self, inputs: &[Tensor]) -> Result<Values> {
         let [x] = operands(inputs)?;
         let cols = x.dim(D::Minus1)?;
@@ -71,10 +73,6 @@ impl Op for Normalize {
 }
 
 impl Backward for Normalize {
-    fn name(&self) -> &'static str {
-        "layer_norm"
-    }
-
     fn gradients(&self, inputs: &[Tensor], _: &Tensor, dy: &Tensor) -> Result<Vec<Option<Tensor>>> {
         let [x] = operands(inputs)?;
         let (isa, cols) = (Isa::best(), x.dim(D::Minus1)?);

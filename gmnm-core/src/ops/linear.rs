@@ -44,6 +44,8 @@ struct Linear {
 }
 
 impl Op for Linear {
+    const NAME: &'static str = "linear";
+
     fn cpu(&mut self, inputs: &[Tensor]) -> Result<Values> {
         let [x, weight] = operands(&inputs[..2])?;
         let (outputs, features) = weight.dims2()?;
@@ -75,10 +77,6 @@ impl Op for Linear {
 }
 
 impl Backward for Linear {
-    fn name(&self) -> &'static str {
-        "linear"
-    }
-
     fn gradients(&self, inputs: &[Tensor], _: &Tensor, dy: &Tensor) -> Result<Vec<Option<Tensor>>> {
         let [x, weight] = operands(&inputs[..2])?;
         let (outputs, features) = weight.dims2()?;

@@ -135,7 +135,7 @@ fn on_cuda(device: KernelDevice, sizes: Sizes, inputs: &[Tensor]) -> Result<Lstm
         sizes,
         saved: Saved::Cuda(done),
     };
-    let all = recorded(op, inputs, all.parts())?;
+    let all = recorded("lstm", op, inputs, all.parts())?;
     let steps = sizes.steps;
     Ok(LstmOutput {
         outputs: all.narrow(0, 0, steps)?.transpose(0, 1)?.contiguous()?,
@@ -191,8 +191,14 @@ fn on_cpu<T: Element>(sizes: Sizes, inputs: &[Tensor]) -> Result<LstmOutput> {
             cell_gradient: Arc::clone(&cell_gradient),
         },
     };
-    let outputs = recorded(op, inputs, values(forward.outputs, (batch, steps, hidden)))?;
+    let outputs = recorded(
+        "lstm",
+        op,
+        inputs,
+        values(forward.outputs, (batch, steps, hidden)),
+    )?;
     let cell = recorded(
+        "lstm-last-cell",
         LastCell(cell_gradient),
         std::slice::from_ref(&outputs),
         cell,
@@ -250,10 +256,6 @@ enum Saved {
 }
 
 impl Backward for Lstm {
-    fn name(&self) -> &'static str {
-        "lstm"
-    }
-
     fn gradients(
         &self,
         inputs: &[Tensor],
@@ -301,10 +303,6 @@ impl Backward for Lstm {
 struct LastCell(Arc<Mutex<Option<Tensor>>>);
 
 impl Backward for LastCell {
-    fn name(&self) -> &'static str {
-        "lstm-last-cell"
-    }
-
     fn gradients(&self, inputs: &[Tensor], _: &Tensor, dc: &Tensor) -> Result<Vec<Option<Tensor>>> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(dc.clone());
         // Nothing flows through the outputs, but their backward must run.

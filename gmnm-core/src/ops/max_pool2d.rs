@@ -65,6 +65,7 @@ enum Places {
 }
 
 impl Op for MaxPool2d {
+    const NAME: &'static str = "max_pool2d";
     const BF16: bool = true;
 
     fn cpu(&mut self, inputs: &[Tensor]) -> Result<Values> {
@@ -124,10 +125,6 @@ pub(super) fn composed(g: &PoolGeometry, x: &Tensor) -> Result<Tensor> {
 }
 
 impl Backward for MaxPool2d {
-    fn name(&self) -> &'static str {
-        "max_pool2d"
-    }
-
     fn gradients(&self, inputs: &[Tensor], _: &Tensor, dy: &Tensor) -> Result<Vec<Option<Tensor>>> {
         let [x] = operands(inputs)?;
         let g = &self.geometry;

@@ -113,6 +113,8 @@ macro_rules! with_parameters {
 }
 
 impl Op for MixtureOp {
+    const NAME: &'static str = "mixture";
+
     fn cpu(&mut self, inputs: &[Tensor]) -> Result<Values> {
         let [x, parameters @ ..] = operands::<5>(inputs)?;
         Ok(
@@ -166,10 +168,6 @@ impl Op for MixtureOp {
 }
 
 impl Backward for MixtureOp {
-    fn name(&self) -> &'static str {
-        "mixture"
-    }
-
     fn gradients(&self, inputs: &[Tensor], _: &Tensor, dy: &Tensor) -> Result<Vec<Option<Tensor>>> {
         let [x, parameters @ ..] = operands::<5>(inputs)?;
         if let Some(op) = &self.cuda {

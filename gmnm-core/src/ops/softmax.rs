@@ -24,6 +24,8 @@ pub fn softmax(x: &Tensor) -> Result<Tensor> {
 struct Softmax;
 
 impl Op for Softmax {
+    const NAME: &'static str = "softmax";
+
     fn cpu(&mut self, inputs: &[Tensor]) -> Result<Values> {
         let [x] = operands(inputs)?;
         let cols = x.dim(D::Minus1)?;
@@ -38,10 +40,6 @@ impl Op for Softmax {
 }
 
 impl Backward for Softmax {
-    fn name(&self) -> &'static str {
-        "softmax"
-    }
-
     fn gradients(&self, inputs: &[Tensor], y: &Tensor, dy: &Tensor) -> Result<Vec<Option<Tensor>>> {
         let [x] = operands(inputs)?;
         let cols = x.dim(D::Minus1)?;

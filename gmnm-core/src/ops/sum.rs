@@ -23,6 +23,7 @@ pub fn add(x: &Tensor, y: &Tensor) -> Result<Tensor> {
 struct Add;
 
 impl Op for Add {
+    const NAME: &'static str = "add";
     const BF16: bool = true;
     const ACTIVATIONS: usize = 2;
 
@@ -44,10 +45,6 @@ impl Op for Add {
 }
 
 impl Backward for Add {
-    fn name(&self) -> &'static str {
-        "add"
-    }
-
     fn gradients(&self, inputs: &[Tensor], _: &Tensor, dy: &Tensor) -> Result<Vec<Option<Tensor>>> {
         let of = |x: &Tensor| x.track_op().then(|| dy.clone());
         Ok(inputs.iter().map(of).collect())

@@ -25,9 +25,6 @@ pub(super) type Values = (Storage, Shape);
 
 /// An op after its forward.
 pub(super) trait Backward: Send + Sync {
-    /// The op's name, for errors.
-    fn name(&self) -> &'static str;
-
     /// The gradients of the inputs, in their order, from that of the output, which is contiguous: one for each input that
     /// is tracked.
     ///
@@ -41,17 +38,18 @@ pub(super) trait Backward: Send + Sync {
     ) -> Result<Vec<Option<Tensor>>>;
 }
 
-/// The output of an op whose forward has run, recorded where a gradient of one of its `inputs` may be asked for.
+/// The output of the op `name` whose forward has run, recorded where a gradient of one of its `inputs` may be asked for.
 ///
 /// # Errors
 /// When the device cannot hold the op's tokens.
 pub(super) fn recorded<B: Backward + 'static>(
+    name: &'static str,
     op: B,
     inputs: &[Tensor],
     output: Values,
 ) -> Result<Tensor> {
     if inputs.iter().any(Tensor::track_op) {
-        return record(Box::new(op), inputs, output);
+        return record(name, Box::new(op), inputs, output);
     }
     let (storage, shape) = output;
     let tensor = Tensor::from_storage(storage, shape, BackpropOp::none(), false);
@@ -96,7 +94,12 @@ fn link(tensor: &Tensor) -> Option<Link> {
     locked(&LINKS).get(&tensor.id()).cloned()
 }
 
-fn record(op: Box<dyn Backward>, inputs: &[Tensor], output: Values) -> Result<Tensor> {
+fn record(
+    name: &'static str,
+    op: Box<dyn Backward>,
+    inputs: &[Tensor],
+    output: Values,
+) -> Result<Tensor> {
     let links: Vec<Option<Link>> = inputs.iter().map(link).collect();
     let tracked = inputs.iter().zip(&links).enumerate();
     let shown: Vec<(usize, Tensor)> = tracked
@@ -106,6 +109,7 @@ fn record(op: Box<dyn Backward>, inputs: &[Tensor], output: Values) -> Result<Te
     let gradient = Arc::new(Slot::default());
     let links = links.into_iter();
     let record = Arc::new(Record {
+        name,
         op,
         links: links.map(|link| link.map(|link| link.gradient)).collect(),
         saved: Mutex::default(),
@@ -302,10 +306,6 @@ mod tests {
     struct Join;
 
     impl Backward for Join {
-        fn name(&self) -> &'static str {
-            "join"
-        }
-
         fn gradients(
             &self,
             parts: &[Tensor],
@@ -331,7 +331,7 @@ mod tests {
         let flat = parts.iter().map(|part| part.detach().flatten_all());
         let all = Tensor::cat(&flat.collect::<Result<Vec<_>>>()?, 0)?.to_vec1::<f64>()?;
         let len = all.len();
-        recorded(Join, &parts, values(all, len))
+        recorded("join", Join, &parts, values(all, len))
     }
 
     #[test]

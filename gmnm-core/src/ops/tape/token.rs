@@ -22,6 +22,7 @@ pub(super) struct Saved {
 
 /// A recorded op.
 pub(super) struct Record {
+    pub(super) name: &'static str,
     pub(super) op: Box<dyn Backward>,
     /// Where the gradient of each input goes that a recorded op made.
     pub(super) links: Vec<Option<Arc<Slot>>>,
@@ -42,7 +43,7 @@ impl Record {
         let (Some(Saved { inputs, output }), Some(gradient)) = (saved, self.gradient.take()) else {
             candle_core::bail!(
                 "{}: a backward has gone through and let its inputs go; run the forward again",
-                self.op.name()
+                self.name
             );
         };
         let gradient = gradient.to_dtype(output.dtype())?.contiguous()?;
@@ -104,7 +105,7 @@ impl Token {
 
 impl CustomOp3 for Token {
     fn name(&self) -> &'static str {
-        self.record.op.name()
+        self.record.name
     }
 
     fn cpu_fwd(
