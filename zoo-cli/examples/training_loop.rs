@@ -15,7 +15,6 @@ use candle_nn::{AdamW, Optimizer, ParamsAdamW};
 use gmnm_core::{ParamStore, ops};
 use models::preprocessor::{Interpolation, ResamplePrecision, ResizeRule};
 use models::{Classifier, ModelConfig, ModelDir, Preprocessor, Storage, model_dir, registry};
-use zoo::data::augment::Augmentation;
 use zoo::data::loader::{Loader, LoaderOptions};
 
 const BATCH: usize = 100;
@@ -40,13 +39,9 @@ fn train(dir: &Path, examples: usize, epochs: usize) -> anyhow::Result<f64> {
     let network = Classifier::new(&config, parameters.var_builder())?;
 
     let options = LoaderOptions {
-        batch_size: BATCH,
-        mean: MEAN.to_vec(),
-        std: STD.to_vec(),
-        seed: 0,
         shuffle: true,
         drop_last: true,
-        augmentation: Augmentation::default(),
+        ..LoaderOptions::evaluation(BATCH, &MEAN, &STD)
     };
     // The images lie there class after class: these are of all classes.
     let count = data.train.len();

@@ -1,12 +1,18 @@
-//! Random flips, translations and cut-outs of training images.
+//! Random changes of training images: crops, policies, colours, flips, translations and cut-outs.
 //!
 //! What is drawn depends on (seed, epoch, index of the image) alone: not on the order of the batches, the
 //! number of threads, or what was drawn before.
 
+mod distort;
+mod pixels;
+
 use gmnm_core::rng::Philox;
 use serde::{Deserialize, Serialize};
 
+use self::distort::Distorter;
 use super::{ImageShape, normalise::Normaliser};
+
+pub use self::distort::MAX_MAGNITUDE;
 
 /// Which images are mirrored left to right.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,8 +28,23 @@ pub enum Flip {
     Alternating,
 }
 
+/// How far the colours of training images are changed; 0 leaves them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Jitter {
+    /// Each image's brightness is multiplied by a factor from 1 − this, at least 0, to 1 + this.
+    pub brightness: f64,
+    /// The same for its contrast: the distance of values from their mean.
+    pub contrast: f64,
+    /// The same for its saturation: the distance of colours from grey.
+    pub saturation: f64,
+    /// Hues are turned by up to this part of their circle either way, at most ½.
+    pub hue: f64,
+}
+
 /// How training images are varied. The default varies nothing.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Augmentation {
     /// Mirroring.
     pub flip: Flip,
@@ -33,6 +54,36 @@ pub struct Augmentation {
     /// Side of a square set to the mean, its centre anywhere in the image, in pixels; 0 is off
     /// (DeVries and Taylor, arXiv 1708.04552).
     pub cutout: usize,
+    /// The least part of an image's area that a random crop shows, brought to the whole size, in 0..1; 0 crops nothing.
+    /// Its aspect differs from the image's by up to 4/3 (torchvision's `RandomResizedCrop`).
+    pub crop: f64,
+    /// Changes of each image that are drawn from a policy of fourteen; 0 is off (RandAugment, arXiv 1909.13719).
+    pub policy: usize,
+    /// How strong they are, in 0..=30.
+    pub magnitude: usize,
+    /// Changes of colours.
+    pub jitter: Jitter,
+}
+
+impl Default for Augmentation {
+    fn default() -> Self {
+        Self {
+            flip: Flip::None,
+            translate: 0,
+            cutout: 0,
+            crop: 0.0,
+            policy: 0,
+            magnitude: 9,
+            jitter: Jitter::default(),
+        }
+    }
+}
+
+impl Augmentation {
+    /// Whether the bytes of an image change in more than their places.
+    pub(super) fn distorts(&self) -> bool {
+        self.crop > 0.0 || self.policy > 0 || self.jitter != Jitter::default()
+    }
 }
 
 /// Where each pixel of one varied image comes from.
@@ -54,6 +105,7 @@ pub(crate) struct Augmenter {
     epoch: u64,
     flip_key: u64,
     epoch_key: u64,
+    distorter: Option<Distorter>,
 }
 
 /// `position` mirrored back into 0..size at either border; at most one reflection is needed.
@@ -81,7 +133,24 @@ impl Augmenter {
             epoch,
             flip_key: key("augmentation: flips of the first epoch"),
             epoch_key: key(&format!("augmentation of epoch {epoch}")),
+            distorter: Distorter::new(augmentation, shape, seed, epoch),
         }
+    }
+
+    /// Writes the normalised pixels of an image as they are seen in its draw `index` to `output`, which has the same
+    /// length.
+    pub(crate) fn apply(
+        &self,
+        index: usize,
+        pixels: &[u8],
+        normaliser: &Normaliser,
+        output: &mut [f32],
+    ) {
+        let distorted = self
+            .distorter
+            .map(|distorter| distorter.apply(index, pixels));
+        let pixels = distorted.as_deref().unwrap_or(pixels);
+        self.draw(index).apply(pixels, normaliser, output);
     }
 
     /// The variation of the image with this index.
@@ -91,6 +160,7 @@ impl Augmenter {
             flip,
             translate,
             cutout,
+            ..
         } = self.augmentation;
         let flipped = match flip {
             Flip::None => false,
@@ -227,6 +297,7 @@ mod tests {
             flip: Flip::Random,
             translate: 2,
             cutout: 3,
+            ..Augmentation::default()
         };
         let mut seen = std::collections::BTreeSet::new();
         for index in 0..400 {
@@ -261,6 +332,7 @@ mod tests {
             flip: Flip::Random,
             translate: 4,
             cutout: 8,
+            ..Augmentation::default()
         };
         let variation = Augmenter::new(augmentation, ImageShape::new(1, 1, 3), 0, 0).draw(0);
         let mut output = [1.0; 3];

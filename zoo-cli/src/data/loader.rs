@@ -15,7 +15,9 @@ use rayon::prelude::*;
 use super::{
     Images,
     augment::{Augmentation, Augmenter},
+    mixing::{Mixer, Mixing},
     normalise::Normaliser,
+    sampling::{Sampling, balanced},
 };
 
 /// Batches that wait, ready, for the network.
@@ -38,6 +40,10 @@ pub struct LoaderOptions {
     pub drop_last: bool,
     /// How images are varied.
     pub augmentation: Augmentation,
+    /// How often each class is shown in an epoch; of no effect without a new order.
+    pub sampling: Sampling,
+    /// How images are mixed.
+    pub mixing: Mixing,
 }
 
 impl LoaderOptions {
@@ -51,6 +57,8 @@ impl LoaderOptions {
             shuffle: false,
             drop_last: false,
             augmentation: Augmentation::default(),
+            sampling: Sampling::default(),
+            mixing: Mixing::default(),
         }
     }
 }
@@ -62,6 +70,17 @@ pub struct Batch {
     pub images: Tensor,
     /// `[batch]`, u32.
     pub labels: Tensor,
+    /// The other images that these are mixed with.
+    pub mixed: Option<Mixed>,
+}
+
+/// The second images of mixtures.
+#[derive(Debug, Clone)]
+pub struct Mixed {
+    /// Their classes: `[batch]`, u32.
+    pub labels: Tensor,
+    /// The share of the first image in each mixture: `[batch]`, f32 in 0..=1.
+    pub shares: Tensor,
 }
 
 /// Makes the batches of any epoch, from any step on.
@@ -165,14 +184,31 @@ impl Loader {
         &self.options
     }
 
-    /// The indices of the images of an epoch in the order in which they come.
+    /// Whether its batches can be made on the host alone.
+    pub(crate) fn needs_host(&self) -> bool {
+        self.options.augmentation.distorts() || self.options.mixing != Mixing::default()
+    }
+
+    /// The draws of an epoch in the order in which they come: [`Self::image`] is the image of each.
     pub(super) fn order(&self, epoch: u64) -> Vec<usize> {
         let mut order = self.indices.as_ref().clone();
         if self.options.shuffle {
-            Philox::named(self.options.seed, &format!("order of epoch {epoch}"))
-                .shuffle(&mut order);
+            let mut random = Philox::named(self.options.seed, &format!("order of epoch {epoch}"));
+            match self.options.sampling {
+                Sampling::Shuffled => random.shuffle(&mut order),
+                Sampling::Balanced => {
+                    let labels = &self.images.labels;
+                    order = balanced(&order, labels, self.images.len(), &mut random);
+                }
+            }
         }
         order
+    }
+
+    /// The index of the image of a draw. An image that comes again in an epoch is drawn by another number, so that it is
+    /// varied in another way.
+    pub(super) fn image(&self, draw: usize) -> usize {
+        draw % self.images.len().max(1)
     }
 
     /// What varies the images of an epoch, if anything does.
@@ -183,31 +219,52 @@ impl Loader {
             .then(|| Augmenter::new(augmentation, shape, self.options.seed, epoch))
     }
 
-    /// The classes of the images with these indices.
-    pub(super) fn labels(&self, indices: &[usize]) -> Vec<u32> {
-        let labels = indices.iter().map(|&index| self.images.labels[index]);
+    /// The classes of the images of these draws.
+    pub(super) fn labels(&self, draws: &[usize]) -> Vec<u32> {
+        let labels = draws
+            .iter()
+            .map(|&draw| self.images.labels[self.image(draw)]);
         labels.collect()
     }
 
-    fn host_batch(&self, epoch: u64, indices: &[usize]) -> HostBatch {
+    fn host_batch(&self, epoch: u64, draws: &[usize]) -> HostBatch {
+        let LoaderOptions { seed, mixing, .. } = *self.options;
         let shape = self.images.shape();
         let augmenter = self.augmenter(epoch);
-        let mut pixels = vec![0f32; indices.len() * shape.len()];
+        let mixer = Mixer::new(mixing, shape, seed, epoch);
+        let mixtures = mixer.map(|mixer| {
+            let mixtures = draws.iter().map(|&draw| mixer.draw(draw, &self.indices));
+            mixtures.collect::<Vec<_>>()
+        });
+        let show = |draw: usize, output: &mut [f32]| {
+            let image = self.images.image(self.image(draw));
+            match &augmenter {
+                Some(augmenter) => augmenter.apply(draw, image, &self.normaliser, output),
+                None => self.normaliser.apply(image, output),
+            }
+        };
+        let mut pixels = vec![0f32; draws.len() * shape.len()];
         pixels
             .par_chunks_mut(shape.len().max(1))
-            .zip(indices)
-            .for_each(|(output, &index)| {
-                let image = self.images.image(index);
-                match &augmenter {
-                    Some(augmenter) => {
-                        augmenter.draw(index).apply(image, &self.normaliser, output);
-                    }
-                    None => self.normaliser.apply(image, output),
+            .zip(draws)
+            .enumerate()
+            .for_each(|(i, (output, &draw))| {
+                show(draw, output);
+                if let Some(mixture) = mixtures.as_ref().map(|mixtures| &mixtures[i]) {
+                    let mut other = vec![0f32; output.len()];
+                    show(mixture.other, &mut other);
+                    mixture.apply(&other, output, shape);
                 }
             });
+        let mixed = mixtures.map(|mixtures| {
+            let others: Vec<usize> = mixtures.iter().map(|mixture| mixture.other).collect();
+            let shares = mixtures.iter().map(|mixture| mixture.share);
+            (self.labels(&others), shares.collect())
+        });
         HostBatch {
             pixels,
-            labels: self.labels(indices),
+            labels: self.labels(draws),
+            mixed,
         }
     }
 }
@@ -215,6 +272,8 @@ impl Loader {
 struct HostBatch {
     pixels: Vec<f32>,
     labels: Vec<u32>,
+    /// The classes of the other images of mixtures, and the shares of the first ones.
+    mixed: Option<(Vec<u32>, Vec<f32>)>,
 }
 
 /// The batches of one epoch, in order. Dropping it stops the thread that makes them.
@@ -231,9 +290,16 @@ impl Batches {
     fn to_device(&self, batch: HostBatch) -> Result<Batch> {
         let count = batch.labels.len();
         let [height, width, channels] = self.image;
+        let mixed = batch.mixed.map(|(labels, shares)| -> Result<Mixed> {
+            Ok(Mixed {
+                labels: Tensor::from_vec(labels, count, &self.device)?,
+                shares: Tensor::from_vec(shares, count, &self.device)?,
+            })
+        });
         Ok(Batch {
             images: Tensor::from_vec(batch.pixels, (count, height, width, channels), &self.device)?,
             labels: Tensor::from_vec(batch.labels, count, &self.device)?,
+            mixed: mixed.transpose()?,
         })
     }
 }
@@ -297,6 +363,7 @@ mod tests {
                 flip: Flip::Random,
                 translate: 1,
                 cutout: 1,
+                ..Augmentation::default()
             },
             ..LoaderOptions::evaluation(batch_size, &[0.5, 0.4], &[0.25, 0.2])
         }
@@ -375,6 +442,62 @@ mod tests {
         let alone = loader.host_batch(2, &[7]).pixels;
         let among = loader.host_batch(2, &[3, 7]).pixels;
         assert_eq!(alone, among[24..]);
+    }
+
+    #[test]
+    fn mixed_and_distorted_batches_are_the_same_on_any_threads_and_from_any_step() {
+        use super::super::augment::Jitter;
+        let options = LoaderOptions {
+            augmentation: Augmentation {
+                crop: 0.5,
+                policy: 2,
+                jitter: Jitter {
+                    brightness: 0.3,
+                    ..Jitter::default()
+                },
+                ..training(4).augmentation
+            },
+            sampling: Sampling::Balanced,
+            mixing: Mixing {
+                mixup: 0.4,
+                cutmix: 1.0,
+            },
+            ..training(4)
+        };
+        let loader = Loader::new(images(24), Some((4..20).collect()), options).unwrap();
+        assert!(loader.needs_host());
+        let batches = |first_step| {
+            let batches = loader.epoch(1, first_step, &Device::Cpu);
+            let values = |batch: Result<Batch>| {
+                let batch = batch.unwrap();
+                let mixed = batch.mixed.unwrap();
+                let shares: Vec<f32> = mixed.shares.to_vec1().unwrap();
+                let others: Vec<u32> = mixed.labels.to_vec1().unwrap();
+                assert!(
+                    others.iter().all(|other| (4..20).contains(other)),
+                    "{others:?}"
+                );
+                let pixels: Vec<f32> = batch.images.flatten_all().unwrap().to_vec1().unwrap();
+                (pixels, shares, others)
+            };
+            batches.map(values).collect::<Vec<_>>()
+        };
+        let whole = batches(0);
+        assert_eq!(whole.len(), 4);
+        assert!(
+            whole
+                .iter()
+                .flat_map(|batch| &batch.1)
+                .any(|share| *share < 1.0)
+        );
+        assert_eq!(batches(2), whole[2..]);
+        let single = rayon::ThreadPoolBuilder::new()
+            .num_threads(1)
+            .build()
+            .unwrap();
+        let draws = loader.order(1);
+        let alone = single.install(|| loader.host_batch(1, &draws[..4]).pixels);
+        assert_eq!(alone, whole[0].0);
     }
 
     #[test]

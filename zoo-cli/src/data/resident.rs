@@ -48,11 +48,17 @@ impl Resident {
         })
     }
 
-    /// The batches that `loader`, a loader over the same images, gives for one epoch from `first_step` on.
+    /// The batches that `loader`, a loader over the same images, gives for one epoch from `first_step` on; its images are
+    /// neither mixed nor changed in more than their places, which is done on the host alone.
     ///
     /// # Errors
-    /// When the device refuses mean and deviation.
+    /// When the device refuses mean and deviation, or the loader's batches cannot be made there.
     pub fn epoch(&self, loader: &Loader, epoch: u64, first_step: usize) -> Result<ResidentBatches> {
+        if loader.needs_host() {
+            candle_core::bail!(
+                "images that are mixed or distorted are made on the host; take them from the loader"
+            );
+        }
         let (device, options) = (self.lines.device(), loader.options());
         let channels = options.mean.len();
         Ok(ResidentBatches {
@@ -121,7 +127,8 @@ impl ResidentBatches {
             .as_ref()
             .map(|augmenter| chosen.par_iter().map(|&i| augmenter.draw(i)).collect());
         let mut lines = Vec::with_capacity(chosen.len() * height);
-        for (i, &image) in chosen.iter().enumerate() {
+        for (i, &draw) in chosen.iter().enumerate() {
+            let image = self.loader.image(draw);
             let line = |row: usize| (image * height + row) as u32;
             match &drawn {
                 Some(drawn) => lines.extend(drawn[i].rows.iter().map(|&row| line(row))),
@@ -198,6 +205,7 @@ impl ResidentBatches {
         Ok(Batch {
             images,
             labels: block.labels.narrow(0, start, count)?,
+            mixed: None,
         })
     }
 }
@@ -233,13 +241,14 @@ mod tests {
 
     use super::super::augment::{Augmentation, Flip};
     use super::super::loader::LoaderOptions;
+    use super::super::sampling::Sampling;
     use super::*;
 
     fn images(count: usize, shape: ImageShape) -> Arc<Images> {
         let mut images = Images::empty(shape);
         for i in 0..count {
             let pixels: Vec<u8> = (0..shape.len()).map(|p| (i * 31 + p * 7) as u8).collect();
-            images.push(&pixels, i as u32);
+            images.push(&pixels, i as u32 % 5);
         }
         Arc::new(images)
     }
@@ -301,10 +310,16 @@ mod tests {
                             flip,
                             translate,
                             cutout,
+                            ..Augmentation::default()
                         },
                         ..plain.clone()
                     };
                     assert_same(&images, None, options.clone());
+                    let balanced = LoaderOptions {
+                        sampling: Sampling::Balanced,
+                        ..options.clone()
+                    };
+                    assert_same(&images, Some((3..16).collect()), balanced);
                     assert_same(&images, Some((3..16).collect()), options);
                 }
             }
@@ -322,6 +337,7 @@ mod tests {
                 flip: Flip::Random,
                 translate: 1,
                 cutout: 1,
+                ..Augmentation::default()
             },
             ..LoaderOptions::evaluation(1, &[0.5], &[0.25])
         };

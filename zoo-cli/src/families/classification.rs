@@ -2,27 +2,33 @@
 
 mod examine;
 mod grad_cam;
+mod targets;
 
 use std::collections::BTreeSet;
 
 use anyhow::bail;
 use candle_core::{D, DType, Device, Result, Tensor};
 use candle_nn::VarBuilder;
-use gmnm_core::ops::{cast, cross_entropy};
+use gmnm_core::ops::{cast, cross_entropy, soft_cross_entropy};
 use gmnm_core::{ParamStore, Precision};
 use models::classifier::{Classifier, ClassifierConfig};
 use models::{ModelConfig, ModelDir, Preprocessor};
 use serde::{Deserialize, Serialize};
 
-use super::image_parts::{ImageParts, about, check_channels, preprocessor};
+use super::class_weights::ClassWeights;
+use super::image_parts::{
+    ImageParts, Shown, about, check_augmentation, check_channels, preprocessor,
+};
 use super::image_size::ImageSize;
 use super::{Family, Forward, curves};
 use crate::data::augment::Augmentation;
 use crate::data::loader::Batch;
+use crate::data::mixing::Mixing;
+use crate::data::sampling::Sampling;
 use crate::data::{ImageDataset, OpenOptions, Source, open_images};
 use crate::evaluation::{Examination, Examined};
 use crate::train::metrics::Row;
-use crate::train::recipe::{RecipeError, Schema, require_part};
+use crate::train::recipe::{RecipeError, Schema, require, require_part};
 use crate::train::record::TrainingRecord;
 use crate::train::{
     Contrast, Digits, Ended, Finished, Loss, Measure, Measures, Part, Problem, Run, Section, Sums,
@@ -31,6 +37,7 @@ use crate::train::{
 
 pub use self::examine::features_and_logits;
 pub use self::grad_cam::grad_cam;
+pub use self::targets::targets;
 
 /// Of every network that tells the classes of images apart.
 pub(super) const MEASURES: Measures = Measures {
@@ -57,6 +64,19 @@ pub struct ClassificationRecipe {
     /// the same of at most 64×64, else 32×32.
     #[serde(default)]
     pub image_size: ImageSize,
+    /// How much each class counts in the training loss: `none`, `auto` (as much as the others, however many images it
+    /// has), or `cat=2,dog=0.5` by name. What is measured counts every image the same.
+    #[serde(default)]
+    pub class_weights: ClassWeights,
+    /// `balanced` shows every class as often as the others.
+    #[serde(default)]
+    pub sampling: Sampling,
+    /// α of the mixture of two images, in 0..=10; 0 is off, 0.2 is usual.
+    #[serde(default)]
+    pub mixup: f64,
+    /// α of the part of another image in each, in 0..=10; 0 is off, 1 is usual. With `mixup` either is drawn.
+    #[serde(default)]
+    pub cutmix: f64,
     /// Random changes to training images.
     pub augment: Augmentation,
 }
@@ -65,7 +85,12 @@ impl Section for ClassificationRecipe {
     const NAME: &'static str = "classification";
 
     fn validate(&self) -> std::result::Result<(), RecipeError> {
-        require_part("label_smoothing", self.label_smoothing)
+        require_part("label_smoothing", self.label_smoothing)?;
+        for (key, alpha) in [("mixup", self.mixup), ("cutmix", self.cutmix)] {
+            let fits = (0.0..=10.0).contains(&alpha);
+            require(key, fits, alpha, "between 0 and 10")?;
+        }
+        check_augmentation(&self.augment)
     }
 }
 
@@ -110,6 +135,7 @@ impl Trainable for Classifiers {
         };
         Ok(Box::new(Labelled {
             data: open_images(wanted.data, wanted.default, &options)?,
+            class_weights: recipe.class_weights,
             evaluation_batch_size: wanted.recipe.descent()?.evaluation_batch_size,
         }))
     }
@@ -150,6 +176,7 @@ const INITIAL_IMAGES: usize = 2000;
 #[derive(Debug)]
 struct Labelled {
     data: ImageDataset,
+    class_weights: ClassWeights,
     evaluation_batch_size: usize,
 }
 
@@ -192,6 +219,8 @@ impl Problem for Labelled {
             );
         }
         check_channels(config.channels, &self.data)?;
+        let counts = vec![1; self.data.label_names.len()];
+        self.class_weights.of(&self.data.label_names, &counts)?;
         let least = config.min_image_size();
         if shape.height < least || shape.width < least {
             bail!(
@@ -214,12 +243,26 @@ impl Problem for Labelled {
             Some(input) => (input.mean, input.std),
             None => self.data.train.channel_statistics(),
         };
+        let shown = Shown {
+            augmentation: recipe.augment,
+            sampling: recipe.sampling,
+            mixing: Mixing {
+                mixup: recipe.mixup,
+                cutmix: recipe.cutmix,
+            },
+        };
+        let parts = ImageParts::training(self.data, statistics, shown, run)?;
+        let weights = recipe
+            .class_weights
+            .of(&labels, &parts.counts(labels.len()))?;
+        let weights = weights.map(|weights| Tensor::new(weights, run.device));
         let task = Classification {
             config: settings(&run.record.config)?.clone(),
             label_smoothing: recipe.label_smoothing,
+            weights: weights.transpose()?,
             activations: descent.precision.precision().dtype(),
             stem_epochs: recipe.stem_epochs,
-            parts: ImageParts::training(self.data, statistics, recipe.augment, run)?,
+            parts,
         };
         train(&task, run)?.try_map(|mut finished| {
             finished.model.labels = labels;
@@ -276,6 +319,8 @@ pub fn load(model: &ModelDir, device: &Device) -> anyhow::Result<Classifier> {
 struct Classification {
     config: ClassifierConfig,
     label_smoothing: f64,
+    /// Of each class, where they differ.
+    weights: Option<Tensor>,
     /// What the network computes in, in training.
     activations: DType,
     stem_epochs: usize,
@@ -288,6 +333,7 @@ impl Classification {
         Self {
             config: config.clone(),
             label_smoothing: 0.0,
+            weights: None,
             activations: DType::F32,
             stem_epochs: 0,
             parts,
@@ -346,7 +392,15 @@ impl Task for Classification {
     fn loss(&self, model: &Classifier, batch: &Batch) -> Result<Loss> {
         let logits = model.forward_in(&batch.images, true, self.activations)?;
         let logits = cast(&logits, DType::F32)?;
-        let value = cross_entropy(&logits, &batch.labels, self.label_smoothing)?;
+        let (weights, mixed) = (self.weights.as_ref(), batch.mixed.as_ref());
+        let value = match weights.is_some() || mixed.is_some() {
+            false => cross_entropy(&logits, &batch.labels, self.label_smoothing)?,
+            true => {
+                let (classes, smoothing) = (self.config.classes, self.label_smoothing);
+                let targets = targets(&batch.labels, mixed, classes, weights, smoothing)?;
+                soft_cross_entropy(&logits, &targets)?
+            }
+        };
         let sums = sums(&value, &logits, &batch.labels)?;
         Ok(Loss { value, sums })
     }

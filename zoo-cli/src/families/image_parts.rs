@@ -7,12 +7,15 @@ use candle_core::{Device, Result, Tensor};
 use models::preprocessor::{Interpolation, ResamplePrecision, ResizeRule};
 use models::{ModelDir, Preprocessor};
 
-use crate::data::augment::Augmentation;
+use crate::data::augment::{Augmentation, MAX_MAGNITUDE};
 use crate::data::inventory::Inventory;
 use crate::data::loader::{Batch, Loader, LoaderOptions};
+use crate::data::mixing::Mixing;
 use crate::data::resident::Resident;
+use crate::data::sampling::Sampling;
 use crate::data::split::hold_out;
 use crate::data::{ImageDataset, ImageShape, Images};
+use crate::train::recipe::{RecipeError, require, require_part};
 use crate::train::record::TrainingRecord;
 use crate::train::{Batches, Examples, Part, Run};
 
@@ -31,6 +34,14 @@ pub(super) struct ImageParts {
     device: Device,
 }
 
+/// How training images are shown. The default shows each once in an epoch, as it is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Shown {
+    pub(super) augmentation: Augmentation,
+    pub(super) sampling: Sampling,
+    pub(super) mixing: Mixing,
+}
+
 /// The images that are watched in training.
 #[derive(Debug, Clone)]
 enum Watched {
@@ -45,7 +56,7 @@ impl ImageParts {
     pub(super) fn training(
         data: ImageDataset,
         (mean, std): (Vec<f32>, Vec<f32>),
-        augmentation: Augmentation,
+        shown: Shown,
         run: &Run<'_>,
     ) -> anyhow::Result<Self> {
         let recipe = run.record.recipe.descent()?;
@@ -70,7 +81,9 @@ impl ImageParts {
             seed,
             shuffle: true,
             drop_last: true,
-            augmentation,
+            augmentation: shown.augmentation,
+            sampling: shown.sampling,
+            mixing: shown.mixing,
         };
         Ok(Self {
             training: Loader::new(train.clone(), Some(kept.clone()), options)?,
@@ -128,6 +141,15 @@ impl ImageParts {
         (&self.mean, &self.std)
     }
 
+    /// The number of images of each of so many classes that are trained on.
+    pub(super) fn counts(&self, classes: usize) -> Vec<usize> {
+        let mut counts = vec![0; classes];
+        for &index in &self.kept {
+            counts[self.train.labels[index] as usize] += 1;
+        }
+        counts
+    }
+
     /// Some training images as they are, at most `count` and spread over all, normalised.
     pub(super) fn some(&self, count: usize) -> Result<Tensor> {
         let chosen = self.kept.len().min(count);
@@ -183,6 +205,7 @@ impl Examples for ImageParts {
     fn training_batches(&self, epoch: usize, first_step: u64) -> Batches<'_, Batch> {
         let first_step = usize::try_from(first_step).unwrap_or(usize::MAX);
         let resident = self.resident.as_ref();
+        let resident = resident.filter(|_| !self.training.needs_host());
         self.epoch(&self.training, resident, epoch as u64, first_step)
     }
 
@@ -206,6 +229,30 @@ impl Examples for ImageParts {
     fn batch_len(&self, batch: &Batch) -> usize {
         batch.labels.elem_count()
     }
+}
+
+/// Checks how a recipe varies images.
+///
+/// # Errors
+/// Names the first key whose value cannot be used.
+pub(super) fn check_augmentation(augment: &Augmentation) -> std::result::Result<(), RecipeError> {
+    require_part("augment.crop", augment.crop)?;
+    let (key, magnitude) = ("augment.magnitude", augment.magnitude);
+    let fits = magnitude <= MAX_MAGNITUDE;
+    require(key, fits, magnitude, format!("at most {MAX_MAGNITUDE}"))?;
+    let (key, policy) = ("augment.policy", augment.policy);
+    require(key, policy <= 16, policy, "at most 16 changes of an image")?;
+    let jitter = augment.jitter;
+    for (key, value) in [
+        ("augment.jitter.brightness", jitter.brightness),
+        ("augment.jitter.contrast", jitter.contrast),
+        ("augment.jitter.saturation", jitter.saturation),
+    ] {
+        let fits = (0.0..=10.0).contains(&value);
+        require(key, fits, value, "between 0 and 10")?;
+    }
+    let fits = (0.0..=0.5).contains(&jitter.hue);
+    require("augment.jitter.hue", fits, jitter.hue, "between 0 and 0.5")
 }
 
 /// What a model card says of the images that a network learned from.

@@ -1,6 +1,7 @@
 //! The architecture families: one file each for all that depends on the architecture of a network. A new family is a
 //! file here and a line in [`of`].
 
+pub mod class_weights;
 pub mod classification;
 mod curves;
 mod field;

@@ -16,13 +16,15 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use self::quality::{psnr, ssim};
-use super::image_parts::{ImageParts, about, check_channels, input, preprocessor};
+use super::image_parts::{
+    ImageParts, Shown, about, check_augmentation, check_channels, input, preprocessor,
+};
 use super::{Family, Forward, curves};
 use crate::data::augment::Augmentation;
 use crate::data::loader::Batch;
 use crate::data::{ImageDataset, OpenOptions, Source, open_images};
 use crate::train::metrics::Row;
-use crate::train::recipe::Schema;
+use crate::train::recipe::{RecipeError, Schema};
 use crate::train::record::TrainingRecord;
 use crate::train::{
     Contrast, Digits, Ended, Examples, Finished, Loss, Measure, Measures, Part, Problem, Run,
@@ -59,6 +61,10 @@ pub struct ReconstructionRecipe {
 
 impl Section for ReconstructionRecipe {
     const NAME: &'static str = "reconstruction";
+
+    fn validate(&self) -> std::result::Result<(), RecipeError> {
+        check_augmentation(&self.augment)
+    }
 }
 
 impl Trainable for Generators {
@@ -173,10 +179,14 @@ impl Problem for Pictures {
         let precision = run.record.recipe.descent()?.precision;
         let shape = self.data.test.shape();
         let statistics = (vec![CENTER; config.channels], vec![SCALE; config.channels]);
+        let shown = Shown {
+            augmentation: recipe.augment,
+            ..Shown::default()
+        };
         let task = Reconstruction {
             config: config.clone(),
             activations: precision.precision().dtype(),
-            parts: ImageParts::training(self.data, statistics, recipe.augment, run)?,
+            parts: ImageParts::training(self.data, statistics, shown, run)?,
         };
         train(&task, run)?.try_map(|mut finished| {
             finished.model.preprocessor = Some(preprocessor(shape, task.parts.statistics()));

@@ -5,13 +5,16 @@ use serde::{Deserialize, Serialize};
 use super::measure::Better;
 
 /// Stops when the measure of the held-out examples has not improved for some epochs; the best weights are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EarlyStopping {
     /// Epochs without an improvement after which the run stops; 0 never stops.
     pub patience: usize,
     /// The least change that counts as an improvement.
     pub min_delta: f64,
+    /// The name of the measure, as in `loss`; empty for the one that the family is judged by.
+    #[serde(default)]
+    pub measure: String,
 }
 
 /// What a measure after an epoch means for the run.
@@ -56,6 +59,7 @@ mod tests {
         let rule = EarlyStopping {
             patience: 2,
             min_delta: 0.01,
+            ..EarlyStopping::default()
         };
         let verdict = |history: &[f64], better| {
             let v = rule.judge(history, better);

@@ -80,6 +80,14 @@ pub struct Measures {
 }
 
 impl Measures {
+    /// The index of the measure called `name`; the objective where it is empty.
+    pub fn position(self, name: &str) -> Option<usize> {
+        match name {
+            "" => Some(self.objective),
+            name => self.all.iter().position(|measure| measure.name == name),
+        }
+    }
+
     /// The measures with their indices as summaries show them: the objective, then the others.
     pub fn by_weight(self) -> impl Iterator<Item = (usize, &'static Measure)> {
         let others = (0..self.all.len()).filter(move |&i| i != self.objective);

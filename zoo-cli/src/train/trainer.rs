@@ -16,7 +16,7 @@ use super::record::TrainingRecord;
 use super::run_dir::RunDir;
 use super::tally::{self, Measured, Tally};
 use super::task::{BatchOf, Examples, Part, Sums, Task};
-use super::{Descent, Effort, Ended, Finished, Measures, Place, TrainError, checkpoint};
+use super::{Descent, Effort, Ended, Finished, Place, TrainError, checkpoint};
 use crate::layout::CURVES;
 
 mod start;
@@ -310,16 +310,19 @@ impl<T: Task> Training<'_, T> {
         };
         run.watch.epoch_ends(&row, examples, elapsed);
         self.position.history.push(row);
-        let rule = self.recipe.early_stopping;
+        let rule = &self.recipe.early_stopping;
         if rule.patience > 0 {
-            let Measures { all, objective } = self.task.measures();
+            let measures = self.task.measures();
+            let judged = measures
+                .position(&rule.measure)
+                .unwrap_or(measures.objective);
             let measured: Vec<f64> = self
                 .position
                 .history
                 .iter()
-                .filter_map(|row| row.validation.as_ref()?.get(objective).copied())
+                .filter_map(|row| row.validation.as_ref()?.get(judged).copied())
                 .collect();
-            let verdict = rule.judge(&measured, all[objective].better);
+            let verdict = rule.judge(&measured, measures.all[judged].better);
             if verdict.improved {
                 self.best = Some(self.kept().deep_copy()?.tensors());
             }

@@ -7,7 +7,7 @@ use models::ModelConfig;
 use models::registry::{Entry, edit_distance};
 use toml::{Table, Value};
 
-use super::error::one_line;
+use super::error::{one_line, require};
 use super::{Overrides, Recipe, RecipeError, Resolved, Schema};
 use crate::data::public_name;
 use crate::train::Trainable;
@@ -37,6 +37,18 @@ pub fn resolve(
         family.set_epochs(recipe, epochs)?;
     }
     (family.schema().validate)(recipe)?;
+    if let Ok(descent) = recipe.descent() {
+        let (measures, name) = (family.measures(), &descent.early_stopping.measure);
+        let names: Vec<&str> = measures.all.iter().map(|measure| measure.name).collect();
+        let fits = measures.position(name).is_some();
+        let expected = format!("one of {}", names.join(", "));
+        require(
+            "early_stopping.measure",
+            fits,
+            format!("`{name}`"),
+            expected,
+        )?;
+    }
     if let Ok(descent) = recipe.descent_mut() {
         let fastest = family.precision(overrides.device.unwrap_or(&Device::Cpu));
         descent.precision = descent.precision.settled(fastest);

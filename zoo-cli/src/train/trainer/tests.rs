@@ -3,7 +3,7 @@ use candle_nn::{Init, VarBuilder};
 
 use super::super::record::DataRecord;
 use super::super::run_dir::IfExists;
-use super::super::{Batches, Contrast, Digits, Loss, Measure, Recipe, Section, Sums};
+use super::super::{Batches, Contrast, Digits, Loss, Measure, Measures, Recipe, Section, Sums};
 use super::*;
 use crate::layout::METRICS_CSV;
 
