@@ -54,3 +54,8 @@ pub(crate) fn all_in_range(
         .iter()
         .try_for_each(|&value| in_range(field, value, range.clone()))
 }
+
+/// Whether a field may be left out of a file.
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}

@@ -10,12 +10,12 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Module, Result, Tensor};
-use candle_nn::{Init, VarBuilder};
-use gmnm_core::init::{dirac, uniform_fan_in};
+use candle_nn::VarBuilder;
+use gmnm_core::init::{dirac, normal, uniform_fan_in};
 use gmnm_core::ops::{self, Activation, BatchNormConfig, Conv2dConfig};
 use serde::{Deserialize, Serialize};
 
-use crate::check::{ConfigError, all_in_range, ensure, in_range};
+use crate::check::{ConfigError, all_in_range, ensure, in_range, is_default};
 use crate::layers::{
     ActivationName, Attention, AttentionConfig, BatchNorm, ChannelMixer, ChannelMixerConfig,
     Conv2d, Linear, Placement, Whitening, WhiteningConfig, whitening_filters,
@@ -33,12 +33,6 @@ pub enum Normalization {
     Shift,
 }
 
-impl Normalization {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
 /// What the linear head reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -48,12 +42,6 @@ pub enum Head {
     Mean,
     /// The maximum over all pixels; without a bias.
     Max,
-}
-
-impl Head {
-    fn is_default(&self) -> bool {
-        *self == Self::default()
-    }
 }
 
 /// The weight of the new batch in the running statistics of [`Normalization::Shift`].
@@ -78,10 +66,10 @@ pub struct ClassifierConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stem: Option<WhiteningConfig>,
     /// How convolutions are normalised.
-    #[serde(default, skip_serializing_if = "Normalization::is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub normalization: Normalization,
     /// What the head reads.
-    #[serde(default, skip_serializing_if = "Head::is_default")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub head: Head,
     /// After every normalised convolution.
     #[serde(with = "ActivationName")]
@@ -217,33 +205,29 @@ impl Classifier {
                     padding: 1,
                     ..Conv2dConfig::default()
                 };
+                let affine = config.normalization == Normalization::Affine;
+                let default = BatchNormConfig::default();
                 let norm = BatchNormConfig {
-                    activation: if gated && i + 1 == config.convs {
-                        Activation::Identity
-                    } else {
-                        config.activation
+                    activation: match gated && i + 1 == config.convs {
+                        true => Activation::Identity,
+                        false => config.activation,
                     },
-                    ..BatchNormConfig::default()
+                    pool: (affine && i == 0).then_some(2),
+                    momentum: if affine {
+                        default.momentum
+                    } else {
+                        SHIFT_MOMENTUM
+                    },
+                    ..default
                 };
                 // PyTorch's default scale: the batch norm that follows makes the forward pass independent of it, and
                 // a smaller weight learns faster under weight decay.
-                let (init, norm) = match config.normalization {
-                    Normalization::Affine => {
-                        let init = Init::Randn {
-                            mean: 0.0,
-                            stdev: 1.0 / ((27 * features) as f64).sqrt(),
-                        };
-                        let norm = BatchNormConfig {
-                            pool: (i == 0).then_some(2),
-                            ..norm
-                        };
+                let (init, norm) = match affine {
+                    true => {
+                        let init = normal(1.0 / ((27 * features) as f64).sqrt());
                         (init, BatchNorm::new(width, norm, vb.pp("bn"))?)
                     }
-                    Normalization::Shift => {
-                        let norm = BatchNormConfig {
-                            momentum: SHIFT_MOMENTUM,
-                            ..norm
-                        };
+                    false => {
                         let norm = BatchNorm::with_shift(width, norm, vb.pp("bn"))?;
                         (uniform_fan_in(9 * features), norm)
                     }

@@ -2,11 +2,12 @@
 
 use candle_core::{Module, Result, Tensor};
 use candle_nn::{Init, VarBuilder};
+use gmnm_core::init::normal;
 use gmnm_core::{Aggregation, Gmnm, GmnmConfig};
 use serde::{Deserialize, Serialize};
 
 use crate::check::{ConfigError, all_in_range, ensure, in_range};
-use crate::layers::AggregationName;
+use crate::layers::{AggregationName, Linear};
 
 mod jet;
 mod kan;
@@ -15,9 +16,9 @@ mod mlp;
 mod network;
 mod spline;
 
-use kan::{Kan, SplineJets};
+use kan::{KanLayer, SplineJets};
 use mixture::MixtureJets;
-use mlp::{DenseJets, Mlp};
+use mlp::DenseJets;
 use network::JetLayer;
 
 pub use crate::cholesky::{factor as cholesky_factor, substitute as cholesky_substitute};
@@ -168,44 +169,56 @@ impl FieldConfig {
     }
 }
 
-/// A network from the plane to a number.
+/// A network from the plane to a number: Gaussian-mixture layers, a multilayer perceptron with tanh between its layers,
+/// or a Kolmogorov-Arnold network.
 #[derive(Debug, Clone)]
-pub enum Field {
-    /// Gaussian-mixture layers.
-    Gmnm(Vec<Gmnm>),
-    /// A multilayer perceptron.
-    Mlp(Mlp),
-    /// A Kolmogorov-Arnold network.
-    Kan(Kan),
+pub struct Field {
+    layers: Vec<Layer>,
+}
+
+#[derive(Debug, Clone)]
+enum Layer {
+    Mixture(Gmnm),
+    Dense { linear: Linear, tanh: bool },
+    Spline(KanLayer),
 }
 
 impl Field {
     /// The network with its parameters `layers.N.…` from `vb`.
     ///
     /// # Errors
-    /// When a tensor has another shape.
+    /// When a tensor has another shape, or a grid is missing.
     pub fn new(config: &FieldConfig, vb: VarBuilder) -> Result<Self> {
         let widths = config.widths();
-        Ok(match config {
-            FieldConfig::Gmnm {
-                components,
-                projections,
-                aggregation,
-                ..
-            } => {
-                let layer = |(l, pair): (usize, &[usize])| {
+        let layer = |(l, pair): (usize, &[usize])| {
+            let (inputs, outputs, vb) = (pair[0], pair[1], vb.pp(format!("layers.{l}")));
+            Ok(match config {
+                FieldConfig::Gmnm {
+                    components,
+                    projections,
+                    aggregation,
+                    ..
+                } => {
                     let config = GmnmConfig {
                         projections: projections[l],
                         aggregation: *aggregation,
-                        ..GmnmConfig::new(pair[0], pair[1], components[l])
+                        ..GmnmConfig::new(inputs, outputs, components[l])
                     };
-                    mixture(config, vb.pp(format!("layers.{l}")))
-                };
-                let layers = widths.windows(2).enumerate().map(layer);
-                Self::Gmnm(layers.collect::<Result<_>>()?)
-            }
-            FieldConfig::Mlp { .. } => Self::Mlp(Mlp::new(&widths, vb)?),
-            FieldConfig::Kan { grids, .. } => Self::Kan(Kan::new(&widths, grids, vb)?),
+                    Layer::Mixture(mixture(config, vb)?)
+                }
+                FieldConfig::Mlp { .. } => Layer::Dense {
+                    linear: Linear::new(inputs, outputs, vb)?,
+                    tanh: l + 2 < widths.len(),
+                },
+                FieldConfig::Kan { grids, .. } => match grids.get(l) {
+                    Some(grid) => Layer::Spline(KanLayer::new(inputs, outputs, *grid, vb)?),
+                    None => candle_core::bail!("layer {l} has no grid; give one for each layer"),
+                },
+            })
+        };
+        let layers = widths.windows(2).enumerate().map(layer);
+        Ok(Self {
+            layers: layers.collect::<Result<_>>()?,
         })
     }
 }
@@ -217,10 +230,7 @@ fn mixture(config: GmnmConfig, vb: VarBuilder) -> Result<Gmnm> {
     let (d, m, r) = (config.in_features, config.components, config.projections);
     let neighbours = (m as f64).powf(1.0 / d as f64);
     let widen = (d as f64 / 2.0).max(1.0).sqrt();
-    let init = Init::Randn {
-        mean: 0.0,
-        stdev: SPREAD * neighbours / ((r as f64).sqrt() * widen),
-    };
+    let init = normal(SPREAD * neighbours / ((r as f64).sqrt() * widen));
     // Asked for before the layer does, which then finds them.
     vb.get_with_hints((m, d), "centers", Init::Uniform { lo: -1.0, up: 1.0 })?;
     vb.get_with_hints((m, r, d), "projections", init)?;
@@ -233,13 +243,13 @@ const SPREAD: f64 = 0.25;
 impl Module for Field {
     /// `[n, 2]` to `[n, 1]`.
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        match self {
-            Self::Gmnm(layers) => layers
-                .iter()
-                .try_fold(x.clone(), |x, layer| layer.forward(&x)),
-            Self::Mlp(network) => network.forward(x),
-            Self::Kan(network) => network.forward(x),
-        }
+        let pass = |x: Tensor, layer: &Layer| match layer {
+            Layer::Mixture(layer) => layer.forward(&x),
+            Layer::Dense { linear, tanh: true } => linear.forward(&x)?.tanh(),
+            Layer::Dense { linear, .. } => linear.forward(&x),
+            Layer::Spline(layer) => layer.forward(&x),
+        };
+        self.layers.iter().try_fold(x.clone(), pass)
     }
 }
 

@@ -18,9 +18,9 @@
 //! The defaults come from trials that the validation part of ETTh1 judged: RESULTS.md, "Trials behind the defaults".
 
 use candle_core::{D, Module, Result, Tensor};
-use candle_nn::{Init, VarBuilder};
-use gmnm_core::ops;
+use candle_nn::VarBuilder;
 use gmnm_core::rng::Philox;
+use gmnm_core::{init, ops};
 
 use crate::layers::{Linear, Lstm, Mixer, MixerConfig, MixtureConfig, START_BESIDE, dropout};
 
@@ -93,10 +93,7 @@ impl Recurrent {
         let mixture = own.embed_components.map(MixtureConfig::new);
         let mixture = mixture.map(MixerConfig::Gmnm);
         let embed = Mixer::new(mixture.as_ref(), segment, hidden, 1.0, vb.pp("embed"))?;
-        let normal = Init::Randn {
-            mean: 0.0,
-            stdev: 1.0,
-        };
+        let normal = init::normal(1.0);
         let half = hidden / 2;
         Ok(Self {
             segment,

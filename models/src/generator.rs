@@ -10,7 +10,7 @@ use gmnm_core::init::uniform_fan_in;
 use gmnm_core::ops::{self, Activation, BatchNormConfig, Conv2dConfig, ConvTranspose2dConfig};
 use serde::{Deserialize, Serialize};
 
-use crate::check::{ConfigError, all_in_range, ensure, in_range};
+use crate::check::{ConfigError, all_in_range, ensure, in_range, is_default};
 use crate::layers::{
     ActivationName, BatchNorm, Conv2d, ConvTranspose2d, Linear, Mixer, MixerConfig, MixtureConfig,
     START_BESIDE,
@@ -28,12 +28,8 @@ pub struct GateConfig {
     #[serde(flatten)]
     pub mixture: MixtureConfig,
     /// Whether the latent vector is layer-normalised before it, which its initial scale assumes.
-    #[serde(default, skip_serializing_if = "is_false")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub normalize_input: bool,
-}
-
-fn is_false(value: &bool) -> bool {
-    !value
 }
 
 /// The settings of a [`Generator`].

@@ -76,6 +76,16 @@ pub enum ModelDirError {
     },
 }
 
+impl ModelDirError {
+    fn config(path: &Path) -> impl Fn(String) -> Self + use<> {
+        let path = path.to_path_buf();
+        move |problem| Self::Config {
+            path: path.clone(),
+            problem,
+        }
+    }
+}
+
 /// A network with its parameters and what surrounds them.
 #[derive(Debug, Clone)]
 pub struct ModelDir {
@@ -101,10 +111,7 @@ impl ModelDir {
     }
 
     fn check(&self, path: &Path) -> Result<(), ModelDirError> {
-        let config_error = |problem: String| ModelDirError::Config {
-            path: path.to_path_buf(),
-            problem,
-        };
+        let config_error = ModelDirError::config(path);
         self.config
             .validate()
             .map_err(|e| config_error(e.to_string()))?;
@@ -175,10 +182,8 @@ fn described(
 }
 
 fn shapes(path: &Path, config: &ModelConfig) -> Result<Shapes, ModelDirError> {
-    config.tensor_shapes().map_err(|e| ModelDirError::Config {
-        path: path.to_path_buf(),
-        problem: e.to_string(),
-    })
+    let wrong = ModelDirError::config(path);
+    config.tensor_shapes().map_err(|e| wrong(e.to_string()))
 }
 
 fn parameters(
@@ -225,10 +230,8 @@ pub fn save(dir: &Path, model: &ModelDir, storage: Storage) -> Result<(), ModelD
             source,
         }
     })?;
-    let config = model.config_json().map_err(|e| ModelDirError::Config {
-        path: config_path.clone(),
-        problem: e.to_string(),
-    })?;
+    let wrong = ModelDirError::config(&config_path);
+    let config = model.config_json().map_err(|e| wrong(e.to_string()))?;
     let mut files = vec![(config_path, config.into_bytes())];
     if let Some(preprocessor) = &model.preprocessor {
         let path = dir.join(PREPROCESSOR);
@@ -276,10 +279,7 @@ fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, ModelDirError> {
 }
 
 fn parse_config(path: &Path, text: &[u8]) -> Result<ModelDir, ModelDirError> {
-    let wrong = |problem: String| ModelDirError::Config {
-        path: path.to_path_buf(),
-        problem,
-    };
+    let wrong = ModelDirError::config(path);
     let mut object: serde_json::Map<String, serde_json::Value> =
         serde_json::from_slice(text).map_err(|e| wrong(e.to_string()))?;
     let model = match object.remove("model") {

@@ -29,12 +29,13 @@ pub enum Interpolation {
 }
 
 impl Interpolation {
-    const ALL: [(u64, Self); 5] = [
-        (0, Self::Nearest),
-        (1, Self::Lanczos),
-        (2, Self::Bilinear),
-        (3, Self::Bicubic),
-        (4, Self::Box),
+    /// In the order of their numbers.
+    const ALL: [Self; 5] = [
+        Self::Nearest,
+        Self::Lanczos,
+        Self::Bilinear,
+        Self::Bicubic,
+        Self::Box,
     ];
 }
 
@@ -173,10 +174,9 @@ impl Preprocessor {
                 "must be the longer edge of crop_size when do_center_crop is set".into()
             })?;
         }
-        let interpolation = Interpolation::ALL
-            .into_iter()
-            .find(|(number, _)| *number == file.resample)
-            .map(|(_, interpolation)| interpolation)
+        let number = usize::try_from(file.resample).ok();
+        let interpolation = *number
+            .and_then(|number| Interpolation::ALL.get(number))
             .ok_or_else(|| {
                 let problem = format!("is {}, known are 0 to 4", file.resample);
                 wrong("resample", problem)
@@ -221,10 +221,7 @@ impl Preprocessor {
             } else {
                 exact
             }),
-            resample: Interpolation::ALL
-                .into_iter()
-                .find(|(_, i)| *i == self.interpolation)
-                .map_or(2, |(number, _)| number),
+            resample: self.interpolation as u64,
             resample_precision: self.precision,
             do_center_crop: crop,
             crop_size: crop.then_some(exact),

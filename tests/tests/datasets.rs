@@ -2,9 +2,15 @@
 //! embedded sample stands in only where nothing was asked for and nothing can be reached.
 #![cfg(feature = "hub")]
 
-use std::{io::Cursor, net::TcpListener, sync::Arc, time::Duration};
+use std::{
+    io::Cursor,
+    net::TcpListener,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use end_to_end::hub_server::{Fault, HubServer, RepoFile};
+use end_to_end::zoo::Workspace;
 use image::{DynamicImage, GrayImage, ImageFormat, Luma};
 use parquet::{
     data_type::{ByteArray, ByteArrayType, Int64Type},
@@ -209,4 +215,55 @@ fn any_dataset_of_the_hub_is_read_by_its_repository() {
         error.ends_with("or give its files with --data PATH"),
         "{error}"
     );
+}
+
+#[test]
+fn what_is_neither_here_nor_there_is_said_at_once() {
+    let root = TempDir::new().unwrap();
+    let zoo = Workspace::new(root.path());
+    // Nobody listens any more at this port.
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
+    let closed = format!("http://{}", closed.unwrap());
+    let server = HubServer::start(Vec::new()).unwrap();
+    server.set_fault(Fault::Status("404 Not Found"));
+    let run = |args: &[&str], endpoint: &str| {
+        let mut command = zoo.command(args);
+        command
+            .env_remove("HF_HUB_OFFLINE")
+            .env("HF_ENDPOINT", endpoint);
+        zoo.run(command)
+    };
+    for (endpoint, cause) in [
+        (closed, "cannot be reached"),
+        (server.endpoint(), "answered 404"),
+    ] {
+        for args in [
+            &["infer", "someone/absent", "x.png"][..],
+            &["eval", "someone/absent"],
+            &[
+                "train",
+                "cifar-classifier.plain",
+                "--data",
+                "someone/absent",
+            ],
+            &["inspect", "someone/absent"],
+        ] {
+            let started = Instant::now();
+            run(args, &endpoint).refused(&["/someone/absent` does not exist", "Hub", cause]);
+            // Five tries would take four and a half seconds.
+            assert!(started.elapsed() < Duration::from_secs(4), "{args:?}");
+        }
+    }
+    let asked = server.take_seen().len();
+    assert!((1..=8).contains(&asked), "{asked}");
+    // Paths by their names are not asked for.
+    for args in [
+        &["infer", "runs/absent", "x.png"][..],
+        &["eval", "models/absent"],
+        &["train", "cifar-classifier.plain", "--data", "runs/absent"],
+        &["inspect", "someone/photos.zip"],
+    ] {
+        run(args, &server.endpoint()).refused(&["does not exist"]);
+    }
+    assert!(server.take_seen().is_empty());
 }

@@ -133,6 +133,115 @@ fn pages_and_frames_that_are_not_used_are_told() {
 }
 
 #[test]
+fn a_quick_look_counts_what_it_looks_into() {
+    let root = tempfile::tempdir().unwrap();
+    let zoo = Workspace::new(root.path());
+    classes(&zoo.path("pets"), &["cat", "dog"], 6);
+    put(&zoo.path("pets/cat/broken.png"), b"no image");
+    put(&zoo.path("pets/cat/gone.jpg"), b"");
+    put(&zoo.path("pets/notes.txt"), b"a text");
+    let (quick, full) = (
+        inspected(&zoo, &["pets", "--quick"], 1),
+        inspected(&zoo, &["pets"], 1),
+    );
+    for key in ["classes", "parts", "left_out", "failed"] {
+        assert_eq!(quick[key], full[key], "{key}");
+    }
+    assert_eq!(full["failed"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        (&quick["decoded"], &full["decoded"]),
+        (&json!(false), &json!(true))
+    );
+
+    // What is damaged behind its header is found by those who look there, and that is said.
+    let whole = fs::read(zoo.path("pets/cat/000.png")).unwrap();
+    put(&zoo.path("pets/dog/cut.png"), &whole[..whole.len() / 2]);
+    let (quick, full) = (
+        inspected(&zoo, &["pets", "--quick"], 1),
+        inspected(&zoo, &["pets"], 1),
+    );
+    assert_eq!(quick["failed"].as_array().unwrap().len(), 2);
+    assert_eq!(full["failed"].as_array().unwrap().len(), 3);
+    assert_eq!(quick["parts"]["train"], 13);
+    assert_eq!(full["parts"]["train"], 12);
+    let said = "leave out `--quick` to find the images that are damaged behind their headers";
+    let ran = zoo.zoo(&["inspect", "pets", "--quick"]).expect(1);
+    assert!(ran.stderr.contains(said), "{}", ran.stderr);
+}
+
+#[test]
+fn what_a_model_has_learned_from_is_told_where_it_is_tested_on_it() {
+    let root = tempfile::tempdir().unwrap();
+    let zoo = Workspace::new(root.path());
+    classes(&zoo.path("pets"), &["cat", "dog"], 10);
+    classes(&zoo.path("others"), &["cat", "dog"], 14);
+    for name in ["cat", "dog"] {
+        for i in 0..10 {
+            fs::remove_file(zoo.path(&format!("others/{name}/{i:03}.png"))).unwrap();
+        }
+    }
+    let mut args = vec![
+        "train", MODEL, "--data", "pets", "--out", "run", "--epochs", "1",
+    ];
+    args.extend(TINY);
+    zoo.zoo(&args).expect(0);
+    let said = |data: &[&str]| zoo.zoo(&[&["eval", "run"], data].concat()).expect(0).stderr;
+    let seen = "that the model is tested on are among those that it was trained on";
+    let changed = "has changed since `run` was trained on it";
+    // The data of the training, of which some are held out, and data of which it has seen nothing.
+    for data in [&[][..], &["--data", "pets"], &["--data", "others"]] {
+        let stderr = said(data);
+        assert!(
+            !stderr.contains(seen) && !stderr.contains(changed),
+            "{stderr}"
+        );
+    }
+    // A copy of another name, and the same with one picture more.
+    for name in ["cat", "dog"] {
+        fs::create_dir_all(zoo.path("copy").join(name)).unwrap();
+        for i in 0..10 {
+            let file = format!("{name}/{i:03}.png");
+            fs::copy(zoo.path("pets").join(&file), zoo.path("copy").join(&file)).unwrap();
+        }
+    }
+    let stderr = said(&["--data", "copy"]);
+    assert!(
+        stderr.contains(&format!("18 of the 20 images {seen}")),
+        "{stderr}"
+    );
+    let more = fs::read(zoo.path("others/cat/010.png")).unwrap();
+    put(&zoo.path("copy/cat/more.png"), &more);
+    let stderr = said(&["--data", "copy"]);
+    assert!(
+        stderr.contains(&format!("18 of the 21 images {seen}")),
+        "{stderr}"
+    );
+    // The place of the training, with one more.
+    put(&zoo.path("pets/cat/more.png"), &more);
+    let stderr = said(&["--data", "pets"]);
+    assert!(
+        stderr.contains(&format!("`pets` {changed} (20 images then, 21 now)")),
+        "{stderr}"
+    );
+    zoo.zoo(&["eval", "run"]).refused(&["another content"]);
+}
+
+#[test]
+fn names_from_files_are_no_commands_for_a_terminal() {
+    let root = tempfile::tempdir().unwrap();
+    let zoo = Workspace::new(root.path());
+    classes(&zoo.path("pets"), &["cat", "dog"], 6);
+    put(&zoo.path("pets/cat/\u{1b}[31mred.png"), b"no image");
+    put(&zoo.path("pets/cat/two\nlines.png"), b"no image");
+    let ran = zoo.zoo(&["inspect", "pets"]).expect(1);
+    let printed = format!("{}{}", ran.stdout, ran.stderr);
+    assert!(!printed.contains('\u{1b}'), "{printed:?}");
+    for name in ["\\u{1b}[31mred.png", "two\\nlines.png"] {
+        assert!(ran.stderr.contains(name), "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn data_that_cannot_be_inspected_are_refused() {
     let root = tempfile::tempdir().unwrap();
     let zoo = Workspace::new(root.path());

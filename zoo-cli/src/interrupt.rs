@@ -76,6 +76,8 @@ mod system {
                 for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP] {
                     // `nohup` lets a program live on without its terminal.
                     if signal != libc::SIGHUP || !is_ignored(signal) {
+                        // A shell has what it starts in the background ignore Ctrl-C.
+                        libc::signal(signal, libc::SIG_DFL);
                         libc::sigaddset(set.as_mut_ptr(), signal);
                     }
                 }

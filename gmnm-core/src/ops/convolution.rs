@@ -77,21 +77,16 @@ impl<const TRANSPOSED: bool> Convolution<TRANSPOSED> {
         weight: &Tensor,
         bias: Option<&Tensor>,
     ) -> Result<Vec<T>> {
-        let pass = if TRANSPOSED == back {
-            conv::forward
-        } else {
-            conv::input_gradient
-        };
         let (x, weight) = (elements::<T>(x)?, elements(weight)?);
         let bias = bias.map(elements).transpose()?;
-        let (isa, products) = (Isa::best(), self.products);
-        Ok(pass(
+        let operands = (&*x, &*weight, bias.as_deref());
+        let (isa, back) = (Isa::best(), TRANSPOSED != back);
+        Ok(conv::convolve(
             isa,
-            products,
+            self.products,
             &self.geometry,
-            &x,
-            &weight,
-            bias.as_deref(),
+            back,
+            operands,
         ))
     }
 }

@@ -3,8 +3,8 @@
 //! φ(x) = b·silu(x) + Σ_j c_j·B_j(x) with cubic B-splines on a uniform grid; an output is the sum over its edges.
 
 use candle_core::{D, Device, Result, Tensor};
-use candle_nn::{Init, Module, VarBuilder};
-use gmnm_core::init::uniform_fan_in;
+use candle_nn::{Module, VarBuilder};
+use gmnm_core::init::{normal, uniform_fan_in};
 
 use super::jet::{add, apply, compose, compose_adjoint};
 use super::spline::SplineGrid;
@@ -13,65 +13,31 @@ use crate::cholesky;
 /// Initial spread of the spline coefficients: a small ripple on the base function, as in the paper.
 const RIPPLE: f64 = 0.1;
 
+/// A layer of `base_weight [out, in]` and `spline_weight [out, in, intervals + 3]`.
 #[derive(Debug, Clone)]
-struct KanLayer {
+pub(super) struct KanLayer {
     base: Tensor,
     spline: Tensor,
     grid: SplineGrid,
 }
 
-/// Layers `layers.N` of `base_weight [out, in]` and `spline_weight [out, in, intervals + 3]`.
-#[derive(Debug, Clone)]
-pub struct Kan {
-    layers: Vec<KanLayer>,
-}
-
-impl Kan {
-    /// The network through `widths` (input first, output last), `grids[l]` being the grid of layer l's inputs.
+impl KanLayer {
+    /// The layer with `grid` over its inputs.
     ///
     /// # Errors
-    /// When a tensor has another shape, or a grid is missing.
-    pub fn new(widths: &[usize], grids: &[SplineGrid], vb: VarBuilder) -> Result<Self> {
-        if grids.len() + 1 != widths.len() {
-            candle_core::bail!(
-                "{} layers need as many grids, not {}",
-                widths.len() - 1,
-                grids.len()
-            );
-        }
-        let layer = |(l, (pair, grid)): (usize, (&[usize], &SplineGrid))| {
-            let vb = vb.pp(format!("layers.{l}"));
-            let (inputs, outputs) = (pair[0], pair[1]);
-            let shape = (outputs, inputs, grid.basis_count());
-            let ripple = Init::Randn {
-                mean: 0.0,
-                stdev: RIPPLE,
-            };
-            Ok(KanLayer {
-                base: vb.get_with_hints(
-                    (outputs, inputs),
-                    "base_weight",
-                    uniform_fan_in(inputs),
-                )?,
-                spline: vb.get_with_hints(shape, "spline_weight", ripple)?,
-                grid: *grid,
-            })
-        };
-        let layers = widths.windows(2).zip(grids).enumerate().map(layer);
+    /// When a tensor has another shape.
+    pub(super) fn new(
+        inputs: usize,
+        outputs: usize,
+        grid: SplineGrid,
+        vb: VarBuilder,
+    ) -> Result<Self> {
+        let (plane, cube) = ((outputs, inputs), (outputs, inputs, grid.basis_count()));
         Ok(Self {
-            layers: layers.collect::<Result<_>>()?,
+            base: vb.get_with_hints(plane, "base_weight", uniform_fan_in(inputs))?,
+            spline: vb.get_with_hints(cube, "spline_weight", normal(RIPPLE))?,
+            grid,
         })
-    }
-}
-
-impl Module for Kan {
-    /// `[n, first width]` to `[n, last width]`.
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let mut x = x.clone();
-        for layer in &self.layers {
-            x = layer.forward(&x)?;
-        }
-        Ok(x)
     }
 }
 
@@ -225,6 +191,7 @@ fn transfer(old: &SplineGrid, coefficients: &[f64], new: &SplineGrid) -> Result<
 mod tests {
     use super::*;
     use crate::field::network::{self, JetLayer, JetNetwork};
+    use crate::field::{Field, FieldConfig};
     use gmnm_core::ParamStore;
     use gmnm_core::rng::Philox;
 
@@ -266,7 +233,11 @@ mod tests {
     fn values_match_the_module() -> Result<()> {
         let (widths, grids) = ([2, 3, 1], [grid(-1.0, 1.0, 5), grid(-2.0, 1.0, 7)]);
         let store = ParamStore::new(4, candle_core::DType::F64, &Device::Cpu);
-        let module = Kan::new(&widths, &grids, store.var_builder())?;
+        let config = FieldConfig::Kan {
+            hidden: vec![3],
+            grids: grids.to_vec(),
+        };
+        let module = Field::new(&config, store.var_builder())?;
         let mut parameters = Vec::new();
         for (_, tensor) in store.all() {
             parameters.extend(tensor.flatten_all()?.to_vec1::<f64>()?);

@@ -1,48 +1,6 @@
 //! A multilayer perceptron with tanh between its layers, the usual network for fitting and for PDEs.
 
-use candle_core::{Result, Tensor};
-use candle_nn::{Module, VarBuilder};
-
 use super::jet::{add, apply, compose, compose_adjoint};
-use crate::layers::Linear;
-
-/// Linear layers `layers.0`, `layers.1`, … (`weight [out, in]`, `bias [out]`) with tanh between them.
-#[derive(Debug, Clone)]
-pub struct Mlp {
-    layers: Vec<Linear>,
-}
-
-impl Mlp {
-    /// The network through `widths` (input first, output last), from `layers.N.weight` and `layers.N.bias`.
-    ///
-    /// Initial values are PyTorch's defaults for `Linear`: uniform in ±1/√fan_in.
-    ///
-    /// # Errors
-    /// When a tensor has another shape.
-    pub fn new(widths: &[usize], vb: VarBuilder) -> Result<Self> {
-        let layer = |(i, pair): (usize, &[usize])| {
-            Linear::new(pair[0], pair[1], vb.pp(format!("layers.{i}")))
-        };
-        let layers = widths.windows(2).enumerate().map(layer);
-        Ok(Self {
-            layers: layers.collect::<Result<_>>()?,
-        })
-    }
-}
-
-impl Module for Mlp {
-    /// `[n, first width]` to `[n, last width]`.
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let mut x = x.clone();
-        for (i, layer) in self.layers.iter().enumerate() {
-            x = layer.forward(&x)?;
-            if i + 1 < self.layers.len() {
-                x = x.tanh()?;
-            }
-        }
-        Ok(x)
-    }
-}
 
 /// A linear layer between jets, with or without tanh after it; the slice of parameters holds `weight [out, in]` and
 /// `bias [out]`.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::SeriesFormat;
-use crate::check::{ConfigError, ensure, in_range};
+use crate::check::{ConfigError, ensure, in_range, is_default};
 use crate::layers::{MixerConfig, MixtureConfig, PerceptronConfig};
 
 /// What is taken from every channel of a look-back before the network sees it, and given back to its forecast
@@ -67,14 +67,10 @@ pub struct RecurrentConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embed_components: Option<usize>,
     /// Share of the hidden values before the head that a training step sets to zero, in 0..1.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub dropout: f64,
     /// The head.
     pub head: HeadConfig,
-}
-
-fn is_zero(value: &f64) -> bool {
-    *value == 0.0
 }
 
 /// The settings of DLinear (arXiv 2205.13504).

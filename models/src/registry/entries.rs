@@ -61,31 +61,31 @@ pub(super) const ENTRIES: &[Entry] = &[
         Model,
         "cifar-classifier",
         "convolution stages with a Gaussian mixture over the channels after each",
-        || classifier(WIDTHS, Some(gmnm()), None),
+        || ModelConfig::Classifier(classifier(WIDTHS, Some(gmnm()), None)),
     ),
     CLASSIFIER.entry(
         Model,
         "cifar-classifier.attention",
         "with self-attention between the pixels of the last stage",
-        || classifier(WIDTHS, Some(gmnm()), attention(None)),
+        || ModelConfig::Classifier(classifier(WIDTHS, Some(gmnm()), attention(None))),
     ),
     CLASSIFIER.entry(
         Model,
         "cifar-classifier.attention-gmnm",
         "with self-attention whose output projection is a Gaussian mixture",
-        || classifier(WIDTHS, Some(gmnm()), attention(Some(WIDTHS[2]))),
+        || ModelConfig::Classifier(classifier(WIDTHS, Some(gmnm()), attention(Some(WIDTHS[2])))),
     ),
     CLASSIFIER.entry(
         Baseline,
         "cifar-classifier.plain",
         "no mixture, wider convolutions with at least as many parameters",
-        || classifier([36, 89, 178], None, None),
+        || ModelConfig::Classifier(classifier([36, 89, 178], None, None)),
     ),
     CLASSIFIER.entry(
         Baseline,
         "cifar-classifier.mlp",
         "a perceptron with GELU in the mixture's place, at least as many parameters",
-        || classifier(WIDTHS, Some(mlp(gmnm(), [48, 120, 240])), None),
+        || ModelConfig::Classifier(classifier(WIDTHS, Some(mlp(gmnm(), [48, 120, 240])), None)),
     ),
     FAST.entry(
         Model,
@@ -112,7 +112,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         || {
             ModelConfig::Classifier(ClassifierConfig {
                 channels: 1,
-                ..classifier_config(WIDTHS, Some(gmnm()), None)
+                ..classifier(WIDTHS, Some(gmnm()), None)
             })
         },
     ),
@@ -141,15 +141,7 @@ pub(super) const ENTRIES: &[Entry] = &[
         Model,
         "series-forecaster",
         "an LSTM over segments with a Gaussian mixture as its head",
-        || {
-            recurrent(
-                128,
-                HeadConfig::Gmnm(HeadMixer {
-                    mixer: MixtureConfig::new(64),
-                    linear: true,
-                }),
-            )
-        },
+        || recurrent(128, HeadConfig::Gmnm(beside_linear(MixtureConfig::new(64)))),
     ),
     FORECASTER.entry(
         Baseline,
@@ -162,13 +154,8 @@ pub(super) const ENTRIES: &[Entry] = &[
         "series-forecaster.mlp",
         "a perceptron with GELU in the mixture's place, at least as many parameters",
         || {
-            recurrent(
-                128,
-                HeadConfig::Mlp(HeadMixer {
-                    mixer: PerceptronConfig { hidden: 110 },
-                    linear: true,
-                }),
-            )
+            let perceptron = PerceptronConfig { hidden: 110 };
+            recurrent(128, HeadConfig::Mlp(beside_linear(perceptron)))
         },
     ),
     FORECASTER.entry(
@@ -268,14 +255,6 @@ fn classifier(
     widths: [usize; 3],
     mixer: Option<ChannelMixerConfig>,
     attention: Option<AttentionConfig>,
-) -> ModelConfig {
-    ModelConfig::Classifier(classifier_config(widths, mixer, attention))
-}
-
-fn classifier_config(
-    widths: [usize; 3],
-    mixer: Option<ChannelMixerConfig>,
-    attention: Option<AttentionConfig>,
 ) -> ClassifierConfig {
     ClassifierConfig {
         channels: 3,
@@ -302,7 +281,7 @@ fn fast(widths: [usize; 3], mixer: Option<ChannelMixerConfig>) -> ModelConfig {
         normalization: Normalization::Shift,
         head: Head::Max,
         logit_scale: 1.0 / 9.0,
-        ..classifier_config(widths, mixer, None)
+        ..classifier(widths, mixer, None)
     })
 }
 
@@ -337,6 +316,13 @@ fn attention(components: Option<usize>) -> Option<AttentionConfig> {
         heads: 4,
         components,
     })
+}
+
+fn beside_linear<C>(mixer: C) -> HeadMixer<C> {
+    HeadMixer {
+        mixer,
+        linear: true,
+    }
 }
 
 fn recurrent(hidden: usize, head: HeadConfig) -> ModelConfig {

@@ -54,7 +54,7 @@ pub(crate) fn cases() -> Vec<Refused> {
 
 fn tables() -> Vec<Refused> {
     let by_part = |root: &Path| {
-        let part = |i: usize| if i % 3 == 0 { "test" } else { "train" };
+        let part = |i: usize| if i.is_multiple_of(3) { "test" } else { "train" };
         let row = |i: usize, label: &str| format!("{i:02}.png,{label},{}", part(i));
         put_table(root, &table("file,label,split", row));
     };

@@ -39,10 +39,17 @@ fn flat(name: &'static str, folders: &'static [&'static str]) -> Row {
 }
 
 pub(crate) fn rows() -> Vec<Row> {
-    [parts(), odd_parts(), strays(), ambiguous(), names()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        parts(),
+        odd_parts(),
+        strays(),
+        ambiguous(),
+        doubts(),
+        names(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Names of parts.
@@ -367,6 +374,73 @@ fn ambiguous() -> Vec<Row> {
             files(&root.join("d"), 3, "txt", |_| b"text".into())
         })
         .refused(&["0"]),
+    ]
+}
+
+/// Folders of classes of which names say that they may be something else.
+fn doubts() -> Vec<Row> {
+    vec![
+        row("pieces of one set", |root| {
+            class(&root.join("d/HAM10000_images_part_1"), CAT, 6);
+            class(&root.join("d/HAM10000_images_part_2"), DOG, 6);
+        })
+        .refused(&["HAM10000_images_part_1", "pieces of one set"]),
+        row("numbers for classes", |root| {
+            class(&root.join("d/1"), CAT, 6);
+            class(&root.join("d/10"), DOG, 6);
+            class(&root.join("d/2"), OWL, 6);
+        })
+        .bars(|name| Some(match name {
+            "1" => CAT,
+            "10" => DOG,
+            _ => OWL,
+        }))
+        .reads("1 6/0/0, 10 6/0/0, 2 6/0/0"),
+        row("masks beside the pictures", |root| {
+            classes(&root.join("d"), &["cat", "dog"], 6);
+            for i in 0..6 {
+                put(&root.join(format!("d/cat/00{i}_mask.png")), png(OWL, i));
+            }
+        })
+        .refused(&["6 of its images are named as the masks of others", "000_mask.png"]),
+        row("small copies in a folder of a class", |root| {
+            classes(&root.join("d"), &["cat", "dog"], 6);
+            class(&root.join("d/cat/thumbs"), CAT, 2);
+        })
+        .reads("cat 8/0/0, dog 6/0/0")
+        .says(&["2 images lie in folders inside of class folders, such as `cat/thumbs`"]),
+        row("parts in the names of pictures", |root| {
+            for (name, bar) in [("cat", CAT), ("dog", DOG)] {
+                for i in 0..6 {
+                    let part = if i < 4 { "train" } else { "test" };
+                    put(&root.join(format!("d/{name}/{part}_{i}.png")), png(bar, i));
+                }
+            }
+        })
+        .reads(BOTH)
+        .says(&["the names of images say parts and are not followed", "cat/test_4.png"]),
+        row("lists of parts", |root| {
+            classes(&root.join("d/images"), &["cat", "dog"], 6);
+            put(&root.join("d/meta/train.txt"), "cat/000\n");
+            put(&root.join("d/meta/test.txt"), "cat/001\n");
+            put(&root.join("d/README.txt"), "Pets\n");
+        })
+        .reads(BOTH)
+        .leaves_out(3, &[])
+        .says(&["`meta/test.txt` and 1 more file may list parts or labels of the data set and are not read"]),
+        row("a list of the parts that the folders are", |root| {
+            classes(&root.join("d/train"), &["cat", "dog"], 6);
+            classes(&root.join("d/test"), &["cat", "dog"], 2);
+            put(&root.join("d/test.txt"), "cat/000\n");
+        })
+        .reads(SPLIT)
+        .leaves_out(1, &[])
+        .holds("/notes/1", serde_json::Value::Null),
+        row("metadata in lines of JSON", |root| {
+            class(&root.join("d/train"), CAT, 6);
+            put(&root.join("d/train/metadata.jsonl"), "{\"file_name\": \"000.png\", \"label\": 0}\n");
+        })
+        .refused(&["metadata.jsonl", "`metadata.csv`"]),
     ]
 }
 

@@ -136,6 +136,73 @@ pub(crate) fn rows() -> Vec<Row> {
             }
         })
         .reads("cat 6/0/2, dog 6/0/2"),
+        listed("a table with a column that may be a split", "labels.csv", || {
+            table("file,label,dataset", |i| format!("{i}.png,{},coco", label(i)))
+        })
+        .reads(BOTH)
+        .says(&["the column `dataset` of `labels.csv` is not used as a split, because its 12 values, such as `coco`"]),
+        listed("a table with parts in some rows", "labels.csv", || {
+            table("file,label,set", |i| format!("{i}.png,{},{}", label(i), if i % 2 == 0 { "train" } else { "x" }))
+        })
+        .refused(&["`set` has the value `x`"]),
+        listed("a table with a column for each part", "labels.csv", || {
+            table("file,label,train,val,test", |i| {
+                let flags = ["1,0,0", "1,0,0", "0,1,0", "0,0,1", "1,0,0", "1,0,0"][i % 6];
+                format!("{i}.png,{},{flags}", label(i))
+            })
+        })
+        .reads("cat 4/1/1, dog 4/1/1"),
+        listed("labels with semicolons", "labels.csv", || {
+            table("file,label", |i| format!("{i}.png,{}", if i % 6 == 0 { "cat;dog" } else { label(i) }))
+        })
+        .refused(&["several labels in a cell", "`cat;dog`"]),
+        listed("labels side by side that are also alone", "labels.csv", || {
+            table("file,label", |i| format!("{i}.png,{}", if i % 6 == 0 { "cat dog" } else { label(i) }))
+        })
+        .refused(&["several labels in a cell", "`cat dog`"]),
+        listed("one number in two ways", "labels.csv", || {
+            table("file,label", |i| format!("{i}.png,{}", ["1", "01", "2"][i % 3]))
+        })
+        .refused(&["`1` and `01`", "one number"]),
+        listed("a label that may be none", "labels.csv", || {
+            table("file,label", |i| format!("{i}.png,{}", if i < 6 { "NA" } else { "dog" }))
+        })
+        .bars(|name| Some(if name == "NA" { CAT } else { DOG }))
+        .reads("NA 6/0/0, dog 6/0/0")
+        .says(&["the label `NA` of 6 images is read as the name of a class"]),
+        row("a table in Latin-1", |root| {
+            put_images(&root.join("d"));
+            let table = plain().replace("cat", "k\u{e4}tzchen");
+            let bytes: Vec<u8> = table.chars().map(|c| c as u8).collect();
+            put(&root.join("d/labels.csv"), bytes);
+        })
+        .refused(&["labels.csv", "line 2 is not written in UTF-8"]),
+        row("a table in UTF-16", |root| {
+            put_images(&root.join("d"));
+            let table = format!("\u{feff}{}", plain());
+            let bytes: Vec<u8> = table.encode_utf16().flat_map(u16::to_le_bytes).collect();
+            put(&root.join("d/labels.csv"), bytes);
+        })
+        .reads(BOTH),
+        listed("a table of one box in each image", "labels.csv", || {
+            table("file,label,xmin,ymin", |i| format!("{i}.png,{},1,2", label(i)))
+        })
+        .reads(BOTH)
+        .says(&["whole images are read, and not the boxes", "`xmin`"]),
+        listed("a table of boxes", "labels.csv", || {
+            let boxes = table("file,label,xmin,ymin", |i| format!("{i}.png,{},1,2", label(i)));
+            boxes + "0.png,cat,3,4\n"
+        })
+        .refused(&["`xmin`", "boxes around objects"]),
+        row("a table of parts beside that of the labels", |root| {
+            put_images(&root.join("d"));
+            put(&root.join("d/labels.csv"), plain());
+            let parts = table("file,partition", |i| format!("{i}.png,{}", i % 3));
+            put(&root.join("d/list_eval_partition.csv"), parts);
+        })
+        .reads(BOTH)
+        .leaves_out(1, &[])
+        .says(&["`list_eval_partition.csv` may list parts or labels of the data set and is not read"]),
         row("a table of classes beside class folders", |root| {
             end_to_end::picture::classes(&root.join("d"), &["cat", "dog"], 6);
             put(&root.join("d/names.csv"), "id,name\n0,cat\n1,dog\n");

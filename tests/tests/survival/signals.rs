@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Read;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -18,8 +18,14 @@ const SIGNALS: [(&str, i32); 3] = [("INT", 130), ("TERM", 143), ("HUP", 129)];
 const LONG: &[&str] = &["--epochs", "200"];
 
 fn send(signal: &str, child: &Child) {
-    let pid = child.id().to_string();
-    let sent = Command::new("kill").args(["-s", signal, &pid]).status();
+    send_to(signal, &child.id().to_string());
+}
+
+/// Sends a signal to a process, or to a group of them by its number with a `-` before it.
+fn send_to(signal: &str, whom: &str) {
+    let sent = Command::new("kill")
+        .args(["-s", signal, "--", whom])
+        .status();
     assert!(sent.unwrap().success());
 }
 
@@ -228,8 +234,7 @@ fn the_first_process_of_a_container_takes_signals_too() {
         }
         let child = fs::read_to_string(format!("/proc/{0}/task/{0}/children", parent.id()));
         let child = child.unwrap().trim().to_string();
-        let sent = Command::new("kill").args(["-s", "TERM", &child]).status();
-        assert!(sent.unwrap().success());
+        send_to("TERM", &child);
         let output = end(parent, "container");
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(143), "{stderr}");
@@ -262,7 +267,7 @@ fn what_has_nothing_to_save_ends_with_the_code_of_the_signal() {
     let infer = ["infer", "cifar-classifier", "photos", "--batch-size", "1"];
     for args in [&one[..], &two, &plot, &infer] {
         for (signal, code) in SIGNALS {
-            let mut child = zoo.command(args).spawn().unwrap();
+            let mut child = zoo.command(args).process_group(0).spawn().unwrap();
             if args[0] == "infer" {
                 // It has begun to print.
                 let mut byte = [0];
@@ -275,7 +280,11 @@ fn what_has_nothing_to_save_ends_with_the_code_of_the_signal() {
             } else {
                 std::thread::sleep(Duration::from_millis(500));
             }
-            send(signal, &child);
+            match args[0] == "bench" && args.len() > 4 {
+                // As a terminal sends it, to all that runs there.
+                true => send_to(signal, &format!("-{}", child.id())),
+                false => send(signal, &child),
+            }
             let output = end(child, &args.join(" "));
             assert_eq!(output.status.signal(), None);
             assert_eq!(output.status.code(), Some(code), "{args:?}");

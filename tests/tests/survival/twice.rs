@@ -44,6 +44,30 @@ fn the_second_process_in_a_run_is_refused_and_the_first_is_not_disturbed() {
     assert_same(&zoo.path("whole"), &zoo.path("killed"));
 }
 
+/// Of all that begin in one directory at the same moment one trains, and those that are refused leave it alone.
+#[test]
+fn of_many_that_begin_at_once_one_trains() {
+    let root = tempfile::tempdir().unwrap();
+    let zoo = workspace(root.path());
+    let args = ["--epochs", "4"];
+    zoo.zoo(&train("whole", &args)).expect(0);
+    for round in 0..4 {
+        let out = format!("run-{round}");
+        let start = |_| zoo.command(&train(&out, &args)).spawn().unwrap();
+        let children: Vec<Child> = (0..4).map(start).collect();
+        let ends = children.into_iter().map(|c| c.wait_with_output().unwrap());
+        let (done, refused): (Vec<_>, Vec<_>) = ends.partition(|end| end.status.success());
+        assert_eq!(done.len(), 1);
+        for end in refused {
+            assert_eq!(end.status.code(), Some(2));
+            let stderr = String::from_utf8(end.stderr).unwrap();
+            let busy = stderr.contains(".zoo-lock") || stderr.contains("holds a run");
+            assert!(busy && stderr.lines().count() == 1, "{stderr}");
+        }
+        assert_same(&zoo.path("whole"), &zoo.path(&out));
+    }
+}
+
 #[test]
 fn the_second_process_in_a_comparison_is_refused() {
     let root = tempfile::tempdir().unwrap();

@@ -125,6 +125,9 @@ fn in_child(work: &Work, seconds: f64, device: &str) -> anyhow::Result<Option<Ti
     }
     // One line, for which the pipe has room.
     let output = child.wait_with_output()?;
+    if stop.load(Ordering::Relaxed) {
+        return Ok(None);
+    }
     anyhow::ensure!(
         output.status.success(),
         "the work `{}` failed; run `zoo bench {}` alone to see why",

@@ -63,7 +63,7 @@ pub enum CompareError {
     },
     /// Another process works in the directory, or it was taken away.
     #[error(transparent)]
-    Lock(#[from] TrainError),
+    Lock(Box<TrainError>),
     /// A run failed; those before it are kept.
     #[error("`{model}` on `{problem}` with seed {seed}: {reason}")]
     Run {
@@ -76,6 +76,12 @@ pub enum CompareError {
         /// Why.
         reason: String,
     },
+}
+
+impl From<TrainError> for CompareError {
+    fn from(error: TrainError) -> Self {
+        Self::Lock(Box::new(error))
+    }
 }
 
 /// A comparison: which runs there are, and how one is made.

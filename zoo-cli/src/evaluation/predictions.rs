@@ -92,7 +92,7 @@ impl Predictions {
     pub fn rank(&self, i: usize) -> usize {
         let (logits, label) = (self.logits(i), self.label(i));
         let before = |(class, logit): &(usize, &f32)| {
-            let order = logit.total_cmp(&&logits[label]);
+            let order = logit.total_cmp(&logits[label]);
             order.is_gt() || order.is_eq() && *class < label
         };
         logits.iter().enumerate().filter(before).count()

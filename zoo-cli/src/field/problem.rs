@@ -3,7 +3,7 @@
 use std::f64::consts::PI;
 
 use gmnm_core::rng::Philox;
-use models::field::{DIM, JetNetwork, VALUE};
+use models::field::{DIM, Functional, JetNetwork, VALUE};
 use models::registry::{Task, edit_distance};
 
 use super::FieldRecipe;
@@ -193,37 +193,22 @@ impl Problem {
         let inside = random_points(seed, "points", recipe.points);
         let share = |weight: f64, count: usize| (weight / count.max(1) as f64).sqrt();
         match self {
-            Self::Surface(_) => inside
-                .into_iter()
-                .map(|point| {
-                    let target = self.exact(point);
-                    let condition = Condition {
-                        point,
-                        functional: VALUE,
-                        target,
-                    };
-                    condition.weighted(share(1.0, recipe.points))
-                })
-                .collect(),
+            Self::Surface(_) => {
+                let weight = share(1.0, recipe.points);
+                let at = |point| condition(point, VALUE, self.exact(point), weight);
+                inside.into_iter().map(at).collect()
+            }
             Self::Equation(e) => {
                 let weight = share(recipe.interior_weight, recipe.points);
                 let inside = inside.into_iter().map(|point| {
-                    let condition = Condition {
-                        point,
-                        functional: [0.0, 0.0, 0.0, -1.0],
-                        target: (e.source)(point[0], point[1]),
-                    };
-                    condition.weighted(weight)
+                    let target = (e.source)(point[0], point[1]);
+                    condition(point, [0.0, 0.0, 0.0, -1.0], target, weight)
                 });
                 let weight = share(recipe.boundary_weight, recipe.boundary_points);
                 let mut rng = Philox::named(seed, "boundary");
                 let edge = (0..recipe.boundary_points).map(|i| {
-                    let condition = Condition {
-                        point: boundary(i, 2.0 * rng.uniform() - 1.0),
-                        functional: VALUE,
-                        target: 0.0,
-                    };
-                    condition.weighted(weight)
+                    let point = boundary(i, 2.0 * rng.uniform() - 1.0);
+                    condition(point, VALUE, 0.0, weight)
                 });
                 inside.chain(edge).collect()
             }
@@ -305,6 +290,15 @@ impl Problem {
         };
         self.measure_names().iter().copied().zip(values).collect()
     }
+}
+
+fn condition(point: [f64; DIM], functional: Functional, target: f64, weight: f64) -> Condition {
+    let condition = Condition {
+        point,
+        functional,
+        target,
+    };
+    condition.weighted(weight)
 }
 
 fn random_points(seed: u64, purpose: &str, count: usize) -> Vec<[f64; DIM]> {

@@ -71,11 +71,8 @@ impl CalibrationFile {
         };
         let file: Self = serde_json::from_slice(&text)
             .map_err(|error| bad(format!("is no record of a calibration ({error})")))?;
-        let values = file.temperature.values().map(|record| record.value);
-        match values
-            .filter(|value| !(*value > 0.0 && value.is_finite()))
-            .next()
-        {
+        let mut values = file.temperature.values().map(|record| record.value);
+        match values.find(|value| !(*value > 0.0 && value.is_finite())) {
             Some(value) => Err(bad(format!(
                 "has the temperature {value}, which is not positive"
             ))),

@@ -1,12 +1,11 @@
 //! Example inputs with the outputs that a network gave for them, stored beside its weights: whoever
 //! loads the model can tell whether it still computes the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use candle_core::{DType, Device, Tensor};
 use gmnm_core::rng::Philox;
 use models::model_dir::ModelDir;
-use safetensors::{Dtype, SafeTensors};
 
 use crate::families;
 
@@ -42,11 +41,11 @@ pub fn make(model: &ModelDir) -> candle_core::Result<Vec<u8>> {
 /// A part of a sentence that follows the file's name: it is damaged, does not fit the network, or the
 /// outputs differ.
 pub fn check(model: &ModelDir, bytes: &[u8]) -> Result<f64, String> {
-    let file = SafeTensors::deserialize(bytes)
+    let file = candle_core::safetensors::load_buffer(bytes, &Device::Cpu)
         .map_err(|error| format!("is not a safetensors file ({error})"))?;
     let (input, stored) = (tensor(&file, INPUT)?, tensor(&file, OUTPUT)?);
     let unfit = |error: candle_core::Error| format!("does not fit the network ({error})");
-    let output = forward(model, &input).map_err(unfit)?;
+    let output = forward(model, input).map_err(unfit)?;
     if output.dims() != stored.dims() {
         return Err(format!(
             "stores outputs of shape {:?}, the network gives {:?}",
@@ -55,7 +54,7 @@ pub fn check(model: &ModelDir, bytes: &[u8]) -> Result<f64, String> {
         ));
     }
     let pairs = values(&output)
-        .and_then(|new| Ok((new, values(&stored)?)))
+        .and_then(|new| Ok((new, values(stored)?)))
         .map_err(unfit)?;
     let scale = pairs.1.iter().fold(1e-3, |most: f64, v| most.max(v.abs()));
     let mut difference: f64 = 0.0;
@@ -75,22 +74,13 @@ fn values(tensor: &Tensor) -> candle_core::Result<Vec<f64>> {
     tensor.flatten_all()?.to_dtype(DType::F64)?.to_vec1::<f64>()
 }
 
-fn tensor(file: &SafeTensors<'_>, name: &str) -> Result<Tensor, String> {
-    let view = file
-        .tensor(name)
-        .map_err(|_| format!("has no tensor `{name}`"))?;
-    if view.dtype() != Dtype::F32 {
-        return Err(format!("has `{name}` in another type than f32"));
+fn tensor<'a>(file: &'a HashMap<String, Tensor>, name: &str) -> Result<&'a Tensor, String> {
+    let tensor = file.get(name);
+    let tensor = tensor.ok_or_else(|| format!("has no tensor `{name}`"))?;
+    match tensor.dtype() {
+        DType::F32 => Ok(tensor),
+        _ => Err(format!("has `{name}` in another type than f32")),
     }
-    let values: Vec<f32> = view
-        .data()
-        .as_chunks::<4>()
-        .0
-        .iter()
-        .map(|bytes| f32::from_le_bytes(*bytes))
-        .collect();
-    Tensor::from_vec(values, view.shape(), &Device::Cpu)
-        .map_err(|error| format!("has a damaged `{name}` ({error})"))
 }
 
 fn forward(model: &ModelDir, input: &Tensor) -> candle_core::Result<Tensor> {

@@ -36,6 +36,9 @@ pub(super) fn png(elements: &[Element], width: f64, height: f64) -> Vec<u8> {
     svg::png(&raster.pixels, columns)
 }
 
+/// A straight line from a point to another.
+type Stroke = ((f64, f64), (f64, f64));
+
 /// Some of the pixels, without those at `right` and `bottom`.
 #[derive(Debug, Clone, Copy)]
 struct Span {
@@ -144,13 +147,7 @@ impl Raster {
     }
 
     /// Strokes with round ends, as one: where they meet nothing is darker.
-    fn strokes(
-        &mut self,
-        strokes: &[((f64, f64), (f64, f64))],
-        width: f64,
-        color: Color,
-        span: Span,
-    ) {
+    fn strokes(&mut self, strokes: &[Stroke], width: f64, color: Color, span: Span) {
         let ends: Vec<(f64, f64)> = strokes.iter().flat_map(|(from, to)| [*from, *to]).collect();
         if ends.is_empty() {
             return;
@@ -335,7 +332,7 @@ impl Raster {
 }
 
 /// The strokes through a run of points; one that begins where it ends for a single point.
-fn strokes(run: &[(f64, f64)]) -> Vec<((f64, f64), (f64, f64))> {
+fn strokes(run: &[(f64, f64)]) -> Vec<Stroke> {
     match run {
         [point] => vec![(*point, *point)],
         run => run.windows(2).map(|pair| (pair[0], pair[1])).collect(),
@@ -343,7 +340,7 @@ fn strokes(run: &[(f64, f64)]) -> Vec<((f64, f64), (f64, f64))> {
 }
 
 /// `strokes` cut into dashes, which go on from one to the next.
-fn dashes(strokes: &[((f64, f64), (f64, f64))]) -> Vec<((f64, f64), (f64, f64))> {
+fn dashes(strokes: &[Stroke]) -> Vec<Stroke> {
     let (dash, period) = (DASHES.0, DASHES.0 + DASHES.1);
     let (mut walked, mut cut) = (0.0, Vec::new());
     for &(from, to) in strokes {

@@ -1,5 +1,7 @@
 //! Plain tables for people.
 
+use indicatif::HumanCount;
+
 /// Rows under a header, columns as wide as their widest cell.
 #[derive(Debug, Clone, Default)]
 pub struct Table {
@@ -44,36 +46,22 @@ impl std::fmt::Display for Table {
                 self.rows.len() > 1 && self.rows[1..].iter().all(|row| is_number(&cell(row, c)))
             })
             .collect();
-        for (i, row) in self.rows.iter().enumerate() {
-            let mut line = String::new();
-            for c in 0..columns {
-                let text = cell(row, c);
-                let pad = " ".repeat(width[c] - text.chars().count());
-                let gap = if c > 0 { "  " } else { "" };
-                line += &if right[c] {
-                    format!("{gap}{pad}{text}")
-                } else {
-                    format!("{gap}{text}{pad}")
-                };
-            }
-            let end = if i + 1 < self.rows.len() { "\n" } else { "" };
-            write!(f, "{}{end}", line.trim_end())?;
-        }
-        Ok(())
+        let line = |row: &Vec<String>| {
+            let cells = (0..columns).map(|c| match right[c] {
+                true => format!("{:>1$}", cell(row, c), width[c]),
+                false => format!("{:<1$}", cell(row, c), width[c]),
+            });
+            let cells = cells.collect::<Vec<_>>().join("  ");
+            cells.trim_end().to_string()
+        };
+        let lines: Vec<String> = self.rows.iter().map(line).collect();
+        f.write_str(&lines.join("\n"))
     }
 }
 
 /// A count with its thousands set apart, as in `12,345`.
 pub fn thousands(n: usize) -> String {
-    let digits = n.to_string();
-    let mut text = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
+    HumanCount(n as u64).to_string()
 }
 
 fn is_number(cell: &str) -> bool {

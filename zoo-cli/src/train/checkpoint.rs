@@ -1,7 +1,7 @@
 //! The whole state of an unfinished run, so that it goes on as if it had never stopped.
 //!
 //! A checkpoint is a directory `checkpoints/step-N`: `state.toml`, one safetensors file for each set of tensors, on
-//! whatever device the run computes, and `SHA256SUMS` over them all. It is written under another name, synced and
+//! whatever device the run computes, and `SHA256SUMS` over them all and the run's record. It is written under another name, synced and
 //! renamed; only then is an older one removed, its `state.toml` first: a directory without that is no checkpoint. The one
 //! before the newest is kept, for when the newest is damaged on disk.
 
@@ -17,12 +17,14 @@ use sha2::{Digest, Sha256};
 
 use super::metrics::Row;
 use super::{RunDir, TrainError};
-use crate::layout::{CHECKPOINTS, SUMS};
+use crate::layout::{CHECKPOINTS, SUMS, TRAINING};
 
 const STATE: &str = "state.toml";
 const TENSORS: &str = "safetensors";
 const PREFIX: &str = "step-";
 const UNFINISHED: &str = "unfinished";
+/// The run's record, as it is called from within a checkpoint.
+const RECORD: &str = "../../training.json";
 /// The newest, and one to fall back on.
 const KEPT: usize = 2;
 
@@ -110,6 +112,9 @@ impl<P: Serialize + DeserializeOwned> Checkpoint<P> {
             TrainError::io("write", &unfinished.join(STATE))(std::io::Error::other(e))
         })?;
         write(STATE, state.as_bytes())?;
+        if let Some(digits) = record_sum(dir)? {
+            sums += &format!("{digits}  {RECORD}\n");
+        }
         write_synced(&unfinished.join(SUMS), sums.as_bytes())?;
         sync_directory(&unfinished)?;
         fs::rename(&unfinished, &finished).map_err(TrainError::io("write", &finished))?;
@@ -129,7 +134,22 @@ impl<P: Serialize + DeserializeOwned> Checkpoint<P> {
         let Some(path) = all.pop() else {
             return Ok(None);
         };
-        let read = Self::read(&path)?;
+        let read = match (is_of_record(dir, &path)?, all.last()) {
+            (true, _) => Self::read(&path)?,
+            (false, Some(before)) if is_of_record(dir, before)? => {
+                Err(format!("its `{SUMS}` is damaged"))
+            }
+            (false, _) => {
+                return Err(TrainError::Resume {
+                    path: dir.path().to_path_buf(),
+                    problem: format!(
+                        "`{TRAINING}` is not what it was when the run began, or `{}` is damaged; restore it, or train \
+                         into another directory with `--out`",
+                        path.join(SUMS).display()
+                    ),
+                });
+            }
+        };
         read.map(Some).map_err(|problem| {
             let next = match all.last().and_then(|before| before.file_name()) {
                 Some(before) => format!("the run goes on from `{}`", before.display()),
@@ -147,6 +167,13 @@ impl<P: Serialize + DeserializeOwned> Checkpoint<P> {
         let mut position = None;
         let mut tensors = BTreeMap::new();
         for (name, digits) in listed(path)? {
+            let set = name.strip_suffix(&format!(".{TENSORS}"));
+            if name == RECORD {
+                continue;
+            }
+            if name != STATE && set.is_none() {
+                return Ok(Err(format!("its `{SUMS}` is damaged")));
+            }
             let file = path.join(&name);
             let bytes = match fs::read(&file) {
                 Err(e) if e.kind() == ErrorKind::NotFound => Vec::new(),
@@ -156,28 +183,49 @@ impl<P: Serialize + DeserializeOwned> Checkpoint<P> {
                 return Ok(Err(format!("its `{name}` is not what was saved")));
             }
             let damaged = |problem: &str| Ok(Err(format!("its `{name}` is damaged ({problem})")));
-            if name == STATE {
-                let text = String::from_utf8_lossy(&bytes);
-                match toml::from_str(&text) {
-                    Ok(read) => position = Some(read),
-                    Err(e) => return damaged(e.message()),
-                }
-            } else if let Some(set) = name.strip_suffix(&format!(".{TENSORS}")) {
-                match candle_core::safetensors::load_buffer(&bytes, &Device::Cpu) {
+            match set {
+                Some(set) => match candle_core::safetensors::load_buffer(&bytes, &Device::Cpu) {
                     Ok(read) => drop(tensors.insert(set.to_string(), read.into_iter().collect())),
                     Err(e) => return damaged(&e.to_string()),
-                }
+                },
+                None => match toml::from_str(&String::from_utf8_lossy(&bytes)) {
+                    Ok(read) => position = Some(read),
+                    Err(e) => return damaged(e.message()),
+                },
             }
         }
         Ok(match position {
             Some(position) => Ok(Self { position, tensors }),
-            None => Err(format!("its `{STATE}` is not in `{SUMS}`")),
+            None => Err(format!("its `{SUMS}` is damaged")),
         })
     }
 }
 
-/// The files of a checkpoint with the digits of their hashes, or without where a version of zoo made it that kept none.
-fn listed(path: &Path) -> Result<Vec<(String, Option<String>)>, TrainError> {
+/// A file with the digits of its hash, or without where a version of zoo made the checkpoint that kept none.
+type Listed = (String, Option<String>);
+
+/// The digits of the hash of the run's record, if it has one.
+fn record_sum(dir: &RunDir) -> Result<Option<String>, TrainError> {
+    let path = dir.join(TRAINING);
+    match fs::read(&path) {
+        Ok(bytes) => Ok(Some(sha256(&bytes))),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(TrainError::io("read", &path)(e)),
+    }
+}
+
+/// Whether a checkpoint was saved under the record that the run has now, as far as the checkpoint tells.
+fn is_of_record(dir: &RunDir, path: &Path) -> Result<bool, TrainError> {
+    let listed = listed(path)?;
+    let of_record = listed.into_iter().find(|(name, _)| name == RECORD);
+    Ok(match of_record {
+        Some((_, digits)) => digits == record_sum(dir)?,
+        None => true,
+    })
+}
+
+/// The files that a checkpoint holds.
+fn listed(path: &Path) -> Result<Vec<Listed>, TrainError> {
     let sums = path.join(SUMS);
     match fs::read(&sums) {
         Ok(bytes) => {

@@ -206,16 +206,19 @@ mod tests {
         assert!(error.contains("none would be trained"), "{error}");
     }
 
+    /// Sets a key of a recipe.
+    type Change = fn(&mut Descent);
+
     #[test]
     fn keys_without_a_base_are_refused() {
         let config = models::registry::find("cifar-classifier").unwrap().config();
-        let refused = |change: fn(&mut Descent)| {
+        let refused = |change: Change| {
             let mut recipe = Descent::default();
             change(&mut recipe);
             Freezing::new(&recipe, None, &config).map_err(|error| error.to_string())
         };
         assert_eq!(refused(|_| ()), Ok(Freezing::default()));
-        let changes: [(fn(&mut Descent), &str); 3] = [
+        let changes: [(Change, &str); 3] = [
             (|recipe| recipe.from_rate = 0.5, "from_rate"),
             (|recipe| recipe.freeze_epochs = 1, "freeze_epochs"),
             (|recipe| recipe.norm = TakenNorm::Renew, "norm"),

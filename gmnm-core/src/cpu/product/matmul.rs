@@ -60,27 +60,12 @@ impl<'a, T> View<'a, T> {
 /// # Panics
 /// When the shapes do not fit.
 pub(crate) fn product<T: Real>(out: &mut [T], left: View<T>, right: View<T>, add: bool) {
-    product_with_step(out, right.cols, left, right, add);
-}
-
-/// [`product`] into rows that lie `out_step` apart.
-///
-/// # Panics
-/// When the shapes do not fit.
-pub(crate) fn product_with_step<T: Real>(
-    out: &mut [T],
-    out_step: usize,
-    left: View<T>,
-    right: View<T>,
-    add: bool,
-) {
     let (m, n, k) = (left.rows, right.cols, left.cols);
     assert_eq!(k, right.rows);
     if m == 0 || n == 0 {
         return;
     }
-    assert!(n <= out_step || m == 1);
-    assert!((m - 1) * out_step + n <= out.len());
+    assert!(m * n <= out.len());
     let one = T::from_f64(1.0);
     // SAFETY: the views and the assertions above bound every element; steps fit isize as slices do; `T` is f32 or f64.
     unsafe {
@@ -90,7 +75,7 @@ pub(crate) fn product_with_step<T: Real>(
             k,
             out.as_mut_ptr(),
             1,
-            out_step as isize,
+            n as isize,
             add,
             left.data.as_ptr(),
             left.col_step as isize,

@@ -122,7 +122,7 @@ fn cropped(image: Pixels, least: f64, random: &mut Philox) -> Pixels {
 }
 
 fn jittered(mut image: Pixels, jitter: Jitter, random: &mut Philox) -> Pixels {
-    let changes: [(f64, fn(Pixels, f32) -> Pixels); 3] = [
+    let changes: [(f64, Change); 3] = [
         (jitter.brightness, Pixels::brightness),
         (jitter.contrast, Pixels::contrast),
         (jitter.saturation, Pixels::saturation),

@@ -37,11 +37,11 @@ struct Keeper<R> {
 impl<R: Read> Read for Keeper<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.inner.read(buffer)?;
-        if let Some(mut kept) = self.kept.take() {
-            if kept.len() + count <= self.limit {
-                kept.extend_from_slice(&buffer[..count]);
-                self.kept = Some(kept);
-            }
+        if let Some(mut kept) = self.kept.take()
+            && kept.len() + count <= self.limit
+        {
+            kept.extend_from_slice(&buffer[..count]);
+            self.kept = Some(kept);
         }
         Ok(count)
     }

@@ -778,6 +778,28 @@ fn paths_are_followed_where_they_lead_somewhere() {
             && error.contains("embed_table_storage"),
         "{error}"
     );
+    // What a path holds may be anything.
+    let nonsense = format!("{}\u{1b}[31m", "QUJD/".repeat(1000));
+    for rows in [
+        vec![path(nonsense.clone()), path(nonsense.clone())],
+        vec![
+            (Some(picture(1)), None),
+            path(nonsense.clone()),
+            (Some(picture(2)), None),
+            (Some(picture(3)), None),
+        ],
+    ] {
+        write(&rows);
+        let said = match open_folder(directory.path()) {
+            Ok((_, parts)) => parts.skipped[0].reason.clone(),
+            Err(error) => error,
+        };
+        assert!(
+            said.contains("`QUJD/QUJD/") && said.contains("…`"),
+            "{said}"
+        );
+        assert!(said.len() < 1000 && !said.contains('\u{1b}'), "{said}");
+    }
     // A column of paths.
     let columns = [
         Text("image", vec![Some("b.png"), Some("images/a.png")]),
@@ -822,6 +844,36 @@ fn a_column_may_say_the_parts() {
         .err()
         .unwrap();
     assert!(error.contains("its name says the training part"), "{error}");
+}
+
+#[test]
+fn columns_that_may_say_parts_are_noted() {
+    for (column, name) in [
+        (Long("split", vec![Some(0), Some(1)]), "split"),
+        (Bool("is_valid", vec![Some(true), Some(false)]), "is_valid"),
+        (Text("dataset", vec![Some("a"), Some("b")]), "dataset"),
+    ] {
+        let bytes = of(&[pictures(2), labels(&[0, 1]), column]);
+        let (inventory, _) = open_files(&[("a.parquet", bytes)]).unwrap();
+        let note = format!("the column `{name}` is not used as a split");
+        assert!(
+            inventory.notes.iter().any(|found| found.starts_with(&note)),
+            "{:?}",
+            inventory.notes
+        );
+    }
+}
+
+#[test]
+fn several_classes_in_a_row_are_asked_about() {
+    let several = vec![Some("cat"), Some("dog"), Some("cat|dog")];
+    let error = open_files(&[("a.parquet", of(&[pictures(3), Text("label", several)]))])
+        .err()
+        .unwrap();
+    assert!(
+        error.contains("holds several in a row, such as `cat|dog`"),
+        "{error}"
+    );
 }
 
 #[test]
