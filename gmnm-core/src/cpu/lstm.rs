@@ -3,7 +3,8 @@
 //! Rows of the batch are independent of each other: blocks of them run through all steps on one thread each. A block's
 //! input products are computed before its first step.
 
-use super::output::filled_with;
+use std::mem::MaybeUninit;
+
 use super::parallel::*;
 use super::product::factor::{Factor, add_transposed};
 use super::product::products::Products;
@@ -12,7 +13,6 @@ use super::scratch::with_scratch;
 use super::simd::exp::{sigmoid, tanh};
 use super::simd::isa::{Isa, Kernel};
 use super::simd::lanes::{Lanes, Real};
-use super::simd::stored::Stored;
 
 /// The most rows of the batch that go through the steps together: whole register tiles on every instruction set, and
 /// few enough that their values stay in the cache.
@@ -95,6 +95,21 @@ impl Sizes {
     }
 }
 
+/// Writes `row` into each row of `rows`: a pass less than zeros first.
+///
+/// # Panics
+/// When `rows` is not a whole number of rows.
+fn filled_with<'a, T: Copy>(rows: &'a mut [MaybeUninit<T>], row: &[T]) -> &'a mut [T] {
+    assert!(rows.len().is_multiple_of(row.len()));
+    for to in rows.chunks_exact_mut(row.len()) {
+        for (to, &value) in to.iter_mut().zip(row) {
+            to.write(value);
+        }
+    }
+    // SAFETY: every element was written.
+    unsafe { &mut *(std::ptr::from_mut(rows) as *mut [T]) }
+}
+
 /// The functions of the gates, and the cells and outputs of step `t`.
 struct Step<'a, T> {
     t: usize,
@@ -148,8 +163,12 @@ impl<T: Real> Kernel<T> for Step<'_, T> {
 unsafe fn read<V: Lanes>(from: &[V::Scalar], at: usize, lanes: usize) -> V {
     // SAFETY: as the caller guarantees.
     unsafe {
-        let zero = V::splat(V::Scalar::default());
-        Stored::load_some(from.as_ptr().add(at), lanes, zero)
+        if lanes == V::COUNT {
+            V::load(from.as_ptr().add(at))
+        } else {
+            let zero = V::splat(V::Scalar::default());
+            V::load_partial(from.as_ptr().add(at), lanes, zero)
+        }
     }
 }
 
@@ -160,7 +179,13 @@ unsafe fn read<V: Lanes>(from: &[V::Scalar], at: usize, lanes: usize) -> V {
 #[inline(always)]
 unsafe fn write<V: Lanes>(value: V, to: &mut [V::Scalar], at: usize, lanes: usize) {
     // SAFETY: as the caller guarantees.
-    unsafe { Stored::store_some(value, to.as_mut_ptr().add(at), lanes) }
+    unsafe {
+        if lanes == V::COUNT {
+            value.store(to.as_mut_ptr().add(at));
+        } else {
+            value.store_partial(to.as_mut_ptr().add(at), lanes);
+        }
+    }
 }
 
 impl<T: Real> Layer<'_, T> {

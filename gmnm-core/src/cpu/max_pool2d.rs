@@ -1,6 +1,7 @@
 //! Max pooling over channels-last images.
 
-use super::batch_norm::{Coefficients, pool};
+use super::batch_norm::Coefficients;
+use super::batch_norm_pool;
 use super::output::filled_by;
 use super::parallel::*;
 use super::simd::activation::Activation;
@@ -86,7 +87,7 @@ pub(crate) fn forward_disjoint<T: Stored>(
         scale: vec![1.0; g.c],
         shift: vec![0.0; g.c],
     };
-    pool::forward(isa, g, x, &unchanged, Activation::Identity)
+    batch_norm_pool::forward(isa, g, x, &unchanged, Activation::Identity)
 }
 
 /// [`gradient`] of disjoint windows, on registers.

@@ -6,7 +6,6 @@
 
 use std::mem::MaybeUninit;
 
-use super::output::filled_with;
 use super::parallel::*;
 use super::product::factor::{Factor, add_transposed};
 use super::product::products::Products;
@@ -175,7 +174,7 @@ impl<T: Real> Mixture<T> {
             .zip(x.par_chunks(TILE * d))
             .for_each(|(out, x)| {
                 let rows = x.len() / d;
-                let out = filled_with(out, &self.bias);
+                let out = broadcast(out, &self.bias);
                 let (width, padded) = (rows * self.width(), rows * self.padded);
                 with_scratch(width + padded, |scratch: &mut [T]| {
                     let (p, phi) = scratch.split_at_mut(width);
@@ -286,7 +285,7 @@ impl<T: Real> Mixture<T> {
             let x = Rows::new(x, rows, d, d);
             add_transposed(self.isa, self.products, &mut sums.directions, dp, x, rows);
             if let (Some(dx), Some(unproject)) = (dx, &panels.unproject) {
-                let dx = filled_with(dx, &vec![T::default(); d]);
+                let dx = broadcast(dx, &vec![T::default(); d]);
                 unproject.product(dx, d, p, self.width(), rows, false);
             }
         });
@@ -343,6 +342,17 @@ impl<T: Real> Gradients<T> {
         add(&mut self.bias, &other.bias);
         self
     }
+}
+
+/// Writes `row` into every row of `out`.
+fn broadcast<'a, T: Real>(out: &'a mut [MaybeUninit<T>], row: &[T]) -> &'a mut [T] {
+    for to in out.chunks_exact_mut(row.len()) {
+        for (to, &value) in to.iter_mut().zip(row) {
+            to.write(value);
+        }
+    }
+    // SAFETY: `out` is whole rows, all of them written.
+    unsafe { std::slice::from_raw_parts_mut(out.as_mut_ptr().cast(), out.len()) }
 }
 
 /// φ = exp(−½·Σ_r (p − offset)²).

@@ -6,6 +6,7 @@
 //! of their own for AVX512-BF16 and for the tiles of AMX.
 
 pub(crate) mod batch_norm;
+pub(crate) mod batch_norm_pool;
 pub(crate) mod conv;
 pub(crate) mod gate;
 pub(crate) mod lstm;

@@ -27,18 +27,3 @@ pub(super) unsafe fn filled_by<T: Send>(
     unsafe { out.set_len(len) };
     out
 }
-
-/// Writes `row` into each row of `rows`: a pass less than zeros first.
-///
-/// # Panics
-/// When `rows` is not a whole number of rows.
-pub(super) fn filled_with<'a, T: Copy>(rows: &'a mut [MaybeUninit<T>], row: &[T]) -> &'a mut [T] {
-    assert!(rows.len().is_multiple_of(row.len()));
-    for to in rows.chunks_exact_mut(row.len()) {
-        for (to, &value) in to.iter_mut().zip(row) {
-            to.write(value);
-        }
-    }
-    // SAFETY: every element was written.
-    unsafe { &mut *(std::ptr::from_mut(rows) as *mut [T]) }
-}

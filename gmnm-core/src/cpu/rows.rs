@@ -3,7 +3,6 @@
 use super::parallel::*;
 use super::simd::isa::{Isa, Kernel};
 use super::simd::lanes::{Lanes, MAX_COUNT, Real};
-use super::simd::stored::Stored;
 
 /// Rows of one task.
 const BLOCK: usize = 32;
@@ -49,8 +48,12 @@ fn sum<T: Real>(lanes: [T; MAX_COUNT]) -> T {
 unsafe fn load<V: Lanes>(row: &[V::Scalar], i: usize, count: usize, rest: f64) -> V {
     // SAFETY: as the caller guarantees.
     unsafe {
-        let rest = V::splat(V::Scalar::from_f64(rest));
-        Stored::load_some(row.as_ptr().add(i), count, rest)
+        if count == V::COUNT {
+            V::load(row.as_ptr().add(i))
+        } else {
+            let rest = V::splat(V::Scalar::from_f64(rest));
+            V::load_partial(row.as_ptr().add(i), count, rest)
+        }
     }
 }
 
@@ -61,7 +64,7 @@ unsafe fn load<V: Lanes>(row: &[V::Scalar], i: usize, count: usize, rest: f64) -
 #[inline(always)]
 unsafe fn store<V: Lanes>(value: V, row: &mut [V::Scalar], i: usize, count: usize) {
     // SAFETY: as the caller guarantees.
-    unsafe { Stored::store_some(value, row.as_mut_ptr().add(i), count) }
+    unsafe { value.store_partial(row.as_mut_ptr().add(i), count) }
 }
 
 /// Softmax of each row of `x` `[rows, cols]`.

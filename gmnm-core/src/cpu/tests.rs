@@ -1,6 +1,7 @@
 //! Every kernel on every instruction set that this processor has, in f32 against sums in f64.
 
-use super::batch_norm::{Backward, Coefficients, pool, rows};
+use super::batch_norm::{self, Coefficients};
+use super::batch_norm_pool;
 use super::conv;
 use super::conv::geometry::Geometry;
 use super::conv::weight::weight_gradient;
@@ -91,11 +92,11 @@ pub(super) fn convolution_errors<T: Stored>(
     });
     [
         difference(
-            &conv::convolve(isa, products_in, g, false, (&x, &weight, Some(&bias))),
+            &conv::forward(isa, products_in, g, &x, &weight, Some(&bias)),
             &y,
         ),
         difference(
-            &conv::convolve(isa, products_in, g, true, (&dy, &weight, None)),
+            &conv::input_gradient(isa, products_in, g, &dy, &weight, None),
             &dx,
         ),
         difference(&weight_gradient(isa, products_in, g, &x, &dy), &dw),
@@ -196,12 +197,12 @@ fn winograd_agrees_with_f64_on_every_path() {
             );
             let pairs = [
                 (
-                    winograd::convolve(isa, Products::Full, &g, false, (&x, &weight, None)),
-                    conv::convolve(isa, Products::Full, &g, false, (&x, &weight, None)),
+                    winograd::forward(isa, Products::Full, &g, &x, &weight, None),
+                    conv::forward(isa, Products::Full, &g, &x, &weight, None),
                 ),
                 (
-                    winograd::convolve(isa, Products::Full, &g, true, (&dy, &weight, None)),
-                    conv::convolve(isa, Products::Full, &g, true, (&dy, &weight, None)),
+                    winograd::input_gradient(isa, Products::Full, &g, &dy, &weight, None),
+                    conv::input_gradient(isa, Products::Full, &g, &dy, &weight, None),
                 ),
                 (
                     winograd_weight::weight_gradient(isa, Products::Full, &g, &x, &dy),
@@ -327,8 +328,8 @@ fn check_threads(g: &Geometry) {
             .unwrap();
         pool.install(|| {
             let isa = Isa::best();
-            let y = conv::convolve(isa, Products::Full, g, false, (&x, &weight, None));
-            let dx = conv::convolve(isa, Products::Full, g, true, (&dy, &weight, None));
+            let y = conv::forward(isa, Products::Full, g, &x, &weight, None);
+            let dx = conv::input_gradient(isa, Products::Full, g, &dy, &weight, None);
             [y, dx, weight_gradient(isa, Products::Full, g, &x, &dy)]
         })
     };
@@ -361,22 +362,6 @@ fn coefficients(channels: usize) -> Coefficients {
     }
 }
 
-fn backward<'a, T>(
-    (x, dy, places): (&'a [T], &'a [T], &'a [u8]),
-    coefficients: &'a Coefficients,
-    activation: Activation,
-) -> Backward<'a, T> {
-    Backward {
-        x,
-        dy,
-        places,
-        coefficients,
-        activation,
-        batch_statistics: true,
-        input_wanted: true,
-    }
-}
-
 fn to_f64(x: &[f32]) -> Vec<f64> {
     x.iter().map(|&x| f64::from(x)).collect()
 }
@@ -396,17 +381,17 @@ fn batch_norm_in_f32_agrees_with_f64_on_every_path() {
             let x = random::<f32>(rows * channels, 1);
             let dy = random::<f32>(rows * channels, 2);
             let (x64, dy64) = (to_f64(&x), to_f64(&dy));
-            let (mean, var) = rows::moments(isa, &x, channels);
-            let (mean64, var64) = rows::moments(Isa::Portable, &x64, channels);
+            let (mean, var) = batch_norm::moments(isa, &x, channels);
+            let (mean64, var64) = batch_norm::moments(Isa::Portable, &x64, channels);
             assert!(difference(&mean, &mean64) < 1e-6 && difference(&var, &var64) < 1e-6);
             let c = coefficients(channels);
             for activation in ACTIVATIONS {
-                let y = rows::forward(isa, &x, &c, activation);
-                let y64 = rows::forward(Isa::Portable, &x64, &c, activation);
+                let y = batch_norm::forward(isa, &x, &c, activation);
+                let y64 = batch_norm::forward(Isa::Portable, &x64, &c, activation);
                 assert!(difference(&y, &y64) < 1e-6, "{isa:?} {activation:?}");
-                let g = rows::backward(isa, &backward((&x, &dy, &[]), &c, activation));
-                let g64 = backward((&x64, &dy64, &[]), &c, activation);
-                let g64 = rows::backward(Isa::Portable, &g64);
+                let g = batch_norm::backward(isa, &x, &dy, &c, activation, true, true);
+                let g64 =
+                    batch_norm::backward(Isa::Portable, &x64, &dy64, &c, activation, true, true);
                 assert!(
                     difference(&g.input, &g64.input) < 2e-6,
                     "{isa:?} {activation:?}"
@@ -434,20 +419,37 @@ fn pooled_batch_norm_in_f32_agrees_with_f64_on_every_path() {
             let (x64, dy64) = (to_f64(&x), to_f64(&dy));
             let coefficients = coefficients(c);
             for activation in ACTIVATIONS {
-                let (y, places) = pool::forward(isa, &g, &x, &coefficients, activation);
-                let (y64, _) = pool::forward(Isa::Portable, &g, &x64, &coefficients, activation);
+                let (y, places) = batch_norm_pool::forward(isa, &g, &x, &coefficients, activation);
+                let (y64, _) =
+                    batch_norm_pool::forward(Isa::Portable, &g, &x64, &coefficients, activation);
                 assert!(difference(&y, &y64) < 1e-6);
-                let unpooled = rows::forward(isa, &x, &coefficients, activation);
+                let unpooled = batch_norm::forward(isa, &x, &coefficients, activation);
                 for (i, (&y, &place)) in y.iter().zip(&places).enumerate() {
                     let (c, column) = (i % g.c, i / g.c % g.ow * kernel);
                     let row = i / g.c / g.ow / g.oh * h + i / g.c / g.ow % g.oh * kernel;
                     let (ky, kx) = (usize::from(place) / kernel, usize::from(place) % kernel);
                     assert_eq!(y, unpooled[((row + ky) * w + column + kx) * g.c + c]);
                 }
-                let g32 = backward((&x, &dy, &places), &coefficients, activation);
-                let g32 = pool::backward(isa, &g, &g32);
-                let g64 = backward((&x64, &dy64, &places), &coefficients, activation);
-                let g64 = pool::backward(Isa::Portable, &g, &g64);
+                let backward = batch_norm_pool::Backward {
+                    x: &x,
+                    dy: &dy,
+                    places: &places,
+                    coefficients: &coefficients,
+                    activation,
+                    batch_statistics: true,
+                    input_wanted: true,
+                };
+                let g32 = batch_norm_pool::backward(isa, &g, &backward);
+                let backward = batch_norm_pool::Backward {
+                    x: &x64,
+                    dy: &dy64,
+                    places: &places,
+                    coefficients: &coefficients,
+                    activation,
+                    batch_statistics: true,
+                    input_wanted: true,
+                };
+                let g64 = batch_norm_pool::backward(Isa::Portable, &g, &backward);
                 assert!(difference(&g32.input, &g64.input) < 2e-6);
                 assert!(difference(&g32.scale, &g64.scale) < 2e-6);
                 assert!(difference(&g32.shift, &g64.shift) < 2e-6);

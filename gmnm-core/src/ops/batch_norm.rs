@@ -7,7 +7,8 @@ use super::dispatch::{Op, apply};
 use super::max_pool2d;
 use super::slices::{ActivationElement, elements, gradient_of, values, with_activation};
 use super::tape::{Backward, Values};
-use crate::cpu::batch_norm::{self, Coefficients, pool, rows};
+use crate::cpu::batch_norm::{self as rows, Coefficients};
+use crate::cpu::batch_norm_pool as windows;
 use crate::cpu::simd::isa::Isa;
 use crate::cpu::simd::lanes::Real;
 use crate::cpu::windows::{MAX_KERNEL, PoolGeometry};
@@ -171,7 +172,7 @@ impl Op for BatchNorm {
             let isa = Isa::best();
             let (y, places) = match &self.pool {
                 Some(g) => {
-                    let (y, places) = pool::forward(isa, g, &elements, &coefficients, activation);
+                    let (y, places) = windows::forward(isa, g, &elements, &coefficients, activation);
                     (values(y, (g.n, g.oh, g.ow, g.c)), places)
                 }
                 None => {
@@ -256,20 +257,23 @@ impl Backward for BatchNorm {
             Saved::Cuda(done) => return done.gradients(x, parameters, dy),
             Saved::Nothing => candle_core::bail!("batch norm: backward before forward"),
         };
+        let (isa, activation, batch_statistics) = (Isa::best(), self.config.activation, self.train);
+        let input_wanted = x.track_op();
         with_activation!(x.dtype(), T => {
             let (values, dy) = (elements::<T>(x)?, elements(dy)?);
-            let b = batch_norm::Backward {
-                x: &values,
-                dy: &dy,
-                places,
-                coefficients,
-                activation: self.config.activation,
-                batch_statistics: self.train,
-                input_wanted: x.track_op(),
-            };
             let gradients = match &self.pool {
-                Some(g) => pool::backward(Isa::best(), g, &b),
-                None => rows::backward(Isa::best(), &b),
+                Some(g) => windows::backward(isa, g, &windows::Backward {
+                    x: &values,
+                    dy: &dy,
+                    places,
+                    coefficients,
+                    activation,
+                    batch_statistics,
+                    input_wanted,
+                }),
+                None => rows::backward(
+                    isa, &values, &dy, coefficients, activation, batch_statistics, input_wanted,
+                ),
             };
             let mut all = vec![gradient_of(x, || Ok(gradients.input))?];
             let [weight, bias] = parameters;

@@ -77,16 +77,21 @@ impl<const TRANSPOSED: bool> Convolution<TRANSPOSED> {
         weight: &Tensor,
         bias: Option<&Tensor>,
     ) -> Result<Vec<T>> {
+        let pass = if TRANSPOSED == back {
+            conv::forward
+        } else {
+            conv::input_gradient
+        };
         let (x, weight) = (elements::<T>(x)?, elements(weight)?);
         let bias = bias.map(elements).transpose()?;
-        let operands = (&*x, &*weight, bias.as_deref());
-        let (isa, back) = (Isa::best(), TRANSPOSED != back);
-        Ok(conv::convolve(
+        let (isa, products) = (Isa::best(), self.products);
+        Ok(pass(
             isa,
-            self.products,
+            products,
             &self.geometry,
-            back,
-            operands,
+            &x,
+            &weight,
+            bias.as_deref(),
         ))
     }
 }

@@ -29,32 +29,48 @@ use crate::cpu::simd::isa::Isa;
 use crate::cpu::simd::lanes::Real;
 use crate::cpu::simd::stored::Stored;
 
-/// What is convolved, the weight and the bias.
-pub(crate) type Operands<'a, T> = (
-    &'a [T],
-    &'a [<T as Stored>::Real],
-    Option<&'a [<T as Stored>::Real]>,
-);
-
-/// `x` convolved with `weight`, plus `bias` `[out]`; `back`, the gradient of the input from that of the output, plus
-/// `bias` `[input]` where this serves as a transposed convolution.
-pub(crate) fn convolve<T: Stored>(
+/// `x` convolved with `weight`, plus `bias` `[out]`.
+pub(crate) fn forward<T: Stored>(
     isa: Isa,
     products: Products,
     g: &Geometry,
-    back: bool,
-    operands: Operands<T>,
+    x: &[T],
+    weight: &[T::Real],
+    bias: Option<&[T::Real]>,
 ) -> Vec<T> {
-    let (x, weight, bias) = operands;
-    let (len, passes): (_, fn(&Geometry) -> Passes) = match back {
-        false => (g.input_len(), Passes::forward),
-        true => (g.output_len(), Passes::input_gradient),
-    };
-    assert_eq!(x.len(), len);
+    assert_eq!(x.len(), g.input_len());
     if winograd::applies::<T::Real>(isa, g) {
-        return winograd::convolve(isa, products, g, back, operands);
+        return winograd::forward(isa, products, g, x, weight, bias);
     }
-    let passes = &passes(g);
+    convolve(isa, products, &Passes::forward(g), x, weight, bias)
+}
+
+/// The gradient of the input from `dy`, the output's, plus `bias` `[input]` where this serves as a transposed
+/// convolution.
+pub(crate) fn input_gradient<T: Stored>(
+    isa: Isa,
+    products: Products,
+    g: &Geometry,
+    dy: &[T],
+    weight: &[T::Real],
+    bias: Option<&[T::Real]>,
+) -> Vec<T> {
+    assert_eq!(dy.len(), g.output_len());
+    if winograd::applies::<T::Real>(isa, g) {
+        return winograd::input_gradient(isa, products, g, dy, weight, bias);
+    }
+    let passes = Passes::input_gradient(g);
+    convolve(isa, products, &passes, dy, weight, bias)
+}
+
+fn convolve<T: Stored>(
+    isa: Isa,
+    products: Products,
+    passes: &Passes,
+    x: &[T],
+    weight: &[T::Real],
+    bias: Option<&[T::Real]>,
+) -> Vec<T> {
     assert_eq!(weight.len(), passes.order.lanes * passes.order.depth());
     let work = |split| ConvHalf::new(isa, split, passes, weight, bias);
     match products.direct(isa) {

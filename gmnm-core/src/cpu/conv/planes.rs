@@ -40,13 +40,21 @@ pub(crate) struct Place<E> {
 #[derive(Clone, Copy)]
 pub(crate) struct Rows<R>(pub(crate) Place<R>);
 
-/// Rows of rounded numbers; split, rows of the larger parts, each followed by the row of the smaller parts.
+/// Rows of rounded numbers.
 #[derive(Clone, Copy)]
-pub(crate) struct HalfRows<const SPLIT: bool>(pub(crate) Place<bf16>);
+pub(crate) struct HalfRows(pub(crate) Place<bf16>);
 
-/// Pairs of rows of rounded numbers; split, of the larger parts and, `part` further, of the smaller ones.
+/// Rows of the larger parts, each followed by the row of the smaller parts.
 #[derive(Clone, Copy)]
-pub(crate) struct HalfPairs<const SPLIT: bool>(pub(crate) Place<[bf16; 2]>);
+pub(crate) struct SplitRows(pub(crate) Place<bf16>);
+
+/// Pairs of rows of rounded numbers.
+#[derive(Clone, Copy)]
+pub(crate) struct HalfPairs(pub(crate) Place<[bf16; 2]>);
+
+/// Pairs of rows of the larger parts and, `part` further, of the smaller ones.
+#[derive(Clone, Copy)]
+pub(crate) struct SplitPairs(pub(crate) Place<[bf16; 2]>);
 
 impl<R: Real> Sink<R> for Rows<R> {
     #[inline(always)]
@@ -57,38 +65,52 @@ impl<R: Real> Sink<R> for Rows<R> {
     }
 }
 
-impl<R: Real, const SPLIT: bool> Sink<R> for HalfRows<SPLIT> {
+impl<R: Real> Sink<R> for HalfRows {
     #[inline(always)]
     unsafe fn put<V: Lanes<Scalar = R>>(self, value: V, plane: usize, row: usize, column: usize) {
         let Self(to) = self;
-        let row = if SPLIT { 2 * row } else { row };
         // SAFETY: as the caller guarantees.
-        unsafe {
-            let at = to.at.0.add(plane * to.plane + row * to.width + column);
-            if SPLIT {
-                let large = value.round_bf16();
-                large.store_bf16(at);
-                value.sub(large).store_bf16(at.add(to.width));
-            } else {
-                value.store_bf16(at);
-            }
-        }
+        unsafe { value.store_bf16(to.at.0.add(plane * to.plane + row * to.width + column)) }
     }
 }
 
-impl<R: Real, const SPLIT: bool> Sink<R> for HalfPairs<SPLIT> {
+impl<R: Real> Sink<R> for SplitRows {
     #[inline(always)]
     unsafe fn put<V: Lanes<Scalar = R>>(self, value: V, plane: usize, row: usize, column: usize) {
         let Self(to) = self;
         let large = value.round_bf16();
+        // SAFETY: as the caller guarantees.
+        unsafe {
+            let at = to.at.0.add(plane * to.plane + 2 * row * to.width + column);
+            large.store_bf16(at);
+            value.sub(large).store_bf16(at.add(to.width));
+        }
+    }
+}
+
+impl<R: Real> Sink<R> for HalfPairs {
+    #[inline(always)]
+    unsafe fn put<V: Lanes<Scalar = R>>(self, value: V, plane: usize, row: usize, column: usize) {
+        let Self(to) = self;
+        // SAFETY: as the caller guarantees; the first row of a pair is written before the second.
+        unsafe {
+            let at = to.at.0.add(plane * to.plane + row / 2 * to.width + column);
+            value.round_bf16().store_halves(at, row % 2 == 1);
+        }
+    }
+}
+
+impl<R: Real> Sink<R> for SplitPairs {
+    #[inline(always)]
+    unsafe fn put<V: Lanes<Scalar = R>>(self, value: V, plane: usize, row: usize, column: usize) {
+        let Self(to) = self;
+        let large = value.round_bf16();
+        let small = value.sub(large).round_bf16();
         // SAFETY: as the caller guarantees; the first row of a pair is written before the second.
         unsafe {
             let at = to.at.0.add(plane * to.plane + row / 2 * to.width + column);
             large.store_halves(at, row % 2 == 1);
-            if SPLIT {
-                let small = value.sub(large).round_bf16();
-                small.store_halves(at.add(to.part), row % 2 == 1);
-            }
+            small.store_halves(at.add(to.part), row % 2 == 1);
         }
     }
 }
@@ -224,25 +246,25 @@ fn grid(size: PlaneSize) -> Grid {
     }
 }
 
-/// [`Products::Half`], or split [`Products::Split`].
-pub(crate) struct Half<R, const SPLIT: bool>(PhantomData<R>);
+/// [`Products::Half`].
+pub(crate) struct Half<R>(PhantomData<R>);
 
-impl<R: Real, const SPLIT: bool> Format for Half<R, SPLIT> {
+impl<R: Real> Format for Half<R> {
     type Real = R;
     type Row = bf16;
     type Pair = [bf16; 2];
-    type RowSink = HalfRows<SPLIT>;
-    type PairSink = HalfPairs<SPLIT>;
-    const PER_CHANNEL: usize = if SPLIT { 2 } else { 1 };
-    const SWEEP: usize = 128 / Self::PER_CHANNEL;
+    type RowSink = HalfRows;
+    type PairSink = HalfPairs;
+    const PER_CHANNEL: usize = 1;
+    const SWEEP: usize = 128;
 
     fn pairs(rows: usize, width: usize) -> usize {
-        Self::PER_CHANNEL * rows.div_ceil(2) * width
+        rows.div_ceil(2) * width
     }
-    fn rows_at(place: Place<bf16>) -> HalfRows<SPLIT> {
+    fn rows_at(place: Place<bf16>) -> HalfRows {
         HalfRows(place)
     }
-    fn pairs_at(place: Place<[bf16; 2]>) -> HalfPairs<SPLIT> {
+    fn pairs_at(place: Place<[bf16; 2]>) -> HalfPairs {
         HalfPairs(place)
     }
     fn multiply(
@@ -254,17 +276,84 @@ impl<R: Real, const SPLIT: bool> Format for Half<R, SPLIT> {
         y: &mut [R],
     ) {
         let len = size.inner / 2;
-        let run = |x: usize, k: usize| PairRun { x, k, len };
-        // The smallest products first.
-        let runs = [run(size.inner, 0), run(0, len), run(0, 0)];
         DotProduct::<R, false> {
             x,
-            x_step: Self::PER_CHANNEL * size.inner,
+            x_step: size.inner,
             rows: size.rows,
             weights,
-            depth: Self::PER_CHANNEL * len,
+            depth: len,
             lanes: size.lanes,
-            runs: if SPLIT { &runs } else { &runs[2..] },
+            runs: &[PairRun { x: 0, k: 0, len }],
+            y,
+            y_step: size.lanes,
+        }
+        .run_on(isa);
+    }
+    fn add_products(
+        isa: Isa,
+        (x, _): (&[[bf16; 2]], usize),
+        (dy, _): (&[[bf16; 2]], usize),
+        size: PlaneSize,
+        sums: &mut [R],
+    ) {
+        sweep(isa, x, dy, size, sums);
+    }
+}
+
+fn sweep<R: Real>(isa: Isa, x: &[[bf16; 2]], dy: &[[bf16; 2]], size: PlaneSize, sums: &mut [R]) {
+    DotSweep {
+        x,
+        x_step: size.inner,
+        dy,
+        pairs: size.rows.div_ceil(2),
+        depth: size.inner,
+        lanes: size.lanes,
+        sums,
+        layout: SumLayout::Blocks,
+    }
+    .run_on(isa);
+}
+
+/// [`Products::Split`].
+pub(crate) struct Split<R>(PhantomData<R>);
+
+impl<R: Real> Format for Split<R> {
+    type Real = R;
+    type Row = bf16;
+    type Pair = [bf16; 2];
+    type RowSink = SplitRows;
+    type PairSink = SplitPairs;
+    const PER_CHANNEL: usize = 2;
+    const SWEEP: usize = 64;
+
+    fn pairs(rows: usize, width: usize) -> usize {
+        2 * rows.div_ceil(2) * width
+    }
+    fn rows_at(place: Place<bf16>) -> SplitRows {
+        SplitRows(place)
+    }
+    fn pairs_at(place: Place<[bf16; 2]>) -> SplitPairs {
+        SplitPairs(place)
+    }
+    fn multiply(
+        isa: Isa,
+        x: &[bf16],
+        weights: &[[bf16; 2]],
+        size: PlaneSize,
+        _: &[R],
+        y: &mut [R],
+    ) {
+        let len = size.inner / 2;
+        let run = |x: usize, k: usize| PairRun { x, k, len };
+        DotProduct::<R, false> {
+            x,
+            x_step: 2 * size.inner,
+            rows: size.rows,
+            weights,
+            depth: 2 * len,
+            lanes: size.lanes,
+            // The smallest products first.
+            runs: &[run(size.inner, 0), run(0, len), run(0, 0)],
             y,
             y_step: size.lanes,
         }
@@ -277,23 +366,8 @@ impl<R: Real, const SPLIT: bool> Format for Half<R, SPLIT> {
         size: PlaneSize,
         sums: &mut [R],
     ) {
-        let mut sweep = |x: &[[bf16; 2]], dy: &[[bf16; 2]]| {
-            DotSweep {
-                x,
-                x_step: size.inner,
-                dy,
-                pairs: size.rows.div_ceil(2),
-                depth: size.inner,
-                lanes: size.lanes,
-                sums,
-                layout: SumLayout::Blocks,
-            }
-            .run_on(isa);
-        };
-        if SPLIT {
-            sweep(&x[x_part..], dy);
-            sweep(x, &dy[dy_part..]);
-        }
-        sweep(x, dy);
+        sweep(isa, &x[x_part..], dy, size, sums);
+        sweep(isa, x, &dy[dy_part..], size, sums);
+        sweep(isa, x, dy, size, sums);
     }
 }

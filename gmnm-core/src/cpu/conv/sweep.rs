@@ -5,7 +5,8 @@
 #![allow(clippy::needless_range_loop)]
 
 use super::geometry::{Grid, Run};
-use crate::cpu::product::pack::ByBlocks;
+use crate::cpu::product::pack::blocks;
+use crate::cpu::simd::isa::Kernel;
 use crate::cpu::simd::lanes::{Lanes, Real};
 
 /// A block of output rows of one image.
@@ -21,13 +22,23 @@ pub(crate) struct Sweep<'a, T> {
     pub(crate) sums: &'a mut [T],
 }
 
-impl<T: Real> ByBlocks for Sweep<'_, T> {
-    type Real = T;
-
-    fn lanes(&self) -> usize {
-        self.lanes
+impl<T: Real> Kernel<T> for Sweep<'_, T> {
+    #[inline(always)]
+    unsafe fn run<V: Lanes<Scalar = T>, const ROWS: usize, const COLS: usize>(mut self) {
+        for (start, registers) in blocks(self.lanes, V::COUNT, COLS) {
+            // SAFETY: the caller checked the features; gradient and sums are padded to whole blocks.
+            unsafe {
+                if registers == COLS {
+                    self.block::<V, ROWS, COLS>(start);
+                } else {
+                    self.block::<V, ROWS, 1>(start);
+                }
+            }
+        }
     }
+}
 
+impl<T: Real> Sweep<'_, T> {
     #[inline(always)]
     unsafe fn block<V: Lanes<Scalar = T>, const P: usize, const Q: usize>(&mut self, start: usize) {
         let width = Q * V::COUNT;

@@ -7,7 +7,8 @@
 use std::ops::Range;
 
 use super::geometry::{Pass, Run};
-use crate::cpu::product::pack::{ByBlocks, WeightOrder};
+use crate::cpu::product::pack::{WeightOrder, blocks};
+use crate::cpu::simd::isa::Kernel;
 use crate::cpu::simd::lanes::Lanes;
 use crate::cpu::simd::stored::{Stored, store_partial};
 
@@ -27,16 +28,27 @@ pub(crate) struct Tiles<'a, T: Stored> {
     pub(crate) range: Range<usize>,
 }
 
-impl<T: Stored> ByBlocks for Tiles<'_, T> {
-    type Real = T::Real;
-
-    fn lanes(&self) -> usize {
-        self.task.order.lanes
+impl<T: Stored> Kernel<T::Real> for Tiles<'_, T> {
+    #[inline(always)]
+    unsafe fn run<V: Lanes<Scalar = T::Real>, const ROWS: usize, const COLS: usize>(self) {
+        for (start, registers) in blocks(self.task.order.lanes, V::COUNT, COLS) {
+            // SAFETY: the caller checked the features; weights and bias are padded to whole blocks.
+            unsafe {
+                if registers == COLS {
+                    self.block::<V, ROWS, COLS>(start);
+                } else {
+                    self.block::<V, ROWS, 1>(start);
+                }
+            }
+        }
     }
+}
 
+impl<T: Stored> Tiles<'_, T> {
+    /// All positions for one block of channels.
     #[inline(always)]
     unsafe fn block<V: Lanes<Scalar = T::Real>, const P: usize, const Q: usize>(
-        &mut self,
+        &self,
         start: usize,
     ) {
         let grid = &self.pass.grid;

@@ -3,10 +3,9 @@
 // Index loops over register tiles: the compiler unrolls them into registers.
 #![allow(clippy::needless_range_loop)]
 
-use super::geometry::Geometry;
 use super::passes::Shared;
 use super::planes::Sink;
-use super::tiling::{IN, OUT, PLANES};
+use super::tiling::{IN, OUT, PLANES, Tiling};
 use crate::cpu::product::pack::WeightOrder;
 use crate::cpu::simd::isa::Kernel;
 use crate::cpu::simd::lanes::{Lanes, MAX_COUNT, Real};
@@ -59,6 +58,25 @@ fn back_1d<V: Lanes>(u: [V; IN]) -> [V; 3] {
     ]
 }
 
+/// Bᵀ·d.
+#[inline(always)]
+fn input_1d<V: Lanes>(d: [V; IN]) -> [V; IN] {
+    let (minus_near2, minus_far2) = (constant::<V>(-NEAR2), constant::<V>(-FAR2));
+    let (sum, product) = (constant::<V>(-NEAR2 - FAR2), constant::<V>(NEAR2 * FAR2));
+    let near = d[2].mul_add(minus_far2, d[4]);
+    let near_odd = d[1].mul_add(minus_far2, d[3]).mul(constant(NEAR));
+    let far = d[2].mul_add(minus_near2, d[4]);
+    let far_odd = d[1].mul_add(minus_near2, d[3]).mul(constant(FAR));
+    [
+        d[0].mul_add(product, d[2].mul_add(sum, d[4])),
+        near.add(near_odd),
+        near.sub(near_odd),
+        far.add(far_odd),
+        far.sub(far_odd),
+        d[1].mul_add(product, d[3].mul_add(sum, d[5])),
+    ]
+}
+
 /// Aᵀ·m.
 #[inline(always)]
 fn output_1d<V: Lanes>(m: [V; IN]) -> [V; OUT] {
@@ -75,35 +93,21 @@ fn output_1d<V: Lanes>(m: [V; IN]) -> [V; OUT] {
     ]
 }
 
-/// A transform of a tile of registers: `one` of each column, then of each row.
-///
-/// # Safety
-/// The processor has the features of `V`.
+/// A·y.
 #[inline(always)]
-unsafe fn both_ways<V: Lanes, const FROM: usize, const TO: usize>(
-    one: impl Fn([V; FROM]) -> [V; TO],
-    read: impl Fn(usize, usize) -> V,
-    mut write: impl FnMut(V, usize, usize),
-) {
-    // SAFETY: as the caller guarantees.
-    let zero = unsafe { V::splat(V::Scalar::default()) };
-    let mut half = [[zero; FROM]; TO];
-    for j in 0..FROM {
-        let mut column = [zero; FROM];
-        for i in 0..FROM {
-            column[i] = read(i, j);
-        }
-        let column = one(column);
-        for i in 0..TO {
-            half[i][j] = column[i];
-        }
-    }
-    for i in 0..TO {
-        let row = one(half[i]);
-        for j in 0..TO {
-            write(row[j], i, j);
-        }
-    }
+fn gradient_1d<V: Lanes>([a, b, c, d]: [V; OUT]) -> [V; IN] {
+    let near = c.mul_add(constant(NEAR2), a);
+    let near_odd = d.mul_add(constant(NEAR2), b).mul(constant(NEAR));
+    let far = c.mul_add(constant(FAR2), a);
+    let far_odd = d.mul_add(constant(FAR2), b).mul(constant(FAR));
+    [
+        a,
+        near.add(near_odd),
+        near.sub(near_odd),
+        far.add(far_odd),
+        far.sub(far_odd),
+        d,
+    ]
 }
 
 /// G·g·Gᵀ of the kernels of a block of lanes; row `inner`, column lane.
@@ -129,124 +133,86 @@ impl<T: Real, K: Sink<T>> Kernel<T> for TransformWeights<'_, T, K> {
                         taps[tap][lane] = self.weight[self.order.source(first + lane, k)];
                     }
                 }
-                let column = register * V::COUNT;
                 // SAFETY: the caller checked the features; blocks of whole registers lie inside each plane.
                 unsafe {
-                    both_ways(
-                        weights_1d::<V>,
-                        |i, j| V::load(taps[i * 3 + j].as_ptr()),
-                        |u, i, j| self.sink.put(u, i * IN + j, inner, column),
-                    );
+                    let zero = V::splat(T::default());
+                    let mut half = [[zero; 3]; IN];
+                    for j in 0..3 {
+                        let g = [0, 1, 2].map(|i| V::load(taps[i * 3 + j].as_ptr()));
+                        let u = weights_1d(g);
+                        for i in 0..IN {
+                            half[i][j] = u[i];
+                        }
+                    }
+                    let column = register * V::COUNT;
+                    for i in 0..IN {
+                        let u = weights_1d(half[i]);
+                        for j in 0..IN {
+                            self.sink.put(u[j], i * IN + j, inner, column);
+                        }
+                    }
                 }
             }
         }
     }
 }
 
-/// Images that are cut into tiles of `SIDE`×`SIDE` and transformed into planes.
-pub(crate) trait Side<const SIDE: usize> {
-    /// Height, width, channels and padding of the images.
-    fn image(&self, g: &Geometry) -> [usize; 4];
-    /// The transform of a column or row of a tile.
-    fn one<V: Lanes>(tile: [V; SIDE]) -> [V; IN];
-}
-
-/// The inputs, as Bᵀ·d·B.
-pub(crate) struct Inputs;
-
-impl Side<IN> for Inputs {
-    fn image(&self, g: &Geometry) -> [usize; 4] {
-        [g.h, g.w, g.input, g.padding]
-    }
-
-    #[inline(always)]
-    fn one<V: Lanes>(d: [V; IN]) -> [V; IN] {
-        let (minus_near2, minus_far2) = (constant::<V>(-NEAR2), constant::<V>(-FAR2));
-        let (sum, product) = (constant::<V>(-NEAR2 - FAR2), constant::<V>(NEAR2 * FAR2));
-        let near = d[2].mul_add(minus_far2, d[4]);
-        let near_odd = d[1].mul_add(minus_far2, d[3]).mul(constant(NEAR));
-        let far = d[2].mul_add(minus_near2, d[4]);
-        let far_odd = d[1].mul_add(minus_near2, d[3]).mul(constant(FAR));
-        [
-            d[0].mul_add(product, d[2].mul_add(sum, d[4])),
-            near.add(near_odd),
-            near.sub(near_odd),
-            far.add(far_odd),
-            far.sub(far_odd),
-            d[1].mul_add(product, d[3].mul_add(sum, d[5])),
-        ]
-    }
-}
-
-/// The gradients of the outputs, as A·dy·Aᵀ: the planes' gradient.
-pub(crate) struct OutputGradients;
-
-impl Side<OUT> for OutputGradients {
-    fn image(&self, g: &Geometry) -> [usize; 4] {
-        [g.oh, g.ow, g.out, 0]
-    }
-
-    #[inline(always)]
-    fn one<V: Lanes>([a, b, c, d]: [V; OUT]) -> [V; IN] {
-        let near = c.mul_add(constant(NEAR2), a);
-        let near_odd = d.mul_add(constant(NEAR2), b).mul(constant(NEAR));
-        let far = c.mul_add(constant(FAR2), a);
-        let far_odd = d.mul_add(constant(FAR2), b).mul(constant(FAR));
-        [
-            a,
-            near.add(near_odd),
-            near.sub(near_odd),
-            far.add(far_odd),
-            far.sub(far_odd),
-            d,
-        ]
-    }
-}
-
-/// The transform of `count` tiles into planes.
-pub(crate) struct ToPlanes<'a, S, T, K, const SIDE: usize> {
-    pub(crate) side: S,
-    pub(crate) geometry: &'a Geometry,
+/// Bᵀ·d·B of `count` tiles.
+pub(crate) struct TransformInput<'a, T, K> {
+    pub(crate) tiling: &'a Tiling,
     pub(crate) first: usize,
     pub(crate) count: usize,
-    pub(crate) images: &'a [T],
+    pub(crate) x: &'a [T],
     /// A position outside the image.
     pub(crate) outside: &'a [T],
     /// Has a row for each tile, the first for `first`.
     pub(crate) sink: K,
 }
 
-impl<S: Side<SIDE>, T: Stored, K: Sink<T::Real>, const SIDE: usize> Kernel<T::Real>
-    for ToPlanes<'_, S, T, K, SIDE>
-{
+impl<T: Stored, K: Sink<T::Real>> Kernel<T::Real> for TransformInput<'_, T, K> {
     #[inline(always)]
     unsafe fn run<V: Lanes<Scalar = T::Real>, const ROWS: usize, const COLS: usize>(self) {
-        let [h, w, channels, padding] = self.side.image(self.geometry);
-        assert!(self.outside.len() >= channels);
-        let mut from = [[self.outside.as_ptr(); SIDE]; SIDE];
+        let t = self.tiling;
+        assert!(self.outside.len() >= t.input);
+        let mut from = [self.outside.as_ptr(); PLANES];
         for tile in 0..self.count {
-            let (image, y0, x0) = self.geometry.tile(self.first + tile);
-            for i in 0..SIDE {
-                for j in 0..SIDE {
-                    let y = (y0 + i).wrapping_sub(padding);
-                    let x = (x0 + j).wrapping_sub(padding);
-                    from[i][j] = if y < h && x < w {
-                        self.images[((image * h + y) * w + x) * channels..][..channels].as_ptr()
+            let (image, y0, x0) = t.place(self.first + tile);
+            for i in 0..IN {
+                for j in 0..IN {
+                    let y = (y0 + i).wrapping_sub(t.padding);
+                    let x = (x0 + j).wrapping_sub(t.padding);
+                    from[i * IN + j] = if y < t.h && x < t.w {
+                        self.x[((image * t.h + y) * t.w + x) * t.input..][..t.input].as_ptr()
                     } else {
                         self.outside.as_ptr()
                     };
                 }
             }
-            for c in (0..channels).step_by(V::COUNT) {
-                // SAFETY: each pointer has `channels` readable elements, a whole number of registers; the sink has
+            let mut c = 0;
+            while c < t.input {
+                // SAFETY: each pointer has `input` readable channels, a whole number of registers; the sink has
                 // `count` rows.
                 unsafe {
-                    both_ways(
-                        S::one::<V>,
-                        |i, j| T::load(from[i][j].add(c)),
-                        |v, i, j| self.sink.put(v, i * IN + j, tile, c),
-                    );
+                    let zero = V::splat(T::Real::default());
+                    let mut half = [[zero; IN]; IN];
+                    for j in 0..IN {
+                        let mut d = [zero; IN];
+                        for i in 0..IN {
+                            d[i] = T::load(from[i * IN + j].add(c));
+                        }
+                        let d = input_1d(d);
+                        for i in 0..IN {
+                            half[i][j] = d[i];
+                        }
+                    }
+                    for i in 0..IN {
+                        let v = input_1d(half[i]);
+                        for j in 0..IN {
+                            self.sink.put(v[j], i * IN + j, tile, c);
+                        }
+                    }
                 }
+                c += V::COUNT;
             }
         }
     }
@@ -254,7 +220,7 @@ impl<S: Side<SIDE>, T: Stored, K: Sink<T::Real>, const SIDE: usize> Kernel<T::Re
 
 /// Aᵀ·m·A of `count` tiles, plus bias.
 pub(crate) struct TransformOutput<'a, T: Stored> {
-    pub(crate) geometry: &'a Geometry,
+    pub(crate) tiling: &'a Tiling,
     pub(crate) first: usize,
     pub(crate) count: usize,
     pub(crate) planes: &'a [T::Real],
@@ -267,29 +233,103 @@ pub(crate) struct TransformOutput<'a, T: Stored> {
 impl<T: Stored> Kernel<T::Real> for TransformOutput<'_, T> {
     #[inline(always)]
     unsafe fn run<V: Lanes<Scalar = T::Real>, const ROWS: usize, const COLS: usize>(self) {
-        let g = self.geometry;
-        assert!(self.planes.len() >= PLANES * self.plane && self.bias.len() == g.out);
-        assert!(self.count * g.out <= self.plane);
+        let t = self.tiling;
+        assert!(self.planes.len() >= PLANES * self.plane && self.bias.len() == t.out);
+        assert!(self.count * t.out <= self.plane);
         for tile in 0..self.count {
-            let (image, y0, x0) = g.tile(self.first + tile);
-            let (rows, cols) = (OUT.min(g.oh - y0), OUT.min(g.ow - x0));
-            for c in (0..g.out).step_by(V::COUNT) {
+            let (image, y0, x0) = t.place(self.first + tile);
+            let (rows, cols) = (OUT.min(t.oh - y0), OUT.min(t.ow - x0));
+            let mut c = 0;
+            while c < t.out {
                 // SAFETY: the planes hold `count` tiles of whole registers; rows and columns inside the image are
                 // written.
                 unsafe {
-                    let from = self.planes.as_ptr().add(tile * g.out + c);
+                    let from = self.planes.as_ptr().add(tile * t.out + c);
                     let bias = V::load(self.bias.as_ptr().add(c));
-                    let to = self.y.0.add(((image * g.oh + y0) * g.ow + x0) * g.out + c);
-                    both_ways(
-                        output_1d::<V>,
-                        |i, j| V::load(from.add((i * IN + j) * self.plane)),
-                        |y, i, j| {
-                            if i < rows && j < cols {
-                                T::store(y.add(bias), to.add((i * g.ow + j) * g.out));
+                    let mut half = [[bias; IN]; OUT];
+                    for j in 0..IN {
+                        let mut m = [bias; IN];
+                        for i in 0..IN {
+                            m[i] = V::load(from.add((i * IN + j) * self.plane));
+                        }
+                        let m = output_1d(m);
+                        for i in 0..OUT {
+                            half[i][j] = m[i];
+                        }
+                    }
+                    let to = self.y.0.add(((image * t.oh + y0) * t.ow + x0) * t.out + c);
+                    for i in 0..OUT {
+                        if i < rows {
+                            let y = output_1d(half[i]);
+                            for j in 0..OUT {
+                                if j < cols {
+                                    T::store(y[j].add(bias), to.add((i * t.ow + j) * t.out));
+                                }
                             }
-                        },
-                    );
+                        }
+                    }
                 }
+                c += V::COUNT;
+            }
+        }
+    }
+}
+
+/// A·dy·Aᵀ of `count` tiles: the planes' gradient.
+pub(crate) struct TransformGradient<'a, T, K> {
+    pub(crate) tiling: &'a Tiling,
+    pub(crate) first: usize,
+    pub(crate) count: usize,
+    pub(crate) dy: &'a [T],
+    /// A position outside the image.
+    pub(crate) outside: &'a [T],
+    /// Has a row for each tile, the first for `first`.
+    pub(crate) sink: K,
+}
+
+impl<T: Stored, K: Sink<T::Real>> Kernel<T::Real> for TransformGradient<'_, T, K> {
+    #[inline(always)]
+    unsafe fn run<V: Lanes<Scalar = T::Real>, const ROWS: usize, const COLS: usize>(self) {
+        let t = self.tiling;
+        assert!(self.outside.len() >= t.out);
+        let mut from = [self.outside.as_ptr(); OUT * OUT];
+        for tile in 0..self.count {
+            let (image, y0, x0) = t.place(self.first + tile);
+            for i in 0..OUT {
+                for j in 0..OUT {
+                    let (y, x) = (y0 + i, x0 + j);
+                    from[i * OUT + j] = if y < t.oh && x < t.ow {
+                        self.dy[((image * t.oh + y) * t.ow + x) * t.out..][..t.out].as_ptr()
+                    } else {
+                        self.outside.as_ptr()
+                    };
+                }
+            }
+            let mut c = 0;
+            while c < t.out {
+                // SAFETY: each pointer has `out` readable channels, a whole number of registers; the sink has `count`
+                // rows.
+                unsafe {
+                    let zero = V::splat(T::Real::default());
+                    let mut half = [[zero; OUT]; IN];
+                    for j in 0..OUT {
+                        let mut d = [zero; OUT];
+                        for i in 0..OUT {
+                            d[i] = T::load(from[i * OUT + j].add(c));
+                        }
+                        let d = gradient_1d(d);
+                        for i in 0..IN {
+                            half[i][j] = d[i];
+                        }
+                    }
+                    for i in 0..IN {
+                        let v = gradient_1d(half[i]);
+                        for j in 0..IN {
+                            self.sink.put(v[j], i * IN + j, tile, c);
+                        }
+                    }
+                }
+                c += V::COUNT;
             }
         }
     }
@@ -307,16 +347,30 @@ impl<T: Real> Kernel<T> for BackWeights<'_, T> {
     unsafe fn run<V: Lanes<Scalar = T>, const ROWS: usize, const COLS: usize>(self) {
         assert!(self.planes.len() == PLANES * self.plane && self.taps.len() == 9 * self.plane);
         assert!(self.plane.is_multiple_of(V::COUNT));
-        let (planes, taps) = (self.planes.as_ptr(), self.taps.as_mut_ptr());
-        for at in (0..self.plane).step_by(V::COUNT) {
+        let mut at = 0;
+        while at < self.plane {
             // SAFETY: a plane is a whole number of registers.
             unsafe {
-                both_ways(
-                    back_1d::<V>,
-                    |i, j| V::load(planes.add((i * IN + j) * self.plane + at)),
-                    |g, i, j| g.store(taps.add((i * 3 + j) * self.plane + at)),
-                );
+                let zero = V::splat(T::default());
+                let mut half = [[zero; IN]; 3];
+                for j in 0..IN {
+                    let mut u = [zero; IN];
+                    for i in 0..IN {
+                        u[i] = V::load(self.planes.as_ptr().add((i * IN + j) * self.plane + at));
+                    }
+                    let g = back_1d(u);
+                    for i in 0..3 {
+                        half[i][j] = g[i];
+                    }
+                }
+                for i in 0..3 {
+                    let g = back_1d(half[i]);
+                    for j in 0..3 {
+                        g[j].store(self.taps.as_mut_ptr().add((i * 3 + j) * self.plane + at));
+                    }
+                }
             }
+            at += V::COUNT;
         }
     }
 }

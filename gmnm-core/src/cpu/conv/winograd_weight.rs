@@ -2,9 +2,9 @@
 
 use super::geometry::Geometry;
 use super::passes::Shared;
-use super::planes::{Format, Full, Half, Place, PlaneSize};
-use super::tiling::{PLANES, SKEW};
-use super::winograd_transform::{BackWeights, Inputs, OutputGradients, ToPlanes};
+use super::planes::{Format, Full, Half, Place, PlaneSize, Split};
+use super::tiling::{PLANES, SKEW, Tiling};
+use super::winograd_transform::{BackWeights, TransformGradient, TransformInput};
 use crate::cpu::parallel::*;
 use crate::cpu::product::pack::{blocks, padded};
 use crate::cpu::product::products::Products;
@@ -31,8 +31,8 @@ pub(crate) fn weight_gradient<T: Stored>(
 ) -> Vec<T::Real> {
     match products {
         Products::Full => gradient_in::<T, Full<T::Real>>(isa, g, x, dy),
-        Products::Half => gradient_in::<T, Half<T::Real, false>>(isa, g, x, dy),
-        Products::Split => gradient_in::<T, Half<T::Real, true>>(isa, g, x, dy),
+        Products::Half => gradient_in::<T, Half<T::Real>>(isa, g, x, dy),
+        Products::Split => gradient_in::<T, Split<T::Real>>(isa, g, x, dy),
     }
 }
 
@@ -42,11 +42,12 @@ fn gradient_in<T: Stored, F: Format<Real = T::Real>>(
     x: &[T],
     dy: &[T],
 ) -> Vec<T::Real> {
+    let t = Tiling::forward(g);
     let (count, cols) = isa.shape::<T::Real>();
     assert!(padded(g.out, count, cols) == g.out && g.input.is_multiple_of(count));
     assert!(x.len() == g.input_len() && dy.len() == g.output_len());
     let outside = vec![T::default(); g.input.max(g.out)];
-    let tiles = g.tiles();
+    let tiles = t.tiles();
     let bytes = PLANES * F::pairs(2, g.input + g.out) * size_of::<F::Pair>() / 2;
     let round = ((CACHED / bytes).max(STEP) / STEP * STEP).min(tiles);
     let (part_in, part_out) = (round.div_ceil(2) * g.input, round.div_ceil(2) * g.out);
@@ -71,12 +72,11 @@ fn gradient_in<T: Stored, F: Format<Real = T::Real>>(
             let (start, count) = (i * STEP, STEP.min(count - i * STEP));
             T::run(
                 isa,
-                ToPlanes {
-                    side: Inputs,
-                    geometry: g,
+                TransformInput {
+                    tiling: &t,
                     first: first + start,
                     count,
-                    images: x,
+                    x,
                     outside: &outside,
                     sink: F::pairs_at(Place {
                         at: to_inputs.at(rows::<F>(start, g.input)),
@@ -88,12 +88,11 @@ fn gradient_in<T: Stored, F: Format<Real = T::Real>>(
             );
             T::run(
                 isa,
-                ToPlanes {
-                    side: OutputGradients,
-                    geometry: g,
+                TransformGradient {
+                    tiling: &t,
                     first: first + start,
                     count,
-                    images: dy,
+                    dy,
                     outside: &outside,
                     sink: F::pairs_at(Place {
                         at: to_gradients.at(rows::<F>(start, g.out)),
@@ -120,13 +119,13 @@ fn gradient_in<T: Stored, F: Format<Real = T::Real>>(
                 for start in (0..count).step_by(F::SWEEP) {
                     let size = PlaneSize {
                         rows: F::SWEEP.min(count - start),
-                        inner: g.input,
-                        lanes: g.out,
+                        inner: t.input,
+                        lanes: t.out,
                     };
                     F::add_products(
                         isa,
-                        (&inputs[rows::<F>(start, g.input)..], part_in),
-                        (&gradients[rows::<F>(start, g.out)..], part_out),
+                        (&inputs[rows::<F>(start, t.input)..], part_in),
+                        (&gradients[rows::<F>(start, t.out)..], part_out),
                         size,
                         sums,
                     );

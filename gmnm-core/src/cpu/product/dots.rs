@@ -8,8 +8,8 @@
 
 use half::bf16;
 
-use super::pack::ByBlocks;
-use crate::cpu::simd::isa::Isa;
+use super::pack::blocks;
+use crate::cpu::simd::isa::{Isa, Kernel};
 use crate::cpu::simd::lanes::{Lanes, Real};
 use crate::cpu::simd::stored::store_partial;
 
@@ -69,13 +69,23 @@ impl<R: Real, const ADD: bool> DotProduct<'_, R, ADD> {
     }
 }
 
-impl<R: Real, const ADD: bool> ByBlocks for DotProduct<'_, R, ADD> {
-    type Real = R;
-
-    fn lanes(&self) -> usize {
-        self.lanes
+impl<R: Real, const ADD: bool> Kernel<R> for DotProduct<'_, R, ADD> {
+    #[inline(always)]
+    unsafe fn run<V: Lanes<Scalar = R>, const ROWS: usize, const COLS: usize>(mut self) {
+        for (start, registers) in blocks(self.lanes, V::COUNT, COLS) {
+            // SAFETY: the caller checked the features; rows, runs and blocks lie inside their slices.
+            unsafe {
+                if registers == COLS {
+                    self.block::<V, ROWS, COLS>(start);
+                } else {
+                    self.block::<V, ROWS, 1>(start);
+                }
+            }
+        }
     }
+}
 
+impl<R: Real, const ADD: bool> DotProduct<'_, R, ADD> {
     #[inline(always)]
     unsafe fn block<V: Lanes<Scalar = R>, const P: usize, const Q: usize>(&mut self, start: usize) {
         let count = Q * V::COUNT;
@@ -213,13 +223,23 @@ impl<R: Real> DotSweep<'_, R> {
     }
 }
 
-impl<R: Real> ByBlocks for DotSweep<'_, R> {
-    type Real = R;
-
-    fn lanes(&self) -> usize {
-        self.lanes
+impl<R: Real> Kernel<R> for DotSweep<'_, R> {
+    #[inline(always)]
+    unsafe fn run<V: Lanes<Scalar = R>, const ROWS: usize, const COLS: usize>(mut self) {
+        for (start, registers) in blocks(self.lanes, V::COUNT, COLS) {
+            // SAFETY: the caller checked the features; `block` checks the sums, and lanes fill whole blocks.
+            unsafe {
+                if registers == COLS {
+                    self.block::<V, ROWS, COLS>(start);
+                } else {
+                    self.block::<V, ROWS, 1>(start);
+                }
+            }
+        }
     }
+}
 
+impl<R: Real> DotSweep<'_, R> {
     #[inline(always)]
     unsafe fn block<V: Lanes<Scalar = R>, const P: usize, const Q: usize>(&mut self, start: usize) {
         let width = Q * V::COUNT;

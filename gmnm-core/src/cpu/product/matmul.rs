@@ -60,12 +60,27 @@ impl<'a, T> View<'a, T> {
 /// # Panics
 /// When the shapes do not fit.
 pub(crate) fn product<T: Real>(out: &mut [T], left: View<T>, right: View<T>, add: bool) {
+    product_with_step(out, right.cols, left, right, add);
+}
+
+/// [`product`] into rows that lie `out_step` apart.
+///
+/// # Panics
+/// When the shapes do not fit.
+pub(crate) fn product_with_step<T: Real>(
+    out: &mut [T],
+    out_step: usize,
+    left: View<T>,
+    right: View<T>,
+    add: bool,
+) {
     let (m, n, k) = (left.rows, right.cols, left.cols);
     assert_eq!(k, right.rows);
     if m == 0 || n == 0 {
         return;
     }
-    assert!(m * n <= out.len());
+    assert!(n <= out_step || m == 1);
+    assert!((m - 1) * out_step + n <= out.len());
     let one = T::from_f64(1.0);
     // SAFETY: the views and the assertions above bound every element; steps fit isize as slices do; `T` is f32 or f64.
     unsafe {
@@ -75,7 +90,7 @@ pub(crate) fn product<T: Real>(out: &mut [T], left: View<T>, right: View<T>, add
             k,
             out.as_mut_ptr(),
             1,
-            n as isize,
+            out_step as isize,
             add,
             left.data.as_ptr(),
             left.col_step as isize,

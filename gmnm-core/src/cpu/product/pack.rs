@@ -2,8 +2,7 @@
 
 use crate::cpu::parallel::*;
 use crate::cpu::scratch::Aligned;
-use crate::cpu::simd::isa::Kernel;
-use crate::cpu::simd::lanes::{Lanes, Real};
+use crate::cpu::simd::lanes::Real;
 
 /// How `[lanes][taps][inner]` lies in PyTorch's `[out, in, kh, kw]`.
 #[derive(Clone, Copy)]
@@ -92,38 +91,6 @@ pub(crate) fn blocks(
         start += registers * count;
         Some(block)
     })
-}
-
-/// A kernel that goes through the [`blocks`] of its lanes.
-pub(crate) trait ByBlocks {
-    /// What is computed in.
-    type Real: Real;
-    /// Lanes of an output.
-    fn lanes(&self) -> usize;
-    /// The block of `Q` registers from lane `start` on, in tiles of `P` rows.
-    ///
-    /// # Safety
-    /// The processor has the features of `V`.
-    unsafe fn block<V: Lanes<Scalar = Self::Real>, const P: usize, const Q: usize>(
-        &mut self,
-        start: usize,
-    );
-}
-
-impl<B: ByBlocks> Kernel<B::Real> for B {
-    #[inline(always)]
-    unsafe fn run<V: Lanes<Scalar = B::Real>, const ROWS: usize, const COLS: usize>(mut self) {
-        for (start, registers) in blocks(self.lanes(), V::COUNT, COLS) {
-            // SAFETY: as the caller guarantees.
-            unsafe {
-                if registers == COLS {
-                    self.block::<V, ROWS, COLS>(start);
-                } else {
-                    self.block::<V, ROWS, 1>(start);
-                }
-            }
-        }
-    }
 }
 
 /// Channels rounded up to whole blocks.

@@ -5,7 +5,6 @@
 
 use crate::cpu::simd::isa::{Isa, Kernel};
 use crate::cpu::simd::lanes::{Lanes, Real};
-use crate::cpu::simd::stored::Stored;
 
 /// A matrix `[inner, cols]` cut into panels of the columns of one register tile, each stored row by row; columns past
 /// the last are zero.
@@ -195,14 +194,17 @@ unsafe fn write<V: Lanes, const R: usize, const C: usize>(
         for (i, row) in sums.iter().enumerate().take(count) {
             for (c, &sum) in row.iter().enumerate() {
                 let (to, first) = (out.add(i * step + c * V::COUNT), c * V::COUNT);
-                if first < cols {
-                    let left = cols - first;
+                if first + V::COUNT <= cols {
+                    let old = if add { V::load(to) } else { zero };
+                    old.add(sum).store(to);
+                } else if first < cols {
+                    let rest = cols - first;
                     let old = if add {
-                        Stored::load_some(to, left, zero)
+                        V::load_partial(to, rest, zero)
                     } else {
                         zero
                     };
-                    Stored::store_some(old.add(sum), to, left);
+                    old.add(sum).store_partial(to, rest);
                 }
             }
         }
@@ -257,7 +259,12 @@ impl<'a, T: Real> Rows<'a, T> {
         // SAFETY: `new` checked that each row's `cols` elements are readable.
         unsafe {
             let from = self.data.as_ptr().add(row * self.step + column);
-            T::load_some(from, self.cols - column, V::splat(T::default()))
+            let left = self.cols - column;
+            if left >= V::COUNT {
+                V::load(from)
+            } else {
+                V::load_partial(from, left, V::splat(V::Scalar::default()))
+            }
         }
     }
 }
@@ -366,7 +373,7 @@ impl<T: Real> AddTransposed<'_, T> {
                 } else {
                     let zero = V::splat(T::default());
                     let sums = micro::<V, R, 1>(rows, lefts, R, |k, _| {
-                        T::load_some(from.add(k * step), cols, zero)
+                        V::load_partial(from.add(k * step), cols, zero)
                     });
                     write::<V, R, 1>(sums, out, right, count, cols, true);
                     col += V::COUNT;

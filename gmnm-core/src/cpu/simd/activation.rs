@@ -96,16 +96,23 @@ impl Function for Silu {
 /// Calls `$call` with `$function` naming the type of `$activation`.
 macro_rules! with_function {
     ($activation:expr, $function:ident => $call:expr) => {
-        $crate::cpu::simd::activation::with_function!(
-            $activation, $function => $call, Identity Relu Gelu Silu
-        )
-    };
-    ($activation:expr, $function:ident => $call:expr, $($name:ident)*) => {
         match $activation {
-            $($crate::cpu::simd::activation::Activation::$name => {
-                type $function = $crate::cpu::simd::activation::$name;
+            $crate::cpu::simd::activation::Activation::Identity => {
+                type $function = $crate::cpu::simd::activation::Identity;
                 $call
-            })*
+            }
+            $crate::cpu::simd::activation::Activation::Relu => {
+                type $function = $crate::cpu::simd::activation::Relu;
+                $call
+            }
+            $crate::cpu::simd::activation::Activation::Gelu => {
+                type $function = $crate::cpu::simd::activation::Gelu;
+                $call
+            }
+            $crate::cpu::simd::activation::Activation::Silu => {
+                type $function = $crate::cpu::simd::activation::Silu;
+                $call
+            }
         }
     };
 }

@@ -18,17 +18,6 @@ pub(super) struct Avx512(__m512);
 #[derive(Clone, Copy)]
 pub(super) struct Avx512Bf16(__m512);
 
-/// Methods of two registers that are one instruction.
-macro_rules! lanewise {
-    ($($name:ident: $instruction:ident),*) => {$(
-        #[inline(always)]
-        fn $name(self, other: Self) -> Self {
-            // SAFETY: a value exists only where the processor has the features.
-            Self(unsafe { $instruction(self.0, other.0) })
-        }
-    )*};
-}
-
 /// The methods that are one instruction in each register width.
 macro_rules! one_instruction {
     ($count:literal, $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul:ident, $div:ident,
@@ -51,7 +40,26 @@ macro_rules! one_instruction {
             // SAFETY: a value exists only where the features do; the caller guarantees writable elements.
             unsafe { $store(to, self.0) }
         }
-        lanewise!(add: $add, sub: $sub, mul: $mul, div: $div);
+        #[inline(always)]
+        fn add(self, other: Self) -> Self {
+            // SAFETY: a value exists only where the processor has the features.
+            Self(unsafe { $add(self.0, other.0) })
+        }
+        #[inline(always)]
+        fn sub(self, other: Self) -> Self {
+            // SAFETY: a value exists only where the processor has the features.
+            Self(unsafe { $sub(self.0, other.0) })
+        }
+        #[inline(always)]
+        fn mul(self, other: Self) -> Self {
+            // SAFETY: a value exists only where the processor has the features.
+            Self(unsafe { $mul(self.0, other.0) })
+        }
+        #[inline(always)]
+        fn div(self, other: Self) -> Self {
+            // SAFETY: a value exists only where the processor has the features.
+            Self(unsafe { $div(self.0, other.0) })
+        }
         #[inline(always)]
         fn mul_add(self, factor: Self, term: Self) -> Self {
             // SAFETY: a value exists only where the processor has the features.
@@ -64,27 +72,6 @@ macro_rules! one_instruction {
         #[inline(always)]
         fn normal(self) -> (Self, Self) {
             normal_f32(self)
-        }
-    };
-}
-
-/// Pairs in bf16 as two registers in f32.
-macro_rules! pairs_in_f32 {
-    ($halves:ident, $load:ident, $splat:ident) => {
-        type Pairs = [Self; 2];
-        #[inline(always)]
-        unsafe fn load_pairs(from: *const [bf16; 2]) -> [Self; 2] {
-            // SAFETY: the caller checked the features and guarantees readable pairs.
-            unsafe { $halves($load(from.cast())) }
-        }
-        #[inline(always)]
-        unsafe fn splat_pair(from: *const bf16) -> [Self; 2] {
-            // SAFETY: the caller checked the features and guarantees two readable elements.
-            unsafe { $halves($splat(from.cast::<i32>().read_unaligned())) }
-        }
-        #[inline(always)]
-        fn dot(self, a: [Self; 2], b: [Self; 2]) -> Self {
-            a[0].mul_add(b[0], a[1].mul_add(b[1], self))
         }
     };
 }
@@ -196,7 +183,21 @@ impl Lanes for Avx2 {
             _mm256_storeu_si256(to.cast(), pairs);
         }
     }
-    pairs_in_f32!(halves_256, _mm256_loadu_si256, _mm256_set1_epi32);
+    type Pairs = [Self; 2];
+    #[inline(always)]
+    unsafe fn load_pairs(from: *const [bf16; 2]) -> [Self; 2] {
+        // SAFETY: the caller checked the features and guarantees 8 readable pairs.
+        unsafe { halves_256(_mm256_loadu_si256(from.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn splat_pair(from: *const bf16) -> [Self; 2] {
+        // SAFETY: the caller checked the features and guarantees two readable elements.
+        unsafe { halves_256(_mm256_set1_epi32(from.cast::<i32>().read_unaligned())) }
+    }
+    #[inline(always)]
+    fn dot(self, a: [Self; 2], b: [Self; 2]) -> Self {
+        a[0].mul_add(b[0], a[1].mul_add(b[1], self))
+    }
 }
 
 /// The first and the second elements of pairs, widened.
@@ -317,7 +318,21 @@ impl Lanes for Avx512 {
             )))
         }
     }
-    pairs_in_f32!(halves_512, _mm512_loadu_si512, _mm512_set1_epi32);
+    type Pairs = [Self; 2];
+    #[inline(always)]
+    unsafe fn load_pairs(from: *const [bf16; 2]) -> [Self; 2] {
+        // SAFETY: the caller checked the features and guarantees 16 readable pairs.
+        unsafe { halves_512(_mm512_loadu_si512(from.cast())) }
+    }
+    #[inline(always)]
+    unsafe fn splat_pair(from: *const bf16) -> [Self; 2] {
+        // SAFETY: the caller checked the features and guarantees two readable elements.
+        unsafe { halves_512(_mm512_set1_epi32(from.cast::<i32>().read_unaligned())) }
+    }
+    #[inline(always)]
+    fn dot(self, a: [Self; 2], b: [Self; 2]) -> Self {
+        a[0].mul_add(b[0], a[1].mul_add(b[1], self))
+    }
 }
 
 /// The first and the second elements of pairs, widened.

@@ -2,14 +2,14 @@
 
 use std::marker::PhantomData;
 
-use super::{Back, Backward, Coefficients, Gradients, Normal};
-use crate::cpu::output::filled_by;
-use crate::cpu::parallel::*;
-use crate::cpu::simd::activation::{Activation, Function, with_function};
-use crate::cpu::simd::isa::{Isa, Kernel};
-use crate::cpu::simd::lanes::{Lanes, MAX_COUNT, Real};
-use crate::cpu::simd::stored::Stored;
-use crate::cpu::windows::{MAX_KERNEL, PoolGeometry, at_place, load_places};
+use super::batch_norm::{Back, Coefficients, Gradients, Means, Normal, Prepared, View, fold};
+use super::output::filled_by;
+use super::parallel::*;
+use super::simd::activation::{Activation, Function, with_function};
+use super::simd::isa::{Isa, Kernel};
+use super::simd::lanes::{Lanes, Real};
+use super::simd::stored::Stored;
+use super::windows::{MAX_KERNEL, PoolGeometry, at_place, load_places};
 
 /// The pooled output and each maximum's place in its window, row by row. Windows must not overlap.
 pub(crate) fn forward<T: Stored>(
@@ -20,7 +20,7 @@ pub(crate) fn forward<T: Stored>(
     activation: Activation,
 ) -> (Vec<T>, Vec<u8>) {
     check(g, x.len());
-    let prepared = coefficients.repeated::<T::Real>(g.c);
+    let prepared = Prepared::new::<T::Real>(coefficients, g.c);
     let row = g.ow * g.c;
     let mut places = vec![0u8; g.n * g.oh * row];
     let y = with_function!(activation, F => {
@@ -58,7 +58,7 @@ struct Forward<'a, F, T: Stored> {
     x: &'a [T],
     y: *mut T,
     places: *mut u8,
-    view: [&'a [T::Real]; 4],
+    view: View<'a, T::Real>,
     function: PhantomData<F>,
 }
 
@@ -69,12 +69,13 @@ impl<F: Function, T: Stored> Kernel<T::Real> for Forward<'_, F, T> {
         let row = g.w * g.c;
         assert!(self.x.len() >= (g.kernel - 1) * row + g.ow * g.kernel * g.c);
         let x = self.x.as_ptr();
-        for c in (0..g.c).step_by(V::COUNT) {
+        let mut c = 0;
+        while c < g.c {
             let count = V::COUNT.min(g.c - c);
             // SAFETY: windows lie inside the rows that were checked; `count` channels are left.
             unsafe {
                 let zero = V::splat(T::Real::default());
-                let normal = Normal::<V>::load(self.view, c);
+                let normal = Normal::<V>::load(&self.view, c);
                 for ox in 0..g.ow {
                     let window = x.add(ox * g.kernel * g.c + c);
                     let (mut best, mut place) = (value::<F, T, V>(&normal, window, count), zero);
@@ -100,12 +101,13 @@ impl<F: Function, T: Stored> Kernel<T::Real> for Forward<'_, F, T> {
                     if count == V::COUNT {
                         place.store_bytes(self.places.add(to));
                     } else {
-                        let mut bytes = [0u8; MAX_COUNT];
+                        let mut bytes = [0u8; super::simd::lanes::MAX_COUNT];
                         place.store_bytes(bytes.as_mut_ptr());
                         std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.places.add(to), count);
                     }
                 }
             }
+            c += V::COUNT;
         }
     }
 }
@@ -124,13 +126,26 @@ unsafe fn value<F: Function, T: Stored, V: Lanes<Scalar = T::Real>>(
     }
 }
 
+/// What the backward pass reads.
+pub(crate) struct Backward<'a, T> {
+    pub(crate) x: &'a [T],
+    pub(crate) dy: &'a [T],
+    pub(crate) places: &'a [u8],
+    pub(crate) coefficients: &'a Coefficients,
+    pub(crate) activation: Activation,
+    /// Whether mean and variance are functions of `x`.
+    pub(crate) batch_statistics: bool,
+    /// Whether the input's gradient is asked for; it is empty otherwise.
+    pub(crate) input_wanted: bool,
+}
+
 /// The gradients of [`forward`].
 pub(crate) fn backward<T: Stored>(isa: Isa, g: &PoolGeometry, b: &Backward<'_, T>) -> Gradients<T> {
     check(g, b.x.len());
     let row = g.ow * g.c;
     assert_eq!(b.dy.len(), g.n * g.oh * row);
     assert_eq!(b.places.len(), b.dy.len());
-    let prepared = b.coefficients.repeated::<T::Real>(g.c);
+    let prepared = Prepared::new::<T::Real>(b.coefficients, g.c);
     let image = g.h * g.w * g.c;
     with_function!(b.activation, F => {
         let partials: Vec<Vec<T::Real>> = (0..g.n)
@@ -149,21 +164,34 @@ pub(crate) fn backward<T: Stored>(isa: Isa, g: &PoolGeometry, b: &Backward<'_, T
                 sums
             })
             .collect();
-        // SAFETY: the kernel writes one gradient for each input of the image.
-        b.gradients(&partials, g.c, |means| unsafe {
-            filled_by(b.x.len(), image, |i, dx, _| {
-                T::run(isa, InputGradient::<F, T> {
-                    g,
-                    x: &b.x[i * image..(i + 1) * image],
-                    dy: &b.dy[i * g.oh * row..(i + 1) * g.oh * row],
-                    places: &b.places[i * g.oh * row..(i + 1) * g.oh * row],
-                    dx,
-                    view: prepared.view(),
-                    means,
-                    function: PhantomData,
-                });
-            })
-        })
+        let totals = fold(&partials, g.c);
+        let input = if b.input_wanted {
+            let rows = g.n * g.h * g.w;
+            let means = Means::new::<T::Real>(&totals, rows, g.c, b.batch_statistics);
+            // SAFETY: the kernel writes one gradient for each input of the image.
+            unsafe {
+                filled_by(b.x.len(), image, |i, dx, _| {
+                    T::run(isa, InputGradient::<F, T> {
+                        g,
+                        x: &b.x[i * image..(i + 1) * image],
+                        dy: &b.dy[i * g.oh * row..(i + 1) * g.oh * row],
+                        places: &b.places[i * g.oh * row..(i + 1) * g.oh * row],
+                        dx,
+                        view: prepared.view(),
+                        means: means.view(),
+                        function: PhantomData,
+                    });
+                })
+            }
+        } else {
+            Vec::new()
+        };
+        let (shift, scale) = totals.split_at(g.c);
+        Gradients {
+            input,
+            scale: scale.iter().map(|&x| T::Real::from_f64(x)).collect(),
+            shift: shift.iter().map(|&x| T::Real::from_f64(x)).collect(),
+        }
     })
 }
 
@@ -174,7 +202,7 @@ struct Sums<'a, F, T: Stored> {
     dy: &'a [T],
     places: &'a [u8],
     sums: &'a mut [T::Real],
-    view: [&'a [T::Real]; 4],
+    view: View<'a, T::Real>,
     function: PhantomData<F>,
 }
 
@@ -183,12 +211,13 @@ impl<F: Function, T: Stored> Kernel<T::Real> for Sums<'_, F, T> {
     unsafe fn run<V: Lanes<Scalar = T::Real>, const ROWS: usize, const COLS: usize>(self) {
         let g = self.g;
         for oy in 0..g.oh {
-            for c in (0..g.c).step_by(V::COUNT) {
+            let mut c = 0;
+            while c < g.c {
                 let count = V::COUNT.min(g.c - c);
                 // SAFETY: windows lie inside the image; `count` channels are left.
                 unsafe {
                     let zero = V::splat(T::Real::default());
-                    let normal = Normal::<V>::load(self.view, c);
+                    let normal = Normal::<V>::load(&self.view, c);
                     let (mut shift, mut scale) = (zero, zero);
                     for i in oy * g.ow..(oy + 1) * g.ow {
                         let window = Window::<T, V>::load(g, self.x, self.places, i, c, count);
@@ -211,6 +240,7 @@ impl<F: Function, T: Stored> Kernel<T::Real> for Sums<'_, F, T> {
                         count,
                     );
                 }
+                c += V::COUNT;
             }
         }
     }
@@ -279,8 +309,8 @@ struct InputGradient<'a, F, T: Stored> {
     dy: &'a [T],
     places: &'a [u8],
     dx: *mut T,
-    view: [&'a [T::Real]; 4],
-    means: [&'a [T::Real]; 2],
+    view: View<'a, T::Real>,
+    means: (&'a [T::Real], &'a [T::Real]),
     function: PhantomData<F>,
 }
 
@@ -293,7 +323,7 @@ impl<F: Function, T: Stored> InputGradient<'_, F, T> {
         unsafe {
             let zero = V::splat(T::Real::default());
             let one = V::splat(T::Real::from_f64(1.0));
-            let normal = Normal::<V>::load(self.view, c);
+            let normal = Normal::<V>::load(&self.view, c);
             let back = Back::load(&normal, self.means, c);
             for ox in 0..g.ow {
                 let i = oy * g.ow + ox;
@@ -330,7 +360,7 @@ impl<F: Function, T: Stored> InputGradient<'_, F, T> {
         // SAFETY: the positions lie inside the image; `count` channels are left.
         unsafe {
             let zero = V::splat(T::Real::default());
-            let normal = Normal::<V>::load(self.view, c);
+            let normal = Normal::<V>::load(&self.view, c);
             let back = Back::load(&normal, self.means, c);
             for x in first..g.w {
                 let at = (y * g.w + x) * g.c + c;
@@ -346,9 +376,11 @@ impl<F: Function, T: Stored> Kernel<T::Real> for InputGradient<'_, F, T> {
     unsafe fn run<V: Lanes<Scalar = T::Real>, const ROWS: usize, const COLS: usize>(self) {
         let g = self.g;
         for oy in 0..g.oh {
-            for c in (0..g.c).step_by(V::COUNT) {
+            let mut c = 0;
+            while c < g.c {
                 // SAFETY: the caller checked the features.
                 unsafe { self.windows::<V>(oy, c, V::COUNT.min(g.c - c)) };
+                c += V::COUNT;
             }
         }
         for y in 0..g.h {
@@ -360,9 +392,11 @@ impl<F: Function, T: Stored> Kernel<T::Real> for InputGradient<'_, F, T> {
             if first == g.w {
                 continue;
             }
-            for c in (0..g.c).step_by(V::COUNT) {
+            let mut c = 0;
+            while c < g.c {
                 // SAFETY: the caller checked the features.
                 unsafe { self.outside::<V>(y, first, c, V::COUNT.min(g.c - c)) };
+                c += V::COUNT;
             }
         }
     }
