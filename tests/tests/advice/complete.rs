@@ -75,6 +75,10 @@ const WITHOUT_ROW: &[(&str, &str)] = &[
     ),
     ("files; split it", "20 million files"),
     ("files lie here; split it", "20 million files"),
+    (
+        "take them from the loader",
+        "only for callers of the library",
+    ),
     ("it is longer than", "a pickle of 1 GiB"),
     (
         "bytes of text are read; give fewer rows or columns",

@@ -31,7 +31,8 @@ impl TryFrom<String> for ClassWeights {
         let one = |part: &str| {
             let (name, weight) = part.rsplit_once('=')?;
             let weight = weight.trim().parse::<f64>().ok()?;
-            let fits = weight.is_finite() && weight >= 0.0 && !name.trim().is_empty();
+            let named = !name.trim().is_empty() && !name.contains('=');
+            let fits = weight.is_finite() && weight >= 0.0 && named;
             fits.then(|| (name.trim().to_string(), weight))
         };
         let all: Option<Vec<(String, f64)>> = text.split(',').map(one).collect();

@@ -308,7 +308,7 @@ fn what_can_be_read_in_two_ways_is_refused() {
         ),
         (
             "train/train/1.png train/val/2.png test/val/3.png",
-            "have the names of parts; put",
+            "have the names of parts; rename them",
         ),
         (
             "a/1.png b/2.png 3.png 4.png 5.png",

@@ -116,7 +116,7 @@ fn broken_files_are_named_with_the_next_step() {
     assert!(pair("images", "empty").contains("is empty"));
     assert!(pair("images", "absent").contains("does not exist"));
     assert!(pair("two", "images").contains("swap"));
-    assert!(pair("images", "images").contains("swap"));
+    assert!(pair("images", "images").contains("put the file of labels in its place"));
     fs::rename(path("images"), path("train-images-idx3-ubyte")).unwrap();
     let error = open(directory.path()).err().unwrap();
     assert!(

@@ -778,7 +778,20 @@ fn paths_are_followed_where_they_lead_somewhere() {
             && error.contains("embed_table_storage"),
         "{error}"
     );
-    // What a path holds may be anything.
+    // A column of paths.
+    let columns = [
+        Text("image", vec![Some("b.png"), Some("images/a.png")]),
+        super::tests::labels(&[0, 1]),
+    ];
+    fs::write(at("data.parquet"), of(&columns)).unwrap();
+    let (_, parts) = open_folder(directory.path()).unwrap();
+    assert_eq!(parts.train.unwrap().len(), 2);
+}
+
+/// What a path holds may be anything.
+#[test]
+fn long_and_hidden_text_in_a_path_is_cut() {
+    let path = |path: String| (None, Some(path));
     let nonsense = format!("{}\u{1b}[31m", "QUJD/".repeat(1000));
     for rows in [
         vec![path(nonsense.clone()), path(nonsense.clone())],
@@ -789,8 +802,9 @@ fn paths_are_followed_where_they_lead_somewhere() {
             (Some(picture(3)), None),
         ],
     ] {
-        write(&rows);
-        let said = match open_folder(directory.path()) {
+        let labels = (0..rows.len()).map(|i| Some(i as i64 % 2)).collect();
+        let columns = [Column::Image("image", rows), Long("label", labels)];
+        let said = match open_files(&[("data.parquet", of(&columns))]) {
             Ok((_, parts)) => parts.skipped[0].reason.clone(),
             Err(error) => error,
         };
@@ -800,14 +814,6 @@ fn paths_are_followed_where_they_lead_somewhere() {
         );
         assert!(said.len() < 1000 && !said.contains('\u{1b}'), "{said}");
     }
-    // A column of paths.
-    let columns = [
-        Text("image", vec![Some("b.png"), Some("images/a.png")]),
-        super::tests::labels(&[0, 1]),
-    ];
-    fs::write(at("data.parquet"), of(&columns)).unwrap();
-    let (_, parts) = open_folder(directory.path()).unwrap();
-    assert_eq!(parts.train.unwrap().len(), 2);
 }
 
 #[test]
