@@ -177,8 +177,10 @@ fn a_run_that_was_recorded_in_the_former_way_resumes_to_the_same_bytes() {
     let recipe = record["recipe"].as_object_mut().unwrap();
     let section = recipe.remove("classification").unwrap();
     recipe.extend(section.as_object().unwrap().clone());
-    // There was no such key.
-    recipe.remove("image_size").unwrap();
+    // There were no such keys.
+    for key in ["image_size", "class_weights", "sampling", "mixup", "cutmix"] {
+        recipe.remove(key).unwrap();
+    }
     let series = r#"{"columns": [], "missing": "refuse", "loss": "squared", "epoch_windows": 0}"#;
     recipe.insert("series".into(), serde_json::from_str(series).unwrap());
     assert_eq!(recipe["label_smoothing"], 0.2);

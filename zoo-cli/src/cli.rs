@@ -15,7 +15,7 @@ use crate::version::{self, Commit};
 ///
 /// Results go to stdout, progress and logs to stderr. Exit codes: 0 done; 1 done, but some inputs failed; 2 the
 /// request was wrong or could not be met; 130, 143 or 129 ended by Ctrl-C, SIGTERM or SIGHUP: a training then saves its
-/// state first, and a second signal ends it at once.
+/// state first, and a second signal, half a second later or more, ends it at once.
 #[derive(Debug, Parser)]
 #[command(name = "zoo", version, arg_required_else_help = true)]
 pub struct Cli {

@@ -4,14 +4,21 @@
 //! where the program is the first process of a container, too.
 
 use std::io;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use models::write::abandon;
 
 /// The number of the signal that Ctrl-C sends.
 const CTRL_C: u8 = 2;
 
+/// `timeout` sends its signal to the process and to its group: what comes this soon after the first is the same one.
+const SAME: Duration = Duration::from_millis(500);
+
+/// When the first signal came.
+static FIRST: OnceLock<Instant> = OnceLock::new();
 /// Set by the first signal.
 static STOP: AtomicBool = AtomicBool::new(false);
 /// Whether somebody looks at [`STOP`].
@@ -35,7 +42,8 @@ pub fn listen() -> io::Result<()> {
         .map(drop)
 }
 
-/// From now on the first signal sets the flag that this returns, and only a second one ends the process at once.
+/// From now on the first signal sets the flag that this returns, and only a second one, half a second later or more, ends
+/// the process at once.
 pub fn flag() -> &'static AtomicBool {
     WATCHED.store(true, Ordering::SeqCst);
     &STOP
@@ -50,11 +58,13 @@ pub fn exit_code() -> u8 {
 }
 
 fn arrived(signal: u8) {
-    let is_first = SIGNAL.swap(signal, Ordering::SeqCst) == 0;
-    if is_first && WATCHED.load(Ordering::SeqCst) {
+    let first = *FIRST.get_or_init(Instant::now);
+    if WATCHED.load(Ordering::SeqCst) && first.elapsed() < SAME {
+        let _ = SIGNAL.compare_exchange(0, signal, Ordering::SeqCst, Ordering::SeqCst);
         STOP.store(true, Ordering::SeqCst);
         return;
     }
+    SIGNAL.store(signal, Ordering::SeqCst);
     abandon();
     system::end(exit_code());
 }

@@ -258,8 +258,8 @@ fn what_has_nothing_to_save_ends_with_the_code_of_the_signal() {
     let one = ["bench", "mixture-4096-256-256-4", "--seconds", "600"];
     let two = [
         "bench",
-        "mixture-8-4-2-1",
-        "mixture-8-4-2-2",
+        "mixture-4096-256-256-4",
+        "mixture-4096-256-256-1",
         "--seconds",
         "600",
     ];
