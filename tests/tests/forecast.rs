@@ -420,7 +420,7 @@ fn an_interrupted_comparison_goes_on_within_the_run_that_it_was_in() {
     let sound = fs::read(&weights).unwrap();
     fs::write(&weights, "short").unwrap();
     zoo.zoo(&args("broken"))
-        .refused(&["series-forecaster.dlinear", "`weights` is damaged"]);
+        .refused(&["series-forecaster.dlinear", "is not what was saved"]);
     fs::write(&weights, sound).unwrap();
     zoo.zoo(&args("broken")).expect(0);
     assert_eq!(errors("broken"), errors("whole"));
