@@ -31,8 +31,12 @@ impl TryFrom<String> for ClassWeights {
         let one = |part: &str| {
             let (name, weight) = part.rsplit_once('=')?;
             let weight = weight.trim().parse::<f64>().ok()?;
-            let named = !name.trim().is_empty() && !name.contains('=');
-            let fits = weight.is_finite() && weight >= 0.0 && named;
+            // Two weights without a comma between them.
+            let two = name
+                .split_once('=')
+                .and_then(|(_, rest)| rest.split_once(' '));
+            let two = two.is_some_and(|(weight, _)| weight.parse::<f64>().is_ok());
+            let fits = weight.is_finite() && weight >= 0.0 && !name.trim().is_empty() && !two;
             fits.then(|| (name.trim().to_string(), weight))
         };
         let all: Option<Vec<(String, f64)>> = text.split(',').map(one).collect();
