@@ -141,6 +141,18 @@ fn classifier_case(name: &str, config: ClassifierConfig, size: [usize; 2]) {
     );
 }
 
+const _: fn(&ModelConfig) -> fn() = comparison;
+
+/// The test below that compares a network. One of a new architecture does not compile until it is named here.
+fn comparison(config: &ModelConfig) -> fn() {
+    match config {
+        ModelConfig::Classifier(_) => classifiers_equal_pytorch,
+        ModelConfig::Generator(_) => generators_equal_pytorch,
+        ModelConfig::Forecaster(_) => forecasters_equal_pytorch,
+        ModelConfig::Surface(_) | ModelConfig::Poisson(_) => fields_equal_pytorch,
+    }
+}
+
 #[test]
 fn classifiers_equal_pytorch() {
     for entry in registry::entries() {

@@ -101,6 +101,14 @@ fn base_model(name: &str) -> Option<&str> {
     fits.then_some(name)
 }
 
+/// The tags of a network with these tensors. Of all networks only those with a mixture have centers.
+fn tags<'a>(mut tensors: impl Iterator<Item = &'a String>) -> &'static [&'static str] {
+    match tensors.any(|name| name.rsplit('.').next() == Some("centers")) {
+        true => &["candle", "gmnm", "gaussian-mixture"],
+        false => &["candle"],
+    }
+}
+
 fn front_matter(model: &ModelDir, record: Option<&TrainingRecord>, license: &str) -> String {
     let tag = families::of(&model.config).pipeline_tag();
     let mut lines = vec![
@@ -109,10 +117,9 @@ fn front_matter(model: &ModelDir, record: Option<&TrainingRecord>, license: &str
         "library_name: candle".to_owned(),
         format!("pipeline_tag: {tag}"),
         "tags:".to_owned(),
-        "- candle".to_owned(),
-        "- gmnm".to_owned(),
-        "- gaussian-mixture".to_owned(),
     ];
+    let tags = tags(model.tensors.keys());
+    lines.extend(tags.iter().map(|tag| format!("- {tag}")));
     if let Some(base) = record.and_then(|record| record.base.as_ref()) {
         let base = base_model(&base.name).unwrap_or(&base.model);
         lines.push(format!("base_model: {}", quoted(base)));
@@ -281,6 +288,25 @@ mod tests {
             ("pets", None),
         ] {
             assert_eq!(hub_dataset(name), expected);
+        }
+    }
+
+    #[test]
+    fn only_a_mixture_is_called_one() {
+        for (name, has_mixture) in [
+            ("cifar-classifier", true),
+            ("cifar-classifier.plain", false),
+            ("cifar-classifier.mlp", false),
+            ("image-generator", true),
+            ("series-forecaster.dlinear", false),
+            ("surface-fitter", true),
+            ("surface-fitter.kan", false),
+        ] {
+            let entry = models::registry::find(name).unwrap();
+            let shapes = entry.config().tensor_shapes().unwrap();
+            let found = tags(shapes.keys());
+            assert_eq!(found.contains(&"gaussian-mixture"), has_mixture, "{name}");
+            assert!(found.contains(&"candle"));
         }
     }
 
